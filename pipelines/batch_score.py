@@ -1,0 +1,112 @@
+"""Score the rows of a CSV file with a pipeline that train.py saved, into another CSV file.
+
+Columns are matched by name, others are ignored. The output has a line for each row: its number, the
+columns of --keep, `score` (reconstruction + beta * KL: higher is more abnormal, the negative of
+scikit-learn's score_samples) and `is_outlier`. It appears when it is whole. Memory does not grow
+with the file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from _table import read_frames, replacing, with_types
+
+OUTPUT_COLUMNS = ("row", "score", "is_outlier")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        batch_score(args)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+
+
+def batch_score(args: argparse.Namespace) -> None:
+    if taken := set(args.keep).intersection(OUTPUT_COLUMNS):
+        raise ValueError(f"--keep {' '.join(sorted(taken))}: the output has its own such column")
+    model = load(args.model)
+    columns = {name: names for name, _, names in model["columns"].transformers_}
+    wanted = [*model.feature_names_in_, *args.keep]
+
+    n_rows = n_outliers = 0
+    top: pd.DataFrame | None = None
+    with replacing(args.output) as part, part.open("w", encoding="utf-8", newline="") as file:
+        for texts in read_frames(args.input, wanted, args.chunk_rows):
+            rows = with_types(texts, columns["numbers"], columns["dates"], args.input)
+            scores = texts[args.keep].assign(score=-model.score_samples(rows))
+            scores["is_outlier"] = scores["score"] > -model[-1].offset_
+            scores.insert(0, "row", scores.index + 1)
+            scores.to_csv(file, index=False, header=n_rows == 0)
+            n_rows += len(scores)
+            n_outliers += scores["is_outlier"].sum()
+            top = pd.concat([top, scores]).nlargest(args.top, "score")
+
+    print(
+        f"scored {n_rows:,} rows: {n_outliers:,} outliers, with a score above "
+        f"{-model[-1].offset_:.4g}; saved {args.output}"
+    )
+    if args.top:
+        assert top is not None  # there is at least one frame
+        print(f"\nthe {len(top)} most anomalous rows\n")
+        print(top.to_string(index=False, float_format="{:.1f}".format))
+
+
+def load(path: Path) -> Pipeline:
+    try:
+        model = joblib.load(path)
+    except OSError:
+        raise
+    except Exception as error:
+        # Unpickling what is no pickle, or not of these versions, may raise anything.
+        raise ValueError(f"{path} cannot be loaded: {error!r}") from error
+    if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
+        raise ValueError(f"{path} is not a model of train.py")
+    return model
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("input", type=Path, metavar="IN.csv", help="the rows to score")
+    parser.add_argument("output", type=Path, metavar="OUT.csv", help="where to write the scores")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="MODEL.joblib",
+        help="a pipeline that train.py saved; load only files you trust, they may run code",
+    )
+    parser.add_argument(
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="input columns to copy to the output",
+    )
+    parser.add_argument(
+        "--top",
+        type=int,
+        default=10,
+        metavar="N",
+        help="how many of the most anomalous rows to print (default: 10)",
+    )
+    parser.add_argument(
+        "--chunk-rows",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="rows in memory at a time (default: 100,000)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Train a pipeline on a CSV file and save it: preprocessing by column, then the detector.
+
+Columns of numbers are imputed and scaled, ISO 8601 dates become month, weekday and hour, all others
+are categories. That a value is missing is a feature of its own. With --label the model learns from
+one part of the rows, without seeing the label, and is measured on the rest.
+"""
+
+import argparse
+import ast
+import time
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from _table import check_columns, parse_dates, parse_numbers, read_frames, replacing, with_types
+from vae_anomaly import VAEAnomalyDetector
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if (args.label is None) != (args.outlier is None):
+        parser.error("--label and --outlier go together")
+    if args.train_on == "inliers" and args.label is None:
+        parser.error("--train-on inliers needs --label and --outlier")
+    try:
+        train(args)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+
+
+def train(args: argparse.Namespace) -> None:
+    detector = VAEAnomalyDetector(contamination=args.contamination, random_state=args.random_state)
+    detector.set_params(**dict(args.set))
+
+    table = pd.concat(read_frames(args.table))
+    check_columns(table, args.drop, args.table)
+    not_features = set(args.drop)
+    if args.label is not None:
+        is_outlier = outliers(table, args.label, args.outlier, args.table)
+        not_features.add(args.label)
+    rows = table.drop(columns=list(not_features))
+    numbers, dates, categories = kinds(rows)
+    rows = with_types(rows, numbers, dates, args.table)
+
+    if args.label is not None:
+        rows, held_out, rows_outlier, held_out_outlier = train_test_split(
+            rows,
+            is_outlier,
+            test_size=args.test_size,
+            stratify=is_outlier,
+            random_state=args.random_state,
+        )
+        if args.train_on == "inliers":
+            rows = rows[~rows_outlier]
+
+    model = Pipeline([("columns", by_column(numbers, dates, categories)), ("detector", detector)])
+    with replacing(args.model) as part:
+        start = time.perf_counter()
+        model.fit(rows)
+        print(
+            f"trained on {len(rows):,} rows in {time.perf_counter() - start:.1f} s: "
+            f"{len(numbers)} columns of numbers, {len(dates)} of dates, "
+            f"{len(categories)} of categories"
+        )
+        joblib.dump(model, part)
+
+    if args.label is not None:
+        report(model, held_out, held_out_outlier)
+    print(f"saved {args.model}")
+
+
+def outliers(table: pd.DataFrame, label: str, value: str, path: Path) -> pd.Series:
+    """Tell which rows carry the outliers' value in the label column."""
+    check_columns(table, [label], path)
+    labels = table[label]
+    if labels.isna().any():
+        raise ValueError(f"{path}, column {label!r}, row {labels.isna().argmax() + 1}: no label")
+    values = sorted(labels.unique())
+    if value not in values:
+        raise ValueError(
+            f"{path}, column {label!r} has no value {value!r}, it has {', '.join(values[:10])}"
+            f"{', ...' if len(values) > 10 else ''}"
+        )
+    return labels == value
+
+
+def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """Sort the columns into numbers, dates and categories: what all their texts can be read as."""
+    numbers, dates, categories = [], [], []
+    for column in map(str, rows):
+        texts = rows[column].dropna()
+        if parse_numbers(texts).notna().all():
+            numbers.append(column)
+        elif parse_dates(texts).notna().all():
+            dates.append(column)
+        else:
+            categories.append(column)
+    return numbers, dates, categories
+
+
+def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> ColumnTransformer:
+    """Turn a frame into a matrix without missing values.
+
+    Only pieces of pandas and scikit-learn, so that the model loads where this script is not.
+    """
+    # All indicators, not only of what is missing in training: a first missing value is an anomaly.
+    impute_and_scale = FeatureUnion(
+        [
+            (
+                "value",
+                make_pipeline(
+                    SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+                ),
+            ),
+            ("missing", MissingIndicator(features="all")),
+        ]
+    )
+    calendar = FeatureUnion(
+        [
+            (part, FunctionTransformer(pd.DataFrame.apply, kw_args={"func": attrgetter(part)}))
+            for part in ("dt.month", "dt.day_of_week", "dt.hour")
+        ]
+    )
+    # Rare categories share one column; it also takes those that training has not seen.
+    one_hot = OneHotEncoder(min_frequency=0.01, handle_unknown="infrequent_if_exist")
+    return ColumnTransformer(
+        [
+            ("numbers", impute_and_scale, numbers),
+            ("dates", make_pipeline(calendar, impute_and_scale), dates),
+            ("categories", one_hot, categories),
+        ]
+    )
+
+
+def report(model: Pipeline, rows: pd.DataFrame, is_outlier: pd.Series) -> None:
+    """Print how well the score ranks and the threshold divides rows that were held out."""
+    scores = -model.score_samples(rows)
+    alarms = scores > -model[-1].offset_
+    n_outliers = is_outlier.sum()
+    print(f"held out {len(rows):,} rows, {n_outliers:,} of them outliers")
+    print(f"  AUROC              {roc_auc_score(is_outlier, scores):.3f}")
+    print(f"  average precision  {average_precision_score(is_outlier, scores):.3f}")
+    print(f"  outliers found     {(alarms & is_outlier).sum():,} of {n_outliers:,}")
+    print(f"  false alarms       {(alarms & ~is_outlier).sum():,} of {(~is_outlier).sum():,}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="the rows to learn from")
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="OUT.joblib", help="where to save the pipeline"
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="column that says which rows are outliers"
+    )
+    parser.add_argument("--outlier", metavar="VALUE", help="its value in the outliers")
+    parser.add_argument(
+        "--train-on",
+        choices=["all", "inliers"],
+        default="all",
+        help="inliers: leave labelled outliers out of the training (default: all)",
+    )
+    parser.add_argument(
+        "--test-size",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of labelled rows held out for the measurement (default: 0.5)",
+    )
+    parser.add_argument(
+        "--drop", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from"
+    )
+    parser.add_argument(
+        "--contamination",
+        type=_literal,
+        default="auto",
+        metavar="auto|SHARE",
+        help="share of the training rows to call outliers (default: auto, no guess needed)",
+    )
+    parser.add_argument(
+        "--random-state", type=int, default=0, metavar="SEED", help="of split and detector (0)"
+    )
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="PARAM=VALUE",
+        help="a parameter of VAEAnomalyDetector, such as hidden_layer_sizes=(64,32); repeatable",
+    )
+    return parser
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form PARAM=VALUE")
+    return name, _literal(value)
+
+
+def _literal(text: str) -> Any:
+    """Read a Python literal; any other text stands for itself."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+if __name__ == "__main__":
+    main()

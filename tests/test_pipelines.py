@@ -1,0 +1,279 @@
+"""The scripts of pipelines/: what they print, write and refuse."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+import batch_score
+import train
+
+ROOT = Path(__file__).parents[1]
+BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
+FLIGHTS = ROOT / "data" / "flights.csv"
+LABELLED = ["--label", "diagnosis", "--outlier", "malignant"]
+FAST = ["--set", "max_iter=5", "--set", "hidden_layer_sizes=(16,)", "--set", "latent_dim=2"]
+
+
+def call(script, *arguments):
+    script.main([str(argument) for argument in arguments])
+
+
+def error_line(capsys, script, *arguments):
+    """Call a script that must refuse, and give the one line it prints."""
+    with pytest.raises(SystemExit) as stopped:
+        call(script, *arguments)
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "breast_cancer.joblib"
+    call(train, BREAST_CANCER, "--model", path, *LABELLED, "--train-on", "inliers", *FAST)
+    return path
+
+
+@pytest.fixture(scope="module")
+def flights_model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "flights.joblib"
+    call(train, FLIGHTS, "--model", path, "--drop", "unusual", *FAST)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write the breast cancer table, changed by the test, to a file."""
+
+    def write(change):
+        path = tmp_path / "table.csv"
+        change(pd.read_csv(BREAST_CANCER, dtype=str)).to_csv(path, index=False)
+        return path
+
+    return write
+
+
+def test_train_measures_on_held_out_rows(tmp_path, capsys):
+    call(train, BREAST_CANCER, "--model", tmp_path / "m", *LABELLED, "--test-size", "0.25", *FAST)
+    printed = capsys.readouterr().out
+    assert "trained on 426 rows" in printed
+    assert "held out 143 rows, 53 of them outliers" in printed
+    assert "AUROC" in printed
+    assert "average precision" in printed
+
+
+def test_train_on_inliers_leaves_the_outliers_out(tmp_path, capsys):
+    call(train, BREAST_CANCER, "--model", tmp_path / "m", *LABELLED, "--train-on", "inliers", *FAST)
+    assert "trained on 178 rows" in capsys.readouterr().out
+
+
+def test_train_without_label_takes_all_rows(tmp_path, capsys):
+    call(train, BREAST_CANCER, "--model", tmp_path / "m", "--drop", "diagnosis", *FAST)
+    printed = capsys.readouterr().out
+    assert "trained on 569 rows" in printed
+    assert "AUROC" not in printed
+
+
+def test_label_and_dropped_columns_are_not_features(tmp_path):
+    path = tmp_path / "m"
+    call(train, BREAST_CANCER, "--model", path, *LABELLED, "--drop", "mean_area", *FAST)
+    features = joblib.load(path).feature_names_in_
+    assert len(features) == 29
+    assert not {"diagnosis", "mean_area"} & set(features)
+
+
+def test_settings_reach_the_detector(tmp_path):
+    path = tmp_path / "m"
+    call(train, BREAST_CANCER, "--model", path, *LABELLED, *FAST, "--contamination", "0.2")
+    detector = joblib.load(path)["detector"]
+    assert detector.hidden_layer_sizes == (16,)
+    assert detector.max_iter == 5
+    assert detector.contamination == 0.2
+
+
+def test_columns_are_sorted_by_what_their_texts_are(flights_model):
+    fitted = joblib.load(flights_model)["columns"]
+    columns = {name: names for name, _, names in fitted.transformers_}
+    assert columns["dates"] == ["time_hour"]
+    assert columns["categories"] == ["carrier", "tailnum", "origin", "dest"]
+    assert len(columns["numbers"]) == 9
+
+
+def test_model_loads_where_the_scripts_are_not(flights_model, tmp_path):
+    code = f"import joblib; joblib.load({str(flights_model)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_value_missing_for_the_first_time_raises_the_score(model, table, tmp_path):
+    whole = table(lambda t: t.tail(10))
+    call(batch_score, whole, tmp_path / "whole.csv", "--model", model)
+    gap = table(lambda t: t.tail(10).assign(mean_area=""))
+    call(batch_score, gap, tmp_path / "gap.csv", "--model", model)
+    before, after = (pd.read_csv(tmp_path / name)["score"] for name in ("whole.csv", "gap.csv"))
+    assert (after > before).all()
+
+
+def test_scores_are_those_of_the_model(model, tmp_path):
+    call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model)
+    scored = pd.read_csv(tmp_path / "out.csv", converters={"score": float})
+    pipeline, rows = joblib.load(model), pd.read_csv(BREAST_CANCER)
+    np.testing.assert_array_equal(scored["score"], -pipeline.score_samples(rows))
+    np.testing.assert_array_equal(scored["is_outlier"], pipeline.predict(rows) == -1)
+    np.testing.assert_array_equal(scored["row"], np.arange(1, 570))
+
+
+def test_output_does_not_depend_on_the_chunks(flights_model, tmp_path):
+    for rows in (10_000, 999):
+        output = tmp_path / f"{rows}.csv"
+        call(batch_score, FLIGHTS, output, "--model", flights_model, "--chunk-rows", rows)
+    assert (tmp_path / "10000.csv").read_bytes() == (tmp_path / "999.csv").read_bytes()
+
+
+def test_columns_are_matched_by_name(model, table, tmp_path):
+    reordered = table(lambda t: t[t.columns[::-1]].assign(unknown="x"))
+    call(batch_score, BREAST_CANCER, tmp_path / "a.csv", "--model", model)
+    call(batch_score, reordered, tmp_path / "b.csv", "--model", model)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_kept_columns_are_copied(model, tmp_path):
+    keep = ["--keep", "diagnosis", "mean_radius"]
+    call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model, *keep)
+    scored = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert list(scored) == ["row", "diagnosis", "mean_radius", "score", "is_outlier"]
+    table = pd.read_csv(BREAST_CANCER, dtype=str)
+    pd.testing.assert_frame_equal(scored[keep[1:]], table[keep[1:]])
+
+
+def test_most_anomalous_rows_are_printed(model, tmp_path, capsys):
+    call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model, "--top", 3)
+    printed = capsys.readouterr().out
+    top = pd.read_csv(tmp_path / "out.csv").nlargest(3, "score")
+    lines = printed.splitlines()[-3:]
+    assert [int(line.split()[0]) for line in lines] == list(top["row"])
+    assert "scored 569 rows" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.csv"], ["absent.csv"]),
+        ([ROOT / "data"], ["data"]),
+        ([BREAST_CANCER, "--label", "grade", "--outlier", "3"], ["breast_cancer.csv", "'grade'"]),
+        (
+            [BREAST_CANCER, "--label", "diagnosis", "--outlier", "bad"],
+            ["breast_cancer.csv", "'diagnosis'", "'bad'", "benign, malignant"],
+        ),
+        ([BREAST_CANCER, "--drop", "name"], ["breast_cancer.csv", "'name'"]),
+        ([BREAST_CANCER, "--set", "colour=red"], ["'colour'"]),
+        ([BREAST_CANCER, "--drop", "diagnosis", "--contamination", "0.7"], ["contamination"]),
+        ([BREAST_CANCER, "--drop", "diagnosis", "--set", "latent_dim=0"], ["latent_dim"]),
+    ],
+)
+def test_train_refuses_in_one_line(tmp_path, capsys, arguments, words):
+    line = error_line(capsys, train, *arguments, "--model", tmp_path / "m.joblib")
+    assert all(word in line for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"a,b\n", "has no rows"),
+        (b"a,b\n1,2\n3,4,5\n", "is not a CSV file"),
+        (b"a,b\n1,2,3\n4,5,6\n", "more fields than its header"),
+        (b"\xff\xfe\x00", "is not a CSV file"),
+        (b"a,b\n1,2\ninf,3\n", "column 'a', row 2: 'inf' is no finite number"),
+    ],
+)
+def test_train_names_the_unreadable_file(tmp_path, capsys, content, words):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(content)
+    line = error_line(capsys, train, path, "--model", tmp_path / "m.joblib")
+    assert "odd.csv" in line
+    assert words in line
+
+
+def test_train_refuses_a_folder_for_a_model_before_training(tmp_path, capsys):
+    assert str(tmp_path) in error_line(capsys, train, BREAST_CANCER, "--model", tmp_path)
+
+
+def test_label_needs_its_outlier_value(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call(train, BREAST_CANCER, "--model", tmp_path / "m", "--label", "diagnosis")
+    assert "--label and --outlier go together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns=["mean_area", "worst_area"]), "'mean_area', 'worst_area'"),
+        (lambda t: t.replace({"mean_area": {"1326.0": "big"}}), "'mean_area', row 2: 'big'"),
+        (lambda t: t.head(0), "has no rows"),
+    ],
+)
+def test_batch_score_names_the_column_and_row(model, table, tmp_path, capsys, change, words):
+    line = error_line(capsys, batch_score, table(change), tmp_path / "out.csv", "--model", model)
+    assert "table.csv" in line
+    assert words in line
+
+
+def test_batch_score_refuses_what_is_no_date(flights_model, tmp_path, capsys):
+    path = tmp_path / "flights.csv"
+    pd.read_csv(FLIGHTS, dtype=str, nrows=5).assign(time_hour="Monday").to_csv(path)
+    line = error_line(capsys, batch_score, path, tmp_path / "out.csv", "--model", flights_model)
+    assert "'time_hour', row 1: 'Monday' is no ISO 8601 date" in line
+
+
+def test_batch_score_refuses_what_is_no_model(tmp_path, capsys):
+    line = error_line(capsys, batch_score, FLIGHTS, tmp_path / "out.csv", "--model", FLIGHTS)
+    assert "flights.csv cannot be loaded" in line
+
+
+def test_kept_column_must_not_hide_an_output_column(model, tmp_path, capsys):
+    keep = ["--keep", "score"]
+    output = tmp_path / "out.csv"
+    assert "score" in error_line(capsys, batch_score, FLIGHTS, output, "--model", model, *keep)
+
+
+def test_failed_run_leaves_the_old_output_alone(model, table, tmp_path, capsys):
+    output = tmp_path / "out.csv"
+    output.write_text("old")
+    bad_end = table(lambda t: t.assign(mean_area=[*t["mean_area"][:-1], "big"]))
+    arguments = [bad_end, output, "--model", model, "--chunk-rows", "100"]
+    assert "row 569" in error_line(capsys, batch_score, *arguments)
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "table.csv"]
+
+
+def test_killed_run_leaves_no_output_and_the_next_one_is_whole(flights_model, tmp_path):
+    output, part = tmp_path / "out.csv", tmp_path / ".out.csv.part"
+    command = [sys.executable, ROOT / "pipelines" / "batch_score.py", FLIGHTS, output]
+    run = subprocess.Popen([*command, "--model", flights_model, "--chunk-rows", "1"])
+    while run.poll() is None and not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
+    assert not output.exists()
+
+    call(batch_score, FLIGHTS, output, "--model", flights_model)
+    assert len(pd.read_csv(output)) == 10_000
+    assert not part.exists()
+
+
+def test_script_exits_with_2_and_no_traceback(tmp_path):
+    command = [sys.executable, ROOT / "pipelines" / "train.py", "absent.csv", "--model", "m"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1].startswith("train.py: error: ")
+    assert "Traceback" not in run.stderr

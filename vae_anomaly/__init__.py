@@ -1,0 +1,12 @@
+"""Anomaly detection with variational autoencoders, as scikit-learn estimators.
+
+Nothing heavy is imported before it is needed: TensorFlow is loaded by the first `fit`.
+"""
+
+from importlib.metadata import version
+
+from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.metrics import make_outlier_scorer
+
+__all__ = ["VAEAnomalyDetector", "make_outlier_scorer"]
+__version__ = version("vae-anomaly")

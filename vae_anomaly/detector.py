@@ -1,0 +1,818 @@
+"""VAEAnomalyDetector: parameters, validation and the scikit-learn methods."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.model_selection import train_test_split
+from sklearn.utils import (
+    Tags,
+    assert_all_finite,
+    check_array,
+    check_random_state,
+    gen_batches,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from vae_anomaly import scoring, threshold
+from vae_anomaly.losses import LIKELIHOODS
+from vae_anomaly.networks import NetworkSpec, Weights
+from vae_anomaly.networks.dense_numpy import ACTIVATIONS, make_decode, make_encode
+from vae_anomaly.scaling import CHUNK_ROWS, fit_scaling, standardize, unstandardize
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from vae_anomaly.training import Settings
+
+AUTO_STEPS = 2000
+"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows."""
+
+_RECENT_SCORES = 10_000
+"""Number of latest rows whose scores set `offset_` in `partial_fit`."""
+
+
+class VAEAnomalyDetector(
+    OutlierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Anomaly detection with a variational autoencoder (VAE).
+
+    A VAE learns to squeeze ordinary rows through a small latent code and to rebuild them. A row
+    that it cannot rebuild, or whose code lies far from all others, is unlike what it was trained
+    on. Its anomaly score is the loss that the network was trained with, in nats::
+
+        -score_samples(x) = reconstruction(x) + beta * kl(x)
+        reconstruction(x) = E[-log p(x | z)],  z ~ q(z | x) = N(z_mean, exp(z_log_var))
+        kl(x)             = KL(q(z | x) || N(0, I))
+
+    which with ``beta=1`` is the negative evidence lower bound, a bound on -log p(x) [1]_.
+
+    Columns are standardised inside, so raw columns of any scale can be passed. Missing values are
+    refused: put an imputer before the detector. The sign convention is scikit-learn's: lower
+    scores and the prediction -1 mean outlier.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(256, 128)
+        Units of the encoder's hidden layers; the decoder has the same in reverse order. An empty
+        tuple makes both linear.
+
+    latent_dim : int, default=32
+        Number of latent dimensions, and of columns that `transform` returns.
+
+    activation : {"elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", \
+            "tanh"}, default="relu"
+        Activation of the hidden layers, by Keras's names.
+
+    reconstruction_loss : {"mse", "gaussian", "binary_crossentropy"}, default="mse"
+        The negative log-likelihood of a row given its code, summed over features.
+
+        - "mse": normal with the fixed standard deviation `observation_noise`.
+        - "gaussian": normal with one learned variance per feature, at least 1e-4.
+        - "binary_crossentropy": Bernoulli. Takes data in [0, 1], which is not standardised.
+
+    observation_noise : float, default=0.1
+        Standard deviation of the "mse" likelihood in units of each column's standard deviation.
+        The smaller, the more reconstruction counts against the KL divergence.
+
+    input_noise : float, default=0.2
+        Standard deviation of the noise that training adds to the encoder's input, in the same
+        units; the target stays clean (denoising VAE [2]_). Scores are of the clean row.
+
+    beta : float, default=1.0
+        Weight of the KL divergence, in training and in the score [3]_.
+
+    n_draws : int, default=4
+        Draws of z over which the score averages the reconstruction. They come from one table of
+        noise made by `fit` and shared by all rows, so scores do not change from call to call.
+        0 takes z at z_mean: faster, but no bound any more.
+
+    batch_size : int, default=128
+        Rows per gradient step; all rows where there are fewer.
+
+    learning_rate_init : float, default=0.001
+        Adam's learning rate at the start; it falls to zero along half a cosine.
+
+    weight_decay : float, default=0.0
+        Decoupled weight decay of the layers' kernels, as in AdamW.
+
+    dropout : float, default=0.0
+        Share of hidden units dropped in each training step.
+
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" makes it 2,000 gradient steps, and at least one epoch.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows and stop when their loss no longer falls. The weights of the best
+        epoch are kept. `tol`, `n_iter_no_change` and `validation_fraction` only matter then.
+
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which training stops.
+
+    tol : float, default=1e-4
+        What counts as an improvement of the held-out loss, in nats.
+
+    contamination : "auto" or float, default="auto"
+        Where the decision threshold `offset_` lies; training does not depend on it.
+
+        - "auto": no guess of the share of outliers is needed. A skewed distribution is fitted to
+          the bulk of the training scores, and the line drawn where it leaves 1 % outside, see
+          `vae_anomaly.threshold.auto_offset`.
+        - float in (0, 0.5]: this share of the training rows are outliers.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights, and keeps the scaling, of the fit before.
+
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of the rows and noise. Pass an int for the same model each time.
+
+    Attributes
+    ----------
+    encoder_ : keras.Model
+        x (n, n_features) -> [z_mean, z_log_var], each (n, latent_dim), in standardised units.
+
+    decoder_ : keras.Model
+        z (n, latent_dim) -> mean of x given z (n, n_features), in standardised units.
+
+    vae_ : keras.Model
+        The two end to end, with a `Sampling` layer between.
+
+    offset_ : float
+        Threshold: ``decision_function = score_samples - offset_``.
+
+    training_scores_ : ndarray of shape (n_samples,)
+        `score_samples` of the training rows; after `partial_fit`, of the latest 10,000.
+
+    history_ : dict of lists
+        "loss", "reconstruction" and "kl" of each epoch, and "val_loss" with early stopping.
+
+    n_iter_ : int
+        Number of epochs run.
+
+    latent_dim_ : int
+        Number of latent dimensions.
+
+    center_, scale_ : ndarray of shape (n_features,)
+        Mean and standard deviation that standardise the columns.
+
+    encoder_weights_, decoder_weights_ : list of ndarray
+        What the networks have learned, in Keras's order.
+
+    observation_scale_ : ndarray of shape (n_features,)
+        Scale of the likelihood, see `vae_anomaly.losses.Likelihood`.
+
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has string names.
+
+    See Also
+    --------
+    sklearn.ensemble.IsolationForest : Isolates rows by random splits.
+    sklearn.neighbors.LocalOutlierFactor : Compares densities of neighbourhoods.
+    sklearn.mixture.GaussianMixture : Density as a sum of normals.
+
+    Notes
+    -----
+    `z_log_var` is bounded to (-10, 10) and standardised values are clipped to +-1e6. A column that
+    was constant in training has one millionth of its value as its unit: when it moves, the score
+    is huge.
+
+    Scores are computed in float32 on fixed tiles of rows, so the same row gets the same score to
+    the bit in any batch, in any order and in any process on one machine.
+
+    Metrics of scikit-learn take high scores for the positive class. With outliers labelled 1,
+    ``scoring="roc_auc"`` would therefore reward the worst detector: use
+    `vae_anomaly.make_outlier_scorer`.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
+    .. [2] D. J. Im et al., "Denoising Criterion for Variational Auto-Encoding Framework",
+       AAAI 2017.
+    .. [3] I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
+       Variational Framework", ICLR 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
+    >>> X = np.column_stack([t, np.sin(t), np.cos(t)])
+    >>> detector = VAEAnomalyDetector(random_state=0).fit(X)
+    >>> detector.predict([[3.0, np.sin(3.0), np.cos(3.0)], [3.0, 1.0, 1.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "hidden_layer_sizes": ["array-like"],
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "reconstruction_loss": [StrOptions(set(LIKELIHOODS))],
+        "observation_noise": [Interval(Real, 0, None, closed="neither")],
+        "input_noise": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "n_draws": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes: tuple[int, ...] = (256, 128),
+        latent_dim: int = 32,
+        activation: str = "relu",
+        reconstruction_loss: str = "mse",
+        observation_noise: float = 0.1,
+        input_noise: float = 0.2,
+        beta: float = 1.0,
+        n_draws: int = 4,
+        batch_size: int = 128,
+        learning_rate_init: float = 1e-3,
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        max_iter: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        contamination: float | str = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.latent_dim = latent_dim
+        self.activation = activation
+        self.reconstruction_loss = reconstruction_loss
+        self.observation_noise = observation_noise
+        self.input_noise = input_noise
+        self.beta = beta
+        self.n_draws = n_draws
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.contamination = contamination
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the VAE and set the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, best without outliers; some do little harm.
+        y : ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows' losses, in the scaling and in the threshold too. Rows of weight
+            zero are left out.
+
+        Returns
+        -------
+        self : VAEAnomalyDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or `sample_weight` is not valid, or training diverges.
+        """
+        X, sample_weight = self._validate_training(X, sample_weight, reset=True)
+        rng = check_random_state(self.random_state)
+        if not (self.warm_start and hasattr(self, "offset_")):
+            self._initialize(X, sample_weight, rng)
+        elif self._make_spec() != self._spec:
+            raise ValueError(
+                "warm_start=True cannot go on from a fit with another number of features or "
+                "another network; set warm_start=False to start afresh."
+            )
+        self._train(X, sample_weight, rng)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train for one epoch on a batch of rows, going on from the present weights.
+
+        The first call sets the scaling of the columns for good, so give it a representative batch.
+        The learning rate is constant at `learning_rate_init`, and `early_stopping` does not apply.
+        `offset_` follows the latest 10,000 rows, each scored right after the call that brought it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : VAEAnomalyDetector
+            The detector, trained further.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not valid, or training diverges.
+        """
+        first = not hasattr(self, "offset_")
+        X, sample_weight = self._validate_training(X, None, reset=first)
+        rng = check_random_state(self.random_state)
+        if first:
+            self._initialize(X, sample_weight, rng)
+        self._train_one_epoch(X, rng)
+        return self
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return the opposite of the anomaly score, -(reconstruction + beta * KL), of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In nats, float64. The lower, the more abnormal.
+        """
+        return self._scores(self._validate(X))
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return the distance of each row's score to the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``: negative for outliers.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Tell inliers from outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def score_components(self, X: ArrayLike) -> pd.DataFrame:
+        """Return the two terms of the anomaly score of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        components : DataFrame of shape (n_samples, 2)
+            Columns "reconstruction" and "kl", in nats, with the index of X if that is a pandas
+            frame. ``reconstruction + beta * kl`` equals ``-score_samples(X)``.
+        """
+        import pandas as pd
+
+        reconstruction, kl = self._score_terms(self._validate(X))
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return pd.DataFrame({"reconstruction": reconstruction, "kl": kl}, index=index)
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Return the mean evidence lower bound of rows, for model selection without labels.
+
+        It counts the KL divergence once whatever `beta`, and the likelihood with its normalising
+        constant, so that networks, noises and latent dimensions can be compared on held-out rows.
+        It cannot compare preprocessing, nor likelihoods of standardised with those of raw columns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Held-out rows.
+        y : ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            In nats a row, of standardised columns; higher is better.
+        """
+        reconstruction, kl = self._score_terms(self._validate(X))
+        normalizer = self._spec.likelihood.log_normalizer(self.observation_scale_)
+        return -float(np.mean(reconstruction + kl) + normalizer)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Compress rows to the latent space.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to compress.
+
+        Returns
+        -------
+        z_mean : ndarray of shape (n_samples, latent_dim)
+            Mean of q(z | x).
+        """
+        X = self._validate(X)
+        encode = make_encode(self._spec, self._weights)
+        z_mean = np.empty((X.shape[0], self.latent_dim_), X.dtype)
+        scoring.map_tiles(lambda x: encode(x)[:1], self._reader(X), (z_mean,))
+        return z_mean
+
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+        """Decode latent points.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, latent_dim)
+            Points of the latent space.
+
+        Returns
+        -------
+        X_decoded : ndarray of shape (n_samples, n_features)
+            Mean of x given z, in the units of the training data.
+
+        Raises
+        ------
+        ValueError
+            If X has not `latent_dim` columns.
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if Z.shape[1] != self.latent_dim_:
+            raise ValueError(
+                f"X has {Z.shape[1]} columns, but the latent space has {self.latent_dim_} "
+                "dimensions; pass what transform returns."
+            )
+        decode = make_decode(self._spec, self._weights)
+        X_mean = np.empty((len(Z), self.n_features_in_), Z.dtype)
+        scoring.map_tiles(
+            lambda z: (unstandardize(decode(z), self.center_, self.scale_),),
+            lambda rows: Z[rows].astype(np.float32),
+            (X_mean,),
+        )
+        return X_mean
+
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """Rebuild rows from their latent code, which removes noise.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to rebuild.
+
+        Returns
+        -------
+        X_rebuilt : ndarray of shape (n_samples, n_features)
+            Mean of x given z at z_mean, in the units of the training data.
+        """
+        X = self._validate(X)
+        encode = make_encode(self._spec, self._weights)
+        decode = make_decode(self._spec, self._weights)
+        X_mean = np.empty(X.shape, X.dtype)
+        scoring.map_tiles(
+            lambda x: (unstandardize(decode(encode(x)[0]), self.center_, self.scale_),),
+            self._reader(X),
+            (X_mean,),
+        )
+        return X_mean
+
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
+        """Generate new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same rows each time.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of x given codes drawn from the prior N(0, I), in the units of the training data.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        rng = check_random_state(random_state)
+        return self.inverse_transform(rng.standard_normal((n_samples, self.latent_dim_)))
+
+    @property
+    def encoder_(self) -> keras.Model:
+        """The encoder as a Keras model, in standardised units."""
+        return self._built()["encoder"]
+
+    @property
+    def decoder_(self) -> keras.Model:
+        """The decoder as a Keras model, in standardised units."""
+        return self._built()["decoder"]
+
+    @property
+    def vae_(self) -> keras.Model:
+        """Encoder, Sampling layer and decoder end to end, as a Keras model."""
+        return self._built()["vae"]
+
+    def _validate_training(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of positive weight, and their weights."""
+        X = self._validate(X, reset=reset)
+        sample_weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        if not sample_weight.all():
+            X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
+        if X.shape[0] < 2:
+            raise ValueError(
+                "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
+                f"of 2 is required by {type(self).__name__}."
+            )
+        return X, sample_weight
+
+    def _validate(self, X: ArrayLike, *, reset: bool = False) -> Any:
+        """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
+        if not reset:
+            check_is_fitted(self)
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+        )
+        try:
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        except ValueError as error:
+            place = self._place_of_first(lambda values: ~np.isfinite(values), X)
+            raise ValueError(f"{error}\nFirst found in {place}.") from None
+        likelihood = LIKELIHOODS[self.reconstruction_loss] if reset else self._spec.likelihood
+        values = X.data if sp.issparse(X) else X
+        if not likelihood.standardized and values.size and (values.min() < 0 or values.max() > 1):
+            place = self._place_of_first(lambda values: (values < 0) | (values > 1), X)
+            raise ValueError(
+                'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
+                f"outside is in {place}. Scale X, with MinMaxScaler(clip=True) for example."
+            )
+        return X
+
+    def _place_of_first(self, is_bad: Callable[[np.ndarray], np.ndarray], X: Any) -> str:
+        """Return the column and the row of the first bad value, in words."""
+        if sp.issparse(X):
+            X = X.tocoo()
+            at = np.flatnonzero(is_bad(X.data))[0]
+            row, column = X.row[at], X.col[at]
+        else:
+            row, column = np.argwhere(is_bad(X))[0]
+        names = getattr(self, "feature_names_in_", None)
+        return f"column {column if names is None else repr(str(names[column]))}, row {row}"
+
+    def _make_spec(self) -> NetworkSpec:
+        sizes = tuple(int(size) for size in self.hidden_layer_sizes)
+        if any(size < 1 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes must be positive, got {tuple(self.hidden_layer_sizes)}."
+            )
+        return NetworkSpec(
+            n_features=self.n_features_in_,
+            latent_dim=int(self.latent_dim),
+            hidden_layer_sizes=sizes,
+            activation=self.activation,
+            dropout=float(self.dropout),
+            reconstruction_loss=self.reconstruction_loss,
+        )
+
+    def _initialize(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
+        """Set all that training starts from: network, scaling, weights, noise of the score."""
+        from vae_anomaly.training import initial_weights
+
+        spec = self._make_spec()
+        if spec.likelihood.standardized:
+            self.center_, self.scale_ = fit_scaling(X, sample_weight)
+        else:
+            self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
+        # Plain data only: whatever unpickles the detector needs no class of ours for its state.
+        self._network = dataclasses.asdict(spec)
+        self.latent_dim_ = spec.latent_dim
+        self._set_weights(initial_weights(spec, self._initial_scale(), rng))
+        self._noise = scoring.antithetic_noise(self.n_draws, spec.latent_dim, rng)
+        self._moments = None
+        self.training_scores_ = np.empty(0)
+        self.history_ = {"loss": [], "reconstruction": [], "kl": []}
+        self.n_iter_ = 0
+
+    def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
+        """Train the present weights on X by the schedule of `fit`, and set the threshold."""
+        from vae_anomaly.training import train
+
+        rows, held_out = np.arange(X.shape[0]), None
+        if self.early_stopping:
+            rows, held_out = train_test_split(
+                rows, test_size=self.validation_fraction, random_state=rng
+            )
+
+        def validation_loss(weights: Weights) -> float:
+            scores = self._scores(X[held_out], weights)
+            return -float(np.average(scores, weights=sample_weight[held_out]))
+
+        n_epochs = self.max_iter
+        if isinstance(n_epochs, str):
+            n_epochs = math.ceil(AUTO_STEPS * min(self.batch_size, len(rows)) / len(rows))
+        weights, self.history_, _ = train(
+            self._standardized(X, rows),
+            sample_weight[rows],
+            self._spec,
+            self._weights,
+            self._settings(n_epochs, anneal=True),
+            rng,
+            validation_loss=validation_loss if self.early_stopping else None,
+        )
+        self._set_weights(weights)
+        self._moments = None
+        self.n_iter_ = len(self.history_["loss"])
+        self.training_scores_ = self._scores(X)
+        if self.contamination == "auto":
+            scores, sample_weight = self._unseen_scores(X, sample_weight, rng)
+        else:
+            scores = self.training_scores_
+        self.offset_ = threshold.offset(scores, sample_weight, self.contamination)
+
+    def _unseen_scores(
+        self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores, and weights, of half of the rows by a VAE trained on the other half.
+
+        A network scores the rows that it was trained on better than new ones.
+        """
+        from vae_anomaly.training import initial_weights, train
+
+        seen, unseen = np.array_split(rng.permutation(X.shape[0]), 2)
+        weights, _, _ = train(
+            self._standardized(X, seen),
+            sample_weight[seen],
+            self._spec,
+            initial_weights(self._spec, self._initial_scale(), rng),
+            self._settings(self.n_iter_, anneal=True),
+            rng,
+        )
+        return self._scores(X[unseen], weights), sample_weight[unseen]
+
+    def _train_one_epoch(self, X: Any, rng: np.random.RandomState) -> None:
+        """Train the present weights on X by the schedule of `partial_fit`, and move `offset_`."""
+        from vae_anomaly.training import Moments, train
+
+        weights, history, moments = train(
+            self._standardized(X, np.arange(X.shape[0])),
+            np.ones(X.shape[0]),
+            self._spec,
+            self._weights,
+            self._settings(n_epochs=1, anneal=False),
+            rng,
+            moments=None if self._moments is None else Moments(*self._moments),
+        )
+        self._set_weights(weights)
+        self._moments = tuple(moments)
+        self.n_iter_ += 1
+        for name, losses in self.history_.items():
+            losses += history[name]
+        scores = np.concatenate([self.training_scores_, self._scores(X)])[-_RECENT_SCORES:]
+        self.training_scores_ = scores
+        self.offset_ = threshold.offset(scores, np.ones(len(scores)), self.contamination)
+
+    def _settings(self, n_epochs: int, *, anneal: bool) -> Settings:
+        from vae_anomaly.training import Settings
+
+        return Settings(
+            beta=float(self.beta),
+            input_noise=float(self.input_noise),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate_init),
+            weight_decay=float(self.weight_decay),
+            n_epochs=int(n_epochs),
+            anneal=anneal,
+            tol=float(self.tol),
+            n_iter_no_change=int(self.n_iter_no_change),
+            verbose=bool(self.verbose),
+        )
+
+    def _initial_scale(self) -> np.ndarray:
+        return self._spec.likelihood.initial_scale(self.n_features_in_, self.observation_noise)
+
+    @property
+    def _spec(self) -> NetworkSpec:
+        return NetworkSpec(**self._network)
+
+    @property
+    def _weights(self) -> Weights:
+        return Weights(self.encoder_weights_, self.decoder_weights_, self.observation_scale_)
+
+    def _set_weights(self, weights: Weights) -> None:
+        self.encoder_weights_, self.decoder_weights_, self.observation_scale_ = weights
+        self.__dict__.pop("_keras_models", None)
+
+    def _reader(self, X: Any) -> scoring.Read:
+        return lambda rows: standardize(X[rows], self.center_, self.scale_)
+
+    def _standardized(self, X: Any, rows: np.ndarray) -> np.ndarray:
+        """Return the one float32 copy of the rows that training needs."""
+        Z = np.empty((len(rows), X.shape[1]), np.float32)
+        for chunk in gen_batches(len(rows), CHUNK_ROWS):
+            Z[chunk] = standardize(X[rows[chunk]], self.center_, self.scale_)
+        return Z
+
+    def _score_terms(self, X: Any, weights: Weights | None = None) -> tuple[np.ndarray, np.ndarray]:
+        return scoring.score_terms(
+            self._reader(X), X.shape[0], self._spec, weights or self._weights, self._noise
+        )
+
+    def _scores(self, X: Any, weights: Weights | None = None) -> np.ndarray:
+        reconstruction, kl = self._score_terms(X, weights)
+        return -(reconstruction + self.beta * kl)
+
+    def _built(self) -> dict[str, keras.Model]:
+        """Return the Keras models, made from the weights the first time they are asked for."""
+        check_is_fitted(self)
+        if "_keras_models" not in self.__dict__:
+            from vae_anomaly.networks.dense import build_decoder, build_encoder, build_vae
+
+            rng = np.random.RandomState(0)
+            encoder, decoder = build_encoder(self._spec, rng), build_decoder(self._spec, rng)
+            encoder.set_weights(self.encoder_weights_)
+            decoder.set_weights(self.decoder_weights_)
+            vae = build_vae(encoder, decoder)
+            self._keras_models = {"encoder": encoder, "decoder": decoder, "vae": vae}
+        return self._keras_models
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain data: parameters, arrays, numbers and strings."""
+        state = super().__getstate__().copy()
+        state.pop("_keras_models", None)
+        return state
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,188 @@
+"""The loss, defined once: reconstruction log-likelihoods, the KL divergence and their sum.
+
+Training and scoring both call `loss_terms`; what differs is the array namespace ``xp`` that it is
+given, `keras.ops` inside the compiled training step and `numpy` while scoring. The networks
+themselves live elsewhere and come in as plain functions.
+
+Symbols: ``p`` features, ``d`` latent dimensions, ``n`` rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+Array = Any  # a numpy array or a TensorFlow tensor, depending on `xp`
+
+LOG_VAR_BOUND = 10.0
+"""Bound on |z_log_var|: a posterior standard deviation stays within exp(-5) and exp(5)."""
+
+MIN_VARIANCE = 1e-4
+"""Floor of a learned observation variance, in squared standardised units."""
+
+_PROBABILITY_MARGIN = 1e-7
+
+
+def bound_log_var(x: Array, xp: Any) -> Array:
+    """Squash to (-LOG_VAR_BOUND, LOG_VAR_BOUND), close to the identity around zero."""
+    return LOG_VAR_BOUND * xp.tanh(x / LOG_VAR_BOUND)
+
+
+def reparameterize(z_mean: Array, z_log_var: Array, noise: Array, xp: Any) -> Array:
+    """Draw z = z_mean + exp(z_log_var / 2) * noise (Kingma & Welling 2014, section 2.4)."""
+    return z_mean + xp.exp(0.5 * z_log_var) * noise
+
+
+def kl_divergence(z_mean: Array, z_log_var: Array, xp: Any) -> Array:
+    """KL(N(z_mean, exp(z_log_var)) || N(0, 1)) of every latent dimension, in nats.
+
+    -0.5 * (1 + log_var - mean^2 - exp(log_var)) (Kingma & Welling 2014, appendix B).
+    """
+    return -0.5 * (1.0 + z_log_var - xp.square(z_mean) - xp.exp(z_log_var))
+
+
+class Likelihood(Protocol):
+    """How a decoder's output explains the data: one class per ``reconstruction_loss``.
+
+    ``scale`` is one number per feature. The mean of x given z is the decoder's output itself.
+    """
+
+    standardized: ClassVar[bool]
+    """Whether the networks work on standardised columns; if not, the data must lie in [0, 1]."""
+    output_activation: ClassVar[str]
+    """Activation of the decoder's last layer."""
+    learns_scale: ClassVar[bool]
+    """Whether ``scale`` is trained along with the networks."""
+
+    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return ``scale`` before training, shape (p,)."""
+        ...
+
+    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+        """Return -log p(x | z) per feature, in nats.
+
+        Left out is what depends neither on the row nor on a trained number, see `log_normalizer`:
+        so the reconstruction of "mse" and "binary_crossentropy" is never negative.
+        """
+        ...
+
+    def log_normalizer(self, scale: np.ndarray) -> float:
+        """Return the constant that `negative_log_likelihood`, summed over features, leaves out."""
+        ...
+
+
+class FixedGaussian:
+    """Squared error in units of a fixed noise: (x - mean)^2 / (2 observation_noise^2)."""
+
+    standardized = True
+    output_activation = "linear"
+    learns_scale = False
+
+    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return the log variance."""
+        return np.full(n_features, 2.0 * math.log(observation_noise), np.float32)
+
+    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+        """Return the halved squared error per feature, in units of the noise."""
+        return 0.5 * xp.square(x - output) * xp.exp(-scale)
+
+    def log_normalizer(self, scale: np.ndarray) -> float:
+        """Return 0.5 log(2 pi observation_noise^2), summed over features."""
+        return 0.5 * float(np.sum(math.log(2.0 * math.pi) + scale, dtype=np.float64))
+
+
+class LearnedGaussian:
+    """Normal with one learned variance per feature: MIN_VARIANCE + exp(scale)."""
+
+    standardized = True
+    output_activation = "linear"
+    learns_scale = True
+
+    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return the logarithm of one unit of variance: a column that nothing explains yet."""
+        return np.zeros(n_features, np.float32)
+
+    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+        """Return the normal's negative log density per feature, less 0.5 log(2 pi)."""
+        variance = MIN_VARIANCE + xp.exp(scale)
+        return 0.5 * (xp.square(x - output) / variance + xp.log(variance))
+
+    def log_normalizer(self, scale: np.ndarray) -> float:
+        """Return 0.5 log(2 pi), summed over features."""
+        return 0.5 * math.log(2.0 * math.pi) * len(scale)
+
+
+class Bernoulli:
+    """Binary cross-entropy of data in [0, 1]; probabilities keep 1e-7 away from 0 and 1."""
+
+    standardized = False
+    output_activation = "sigmoid"
+    learns_scale = False
+
+    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return zeros: a Bernoulli has no scale."""
+        return np.zeros(n_features, np.float32)
+
+    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+        """Return the cross-entropy per feature."""
+        probability = xp.clip(output, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
+        return -(x * xp.log(probability) + (1.0 - x) * xp.log(1.0 - probability))
+
+    def log_normalizer(self, scale: np.ndarray) -> float:
+        """Return 0: the cross-entropy leaves nothing out."""
+        return 0.0
+
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "mse": FixedGaussian(),
+    "gaussian": LearnedGaussian(),
+    "binary_crossentropy": Bernoulli(),
+}
+"""The likelihood that each ``reconstruction_loss`` stands for."""
+
+
+def loss_terms(
+    x: Array,
+    x_input: Array,
+    encode: Callable[[Array], tuple[Array, Array]],
+    decode: Callable[[Array], Array],
+    noise: Array,
+    likelihood: Likelihood,
+    scale: Array,
+    xp: Any,
+) -> tuple[Array, Array]:
+    """Return the two terms of the negative evidence lower bound, not yet summed.
+
+    Parameters
+    ----------
+    x : (..., n, p)
+        The rows to explain.
+    x_input : (..., n, p)
+        What the encoder sees: `x` itself, or `x` with noise while a denoising VAE is trained.
+    encode : callable
+        (..., n, p) -> z_mean, z_log_var, each (..., n, d).
+    decode : callable
+        (n_draws, ..., n, d) -> output (n_draws, ..., n, p).
+    noise : (n_draws, ..., n or 1, d)
+        Standard normal draws. One draw of zeros gives the plug-in at z_mean.
+    likelihood : Likelihood
+        Reconstruction loss.
+    scale : (p,)
+        Its scale, see `Likelihood`.
+    xp : module
+        `numpy` or `keras.ops`.
+
+    Returns
+    -------
+    reconstruction : (..., n, p)
+        Expected -log p(x | z) over the draws, in nats, up to a constant.
+    kl : (..., n, d)
+        KL(q(z | x) || N(0, I)), in nats.
+    """
+    z_mean, z_log_var = encode(x_input)
+    output = decode(reparameterize(z_mean, z_log_var, noise, xp))
+    reconstruction = likelihood.negative_log_likelihood(x, output, scale, xp)
+    return xp.mean(reconstruction, axis=0), kl_divergence(z_mean, z_log_var, xp)

@@ -1,0 +1,398 @@
+"""The training loop: compiled once per architecture, many steps per call, no Python per batch."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from vae_anomaly.losses import loss_terms
+from vae_anomaly.networks import NetworkSpec, Weights
+from vae_anomaly.networks.dense import build_decoder, build_encoder
+
+WARM_UP = 0.3
+"""Share of the steps over which the weight of the KL divergence rises from 0 to beta."""
+
+MAX_GRADIENT_NORM = 1.0
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's, as in Keras
+_STEPS_PER_CALL = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run needs to know besides the data and the network.
+
+    With `anneal`, beta warms up and the learning rate falls along half a cosine; without it both
+    are constant, for training that goes on from call to call.
+    """
+
+    beta: float
+    input_noise: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    n_epochs: int
+    tol: float
+    n_iter_no_change: int
+    verbose: bool
+    anneal: bool = True
+
+
+class Moments(NamedTuple):
+    """Adam's moments of all trained numbers, as flat vectors, and the number of steps taken."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    n_steps: int
+
+
+def initial_weights(spec: NetworkSpec, scale: np.ndarray, rng: np.random.RandomState) -> Weights:
+    """Return freshly drawn weights of an encoder and a decoder."""
+    encoder, decoder = build_encoder(spec, rng), build_decoder(spec, rng)
+    return Weights(encoder.get_weights(), decoder.get_weights(), scale)
+
+
+def train(
+    X: np.ndarray,
+    sample_weight: np.ndarray,
+    spec: NetworkSpec,
+    weights: Weights,
+    settings: Settings,
+    rng: np.random.RandomState,
+    moments: Moments | None = None,
+    validation_loss: Callable[[Weights], float] | None = None,
+) -> tuple[Weights, dict[str, list[float]], Moments]:
+    """Minimise the loss by Adam on mini-batches of shuffled rows.
+
+    Parameters
+    ----------
+    X : array of shape (n, p)
+        The rows as the networks see them, float32.
+    sample_weight : array of shape (n,)
+        Weights of the rows' losses; only their ratios matter.
+    spec, weights : NetworkSpec, Weights
+        The network and the weights to start from.
+    settings : Settings
+        Everything else.
+    rng : RandomState
+        Source of the order of the rows and of the noise.
+    moments : Moments, optional
+        Adam's moments to go on with.
+    validation_loss : callable, optional
+        Loss of the held-out rows under given weights. Once it has not fallen by `tol` for
+        `n_iter_no_change` epochs, training stops; the best weights are returned.
+
+    Returns
+    -------
+    weights : Weights
+        The trained weights.
+    history : dict of lists
+        "loss", "reconstruction", "kl" and, with `validation_loss`, "val_loss", one by epoch.
+    moments : Moments
+        Adam's moments at the end.
+
+    Raises
+    ------
+    ValueError
+        If training diverges.
+    """
+    batch_size = min(settings.batch_size, len(X))
+    epoch_ends = -(-np.arange(1, settings.n_epochs + 1) * len(X) // batch_size)
+    n_steps = int(epoch_ends[-1])
+    stops = {*range(_STEPS_PER_CALL, n_steps, _STEPS_PER_CALL), n_steps}
+    if validation_loss is not None:
+        stops.update(epoch_ends.tolist())
+
+    loop = _Loop(X, sample_weight, spec, weights, settings, moments, n_steps, rng)
+    batches = _Batches(len(X), batch_size, rng)
+    best = _BestWeights(settings.tol, settings.n_iter_no_change)
+    losses: list[np.ndarray] = []
+    with _progress_bar(n_steps, settings.verbose) as bar:
+        for start, stop in itertools.pairwise([0, *sorted(stops)]):
+            losses.append(loop.advance(batches.take(stop - start), start))
+            bar.set_postfix(loss=f"{losses[-1][:, 0].mean():.4g}", refresh=False)
+            bar.update(stop - start)
+            if validation_loss is not None and stop in epoch_ends:
+                current = loop.weights()
+                if best.should_stop(validation_loss(current), current):
+                    break
+
+    history = _by_epoch(np.concatenate(losses), epoch_ends)
+    trained = loop.weights()
+    if validation_loss is not None:
+        history["val_loss"], trained = best.losses, best.weights
+    if not all(np.isfinite(w).all() for w in _as_list(trained)):
+        raise ValueError(
+            "Training diverged: the weights are not finite. Lower learning_rate_init "
+            f"(now {settings.learning_rate})."
+        )
+    return trained, history, loop.moments()
+
+
+class _Loop:
+    """The numbers in training, and the compiled steps that change them.
+
+    All of them lie in one vector, not in one per layer: the optimiser's update is one fused
+    operation, and the loop knows nothing of the architecture.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        sample_weight: np.ndarray,
+        spec: NetworkSpec,
+        weights: Weights,
+        settings: Settings,
+        moments: Moments | None,
+        n_steps: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        flat = np.concatenate([w.ravel() for w in _as_list(weights)])
+        if moments is None:
+            moments = Moments(np.zeros_like(flat), np.zeros_like(flat), 0)
+        self._template = weights
+        self._parameters = tf.Variable(flat)
+        self._mean, self._variance = tf.Variable(moments.mean), tf.Variable(moments.variance)
+        self._n_steps = moments.n_steps
+        self._X = tf.constant(X)
+        self._sample_weight = tf.constant(sample_weight / np.mean(sample_weight), tf.float32)
+        self._learning_rate, self._beta = _schedules(settings, n_steps)
+        self._input_noise = tf.constant(settings.input_noise, tf.float32)
+        self._weight_decay = tf.constant(settings.weight_decay, tf.float32)
+        self._seed = tf.constant(rng.randint(np.iinfo(np.int32).max))
+        self._steps = _compiled_steps(
+            spec,
+            noisy=settings.input_noise > 0,
+            decaying=settings.weight_decay > 0,
+        )
+
+    def advance(self, batches: np.ndarray, start: int) -> np.ndarray:
+        """Take one step per row of `batches`; return loss, reconstruction and KL of each step."""
+        stop = start + len(batches)
+        losses = self._steps(
+            self._parameters,
+            self._mean,
+            self._variance,
+            self._X,
+            self._sample_weight,
+            tf.constant(batches),
+            tf.constant(self._learning_rate[start:stop]),
+            tf.constant(self._beta[start:stop]),
+            self._input_noise,
+            self._weight_decay,
+            self._seed,
+            tf.constant(self._n_steps),
+        )
+        self._n_steps += len(batches)
+        return losses.numpy()
+
+    def weights(self) -> Weights:
+        """Return the present weights."""
+        template = _as_list(self._template)
+        parts = np.split(self._parameters.numpy(), np.cumsum([w.size for w in template])[:-1])
+        arrays = [part.reshape(w.shape) for part, w in zip(parts, template, strict=True)]
+        n_encoder = len(self._template.encoder)
+        return Weights(arrays[:n_encoder], arrays[n_encoder:-1], arrays[-1])
+
+    def moments(self) -> Moments:
+        """Return the optimiser's state."""
+        return Moments(self._mean.numpy(), self._variance.numpy(), self._n_steps)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled_steps(spec: NetworkSpec, *, noisy: bool, decaying: bool) -> Callable[..., tf.Tensor]:
+    """Return the compiled loop over steps for one architecture.
+
+    It holds no state: all that changes comes in as variables, so that one trace serves any number
+    of fits, rows, steps and threads. Networks and noise are rebuilt from their specification.
+    """
+    unused = np.random.RandomState(0)
+    encoder, decoder = build_encoder(spec, unused), build_decoder(spec, unused)
+    kernels = encoder.trainable_variables + decoder.trainable_variables
+    shapes = [tuple(v.shape) for v in kernels] + [(spec.n_features,)]
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    n_encoder, d = len(encoder.trainable_variables), spec.latent_dim
+    decayed = np.repeat([float(len(shape) > 1) for shape in shapes], sizes).astype(np.float32)
+
+    def apply(model: keras.Model, weights: list, x: tf.Tensor, step: tf.Tensor) -> Any:
+        # Dropout layers keep a seed and a counter: give them the step as the counter.
+        seeds = [
+            tf.cast(tf.stack([i, step]), tf.uint32)
+            for i, _ in enumerate(model.non_trainable_variables)
+        ]
+        return model.stateless_call(weights, seeds, x, training=True)[0]
+
+    def step_losses(
+        parts: list, x: tf.Tensor, noise: tf.Tensor, input_noise: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        *weights, scale = parts
+        reconstruction, kl = loss_terms(
+            x,
+            x + input_noise * noise[:, d:] if noisy else x,
+            lambda x: apply(encoder, weights[:n_encoder], x, step),
+            lambda z: apply(decoder, weights[n_encoder:], z[0], step)[None],  # one draw
+            noise[None, :, :d],
+            spec.likelihood,
+            scale if spec.likelihood.learns_scale else tf.stop_gradient(scale),
+            keras.ops,
+        )
+        return tf.reduce_sum(reconstruction, axis=1), tf.reduce_sum(kl, axis=1)
+
+    @tf.function
+    def steps(
+        parameters,
+        mean,
+        variance,
+        X,
+        sample_weight,
+        batches,
+        learning_rate,
+        beta,
+        input_noise,
+        weight_decay,
+        seed,
+        n_steps_before,
+    ):
+        n_steps, batch_size = tf.unstack(tf.shape(batches))
+        losses = tf.TensorArray(tf.float32, n_steps)
+        for i in tf.range(n_steps):
+            step = n_steps_before + i
+            noise = tf.random.stateless_normal(
+                [batch_size, d + spec.n_features if noisy else d], tf.stack([seed, step])
+            )
+            flat = parameters.read_value()
+            parts = [
+                tf.reshape(part, shape)
+                for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
+            ]
+            reconstruction, kl = step_losses(
+                parts, tf.gather(X, batches[i]), noise, input_noise, step
+            )
+            weight = tf.gather(sample_weight, batches[i])
+            loss = tf.reduce_mean(weight * (reconstruction + beta[i] * kl))
+            gradient = tf.concat(
+                [
+                    tf.reshape(g, [-1])
+                    for g in tf.gradients(
+                        loss, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                    )
+                ],
+                axis=0,
+            )
+            if decaying:
+                parameters.assign_sub(learning_rate[i] * weight_decay * decayed * flat)
+            n_done = tf.cast(step + 1, tf.float32)
+            tf.raw_ops.ResourceApplyAdam(
+                var=parameters.handle,
+                m=mean.handle,
+                v=variance.handle,
+                beta1_power=_BETA_1**n_done,
+                beta2_power=_BETA_2**n_done,
+                lr=learning_rate[i],
+                beta1=_BETA_1,
+                beta2=_BETA_2,
+                epsilon=_EPSILON,
+                grad=tf.clip_by_norm(gradient, MAX_GRADIENT_NORM),
+            )
+            row = [loss, tf.reduce_mean(weight * reconstruction), tf.reduce_mean(weight * kl)]
+            losses = losses.write(i, tf.stack(row))
+        return losses.stack()
+
+    scalar, vector = tf.TensorSpec([], tf.float32), tf.TensorSpec([None], tf.float32)
+    variables = [tf.Variable(tf.zeros(sum(sizes))) for _ in range(3)]
+    return steps.get_concrete_function(
+        *variables,
+        tf.TensorSpec([None, spec.n_features], tf.float32),
+        vector,
+        tf.TensorSpec([None, None], tf.int32),
+        vector,
+        vector,
+        scalar,
+        scalar,
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.int32),
+    )
+
+
+class _Batches:
+    """Endless batches of equal size, cut from one random permutation of the rows after another."""
+
+    def __init__(self, n_rows: int, batch_size: int, rng: np.random.RandomState) -> None:
+        self._n_rows, self._batch_size, self._rng = n_rows, batch_size, rng
+        self._left = np.empty(0, np.int32)
+
+    def take(self, n_batches: int) -> np.ndarray:
+        """Return the rows' numbers of the next batches, (n_batches, batch_size) int32."""
+        needed = n_batches * self._batch_size
+        parts = [self._left]
+        n_drawn = len(self._left)
+        while n_drawn < needed:
+            parts.append(self._rng.permutation(self._n_rows).astype(np.int32))
+            n_drawn += self._n_rows
+        drawn = np.concatenate(parts)
+        self._left = drawn[needed:]
+        return drawn[:needed].reshape(n_batches, self._batch_size)
+
+
+class _BestWeights:
+    """Early stopping: the best weights so far, and whether it is time to stop."""
+
+    def __init__(self, tol: float, n_iter_no_change: int) -> None:
+        self._tol, self._n_iter_no_change = tol, n_iter_no_change
+        self._to_beat, self._n_waited = np.inf, 0
+        self.losses: list[float] = []
+        self.weights: Weights
+
+    def should_stop(self, loss: float, weights: Weights) -> bool:
+        """Take note of the loss after an epoch."""
+        if not self.losses or loss < min(self.losses):
+            self.weights = weights
+        self.losses.append(loss)
+        if loss < self._to_beat - self._tol:
+            self._to_beat, self._n_waited = loss, 0
+        else:
+            self._n_waited += 1
+        return self._n_waited >= self._n_iter_no_change
+
+
+def _schedules(settings: Settings, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return learning rate and weight of the KL divergence by step, each (n_steps,) float32."""
+    learning_rate = np.full(n_steps, settings.learning_rate, np.float32)
+    beta = np.full(n_steps, settings.beta, np.float32)
+    if settings.anneal:
+        progress = np.arange(n_steps, dtype=np.float32) / n_steps
+        learning_rate *= 0.5 * (1.0 + np.cos(np.pi * progress))
+        beta *= np.minimum(1.0, progress / WARM_UP)
+    return learning_rate, beta
+
+
+def _by_epoch(losses: np.ndarray, epoch_ends: np.ndarray) -> dict[str, list[float]]:
+    """Average the losses of steps, (n_steps, 3), over each epoch."""
+    ends = epoch_ends[epoch_ends <= len(losses)]
+    starts = np.concatenate([[0], ends[:-1]])
+    means = np.add.reduceat(losses.astype(np.float64), starts) / (ends - starts)[:, None]
+    return dict(zip(("loss", "reconstruction", "kl"), means.T.tolist(), strict=True))
+
+
+def _as_list(weights: Weights) -> list[np.ndarray]:
+    return [*weights.encoder, *weights.decoder, weights.scale]
+
+
+def _progress_bar(n_steps: int, verbose: bool) -> tqdm:
+    # A terminal redraws the bar in place; a log file would keep every redrawing.
+    return tqdm(
+        total=n_steps,
+        desc="VAEAnomalyDetector",
+        unit="step",
+        disable=not verbose,
+        mininterval=0.1 if sys.stderr.isatty() else 5.0,
+    )
