@@ -103,6 +103,12 @@ class VAEAnomalyDetector(
         noise made by `fit` and shared by all rows, so scores do not change from call to call.
         0 takes z at z_mean: faster, but no bound any more.
 
+    support_fraction : float, default=1.0
+        Share of each batch that training learns from: the rows with the smallest KL divergence.
+        Set it to 0.5 where the training data hold outliers that nobody has labelled; the network
+        would learn to rebuild them too. On clean data it costs some accuracy. It concerns training
+        only, as in `sklearn.covariance.MinCovDet`.
+
     batch_size : int, default=128
         Rows per gradient step; all rows where there are fewer.
 
@@ -236,6 +242,7 @@ class VAEAnomalyDetector(
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "n_draws": [Interval(Integral, 0, None, closed="left")],
+        "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -262,6 +269,7 @@ class VAEAnomalyDetector(
         input_noise: float = 0.2,
         beta: float = 1.0,
         n_draws: int = 4,
+        support_fraction: float = 1.0,
         batch_size: int = 128,
         learning_rate_init: float = 1e-3,
         weight_decay: float = 0.0,
@@ -284,6 +292,7 @@ class VAEAnomalyDetector(
         self.input_noise = input_noise
         self.beta = beta
         self.n_draws = n_draws
+        self.support_fraction = support_fraction
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
@@ -322,16 +331,16 @@ class VAEAnomalyDetector(
         ValueError
             If a parameter, X or `sample_weight` is not valid, or training diverges.
         """
-        X, sample_weight = self._validate_training(X, sample_weight, reset=True)
+        rows, weight = self._validate_training(X, sample_weight, reset=True)
         rng = check_random_state(self.random_state)
         if not (self.warm_start and hasattr(self, "offset_")):
-            self._initialize(X, sample_weight, rng)
+            self._initialize(rows, weight, rng)
         elif self._make_spec() != self._spec:
             raise ValueError(
                 "warm_start=True cannot go on from a fit with another number of features or "
                 "another network; set warm_start=False to start afresh."
             )
-        self._train(X, sample_weight, rng)
+        self._train(rows, weight, rng)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -360,11 +369,11 @@ class VAEAnomalyDetector(
             If a parameter or X is not valid, or training diverges.
         """
         first = not hasattr(self, "offset_")
-        X, sample_weight = self._validate_training(X, None, reset=first)
+        rows, weight = self._validate_training(X, None, reset=first)
         rng = check_random_state(self.random_state)
         if first:
-            self._initialize(X, sample_weight, rng)
-        self._train_one_epoch(X, rng)
+            self._initialize(rows, weight, rng)
+        self._train_one_epoch(rows, rng)
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -468,10 +477,10 @@ class VAEAnomalyDetector(
         z_mean : ndarray of shape (n_samples, latent_dim)
             Mean of q(z | x).
         """
-        X = self._validate(X)
+        rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
-        z_mean = np.empty((X.shape[0], self.latent_dim_), X.dtype)
-        scoring.map_tiles(lambda x: encode(x)[:1], self._reader(X), (z_mean,))
+        z_mean = np.empty((rows.shape[0], self.latent_dim_), rows.dtype)
+        scoring.map_tiles(lambda x: encode(x)[:1], self._reader(rows), (z_mean,))
         return z_mean
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -521,13 +530,13 @@ class VAEAnomalyDetector(
         X_rebuilt : ndarray of shape (n_samples, n_features)
             Mean of x given z at z_mean, in the units of the training data.
         """
-        X = self._validate(X)
+        rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         decode = make_decode(self._spec, self._weights)
-        X_mean = np.empty(X.shape, X.dtype)
+        X_mean = np.empty(rows.shape, rows.dtype)
         scoring.map_tiles(
             lambda x: (unstandardize(decode(encode(x)[0]), self.center_, self.scale_),),
-            self._reader(X),
+            self._reader(rows),
             (X_mean,),
         )
         return X_mean
@@ -571,8 +580,8 @@ class VAEAnomalyDetector(
         return self._built()["vae"]
 
     def _validate_training(
-        self, X: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, X: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Any, np.ndarray]:
         """Return the rows of positive weight, and their weights."""
         X = self._validate(X, reset=reset)
         sample_weight = _check_sample_weight(
@@ -587,7 +596,7 @@ class VAEAnomalyDetector(
             )
         return X, sample_weight
 
-    def _validate(self, X: ArrayLike, *, reset: bool = False) -> Any:
+    def _validate(self, X: Any, *, reset: bool = False) -> Any:
         """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
         if not reset:
             check_is_fitted(self)
@@ -654,9 +663,9 @@ class VAEAnomalyDetector(
         self.latent_dim_ = spec.latent_dim
         self._set_weights(initial_weights(spec, self._initial_scale(), rng))
         self._noise = scoring.antithetic_noise(self.n_draws, spec.latent_dim, rng)
-        self._moments = None
+        self._moments: tuple | None = None
         self.training_scores_ = np.empty(0)
-        self.history_ = {"loss": [], "reconstruction": [], "kl": []}
+        self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
         self.n_iter_ = 0
 
     def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
@@ -690,10 +699,12 @@ class VAEAnomalyDetector(
         self.n_iter_ = len(self.history_["loss"])
         self.training_scores_ = self._scores(X)
         if self.contamination == "auto":
-            scores, sample_weight = self._unseen_scores(X, sample_weight, rng)
+            unseen_scores, weight = self._unseen_scores(X, sample_weight, rng)
+            self.offset_ = threshold.auto_offset(unseen_scores, weight, self.training_scores_)
         else:
-            scores = self.training_scores_
-        self.offset_ = threshold.offset(scores, sample_weight, self.contamination)
+            self.offset_ = threshold.quantile_offset(
+                self.training_scores_, sample_weight, float(self.contamination)
+            )
 
     def _unseen_scores(
         self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState
@@ -735,7 +746,11 @@ class VAEAnomalyDetector(
             losses += history[name]
         scores = np.concatenate([self.training_scores_, self._scores(X)])[-_RECENT_SCORES:]
         self.training_scores_ = scores
-        self.offset_ = threshold.offset(scores, np.ones(len(scores)), self.contamination)
+        weight = np.ones(len(scores))
+        if self.contamination == "auto":
+            self.offset_ = threshold.auto_offset(scores, weight, scores)
+        else:
+            self.offset_ = threshold.quantile_offset(scores, weight, float(self.contamination))
 
     def _settings(self, n_epochs: int, *, anneal: bool) -> Settings:
         from vae_anomaly.training import Settings
@@ -746,6 +761,7 @@ class VAEAnomalyDetector(
             batch_size=int(self.batch_size),
             learning_rate=float(self.learning_rate_init),
             weight_decay=float(self.weight_decay),
+            support_fraction=float(self.support_fraction),
             n_epochs=int(n_epochs),
             anneal=anneal,
             tol=float(self.tol),

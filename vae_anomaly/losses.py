@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -50,11 +50,11 @@ class Likelihood(Protocol):
     ``scale`` is one number per feature. The mean of x given z is the decoder's output itself.
     """
 
-    standardized: ClassVar[bool]
+    standardized: bool
     """Whether the networks work on standardised columns; if not, the data must lie in [0, 1]."""
-    output_activation: ClassVar[str]
+    output_activation: str
     """Activation of the decoder's last layer."""
-    learns_scale: ClassVar[bool]
+    learns_scale: bool
     """Whether ``scale`` is trained along with the networks."""
 
     def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import StandardScaler
@@ -19,10 +21,15 @@ Any move of such a column beyond rounding error counts as huge.
 CHUNK_ROWS = 8192
 
 
-def fit_scaling(
-    X: np.ndarray | sp.csr_matrix, sample_weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean and standard deviation of every column of X, float64.
+def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the center and the unit of every column of X, float64.
+
+    The center is the weighted mean, and the unit the weighted standard deviation, with two
+    exceptions. A constant column has one millionth of its value as its unit. And columns that
+    share a unit already, as pixels or indicators do, keep a common one: when at least half of the
+    columns have the very same smallest and largest value, all columns within these bounds get the
+    root mean square of their standard deviations. A pixel that is hardly ever lit would count too
+    much otherwise.
 
     Parameters
     ----------
@@ -34,7 +41,7 @@ def fit_scaling(
     Returns
     -------
     center, scale : array of shape (p,)
-        A constant column gets a scale of one millionth of its value.
+        Standardised values are (X - center) / scale.
 
     Raises
     ------
@@ -42,8 +49,11 @@ def fit_scaling(
         If a column's spread is beyond the range of float64.
     """
     scaler = StandardScaler()
+    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     for chunk in gen_batches(X.shape[0], CHUNK_ROWS):
-        scaler.partial_fit(as_float64(X[chunk]), sample_weight=sample_weight[chunk])
+        rows = as_float64(X[chunk])
+        scaler.partial_fit(rows, sample_weight=sample_weight[chunk])
+        low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
     overflowing = np.flatnonzero(~np.isfinite(scaler.var_))
     if overflowing.size:
         raise ValueError(
@@ -53,10 +63,22 @@ def fit_scaling(
     # tiny unit to one column and a huge one to another.
     constant = np.sqrt(scaler.var_) != scaler.scale_
     magnitude = np.where(scaler.mean_ == 0, 1.0, np.abs(scaler.mean_))
-    return scaler.mean_, np.where(constant, _CONSTANT_UNIT * magnitude, scaler.scale_)
+    scale = np.where(constant, _CONSTANT_UNIT * magnitude, scaler.scale_)
+    alike = _share_a_unit(low, high) & ~constant
+    scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
+    return scaler.mean_, scale
 
 
-def standardize(X: np.ndarray | sp.csr_matrix, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def _share_a_unit(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Tell which columns lie within the bounds that at least half of the columns have exactly."""
+    bounds, counts = np.unique(np.column_stack([low, high]), axis=0, return_counts=True)
+    (common_low, common_high), count = bounds[counts.argmax()], counts.max()
+    if len(low) < 3 or 2 * count < len(low):
+        return np.zeros(len(low), bool)
+    return (low >= common_low) & (high <= common_high)
+
+
+def standardize(X: Any, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return X as float32 in standardised units, clipped to +-STANDARD_BOUND."""
     Z = as_float64(X) - center  # in float64: a large offset would swallow the digits that matter
     Z /= scale
@@ -68,6 +90,6 @@ def unstandardize(Z: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.nd
     return Z * scale + center
 
 
-def as_float64(X: np.ndarray | sp.csr_matrix) -> np.ndarray:
+def as_float64(X: Any) -> np.ndarray:
     """Return X dense and in float64, without a copy where it is so already."""
     return np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)

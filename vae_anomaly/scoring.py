@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from joblib import cpu_count
@@ -121,25 +122,25 @@ def _blas() -> ThreadpoolController:
 
 
 _lock = threading.Lock()
-_n_inside = 0
-_limiter = None
-_n_threads = 1
+_inside: list[
+    tuple[Any, int]
+] = []  # the limiter and the number of threads, once per scoring thread
 
 
 @contextmanager
 def _blas_on_one_thread() -> Iterator[int]:
     """Limit BLAS to one thread while any thread is inside; yield the number it had before."""
-    global _n_inside, _limiter, _n_threads
     with _lock:
-        if _n_inside == 0:
+        if not _inside:
             libraries = _blas().lib_controllers
-            _n_threads = max((lib.num_threads for lib in libraries), default=cpu_count())
-            _limiter = _blas().limit(limits=1)
-        _n_inside += 1
+            n_threads = max((library.num_threads for library in libraries), default=cpu_count())
+            _inside.append((_blas().limit(limits=1), n_threads))
+        else:
+            _inside.append(_inside[0])
     try:
-        yield _n_threads
+        yield _inside[0][1]
     finally:
         with _lock:
-            _n_inside -= 1
-            if _n_inside == 0:
-                _limiter.restore_original_limits()
+            limiter, _ = _inside.pop()
+            if not _inside:
+                limiter.restore_original_limits()

@@ -6,34 +6,31 @@ import numpy as np
 from scipy.stats import norm
 
 AUTO_FALSE_ALARMS = 0.01
-"""Share of clean rows that ``contamination="auto"`` aims to flag."""
+"""Share of new, clean rows that ``contamination="auto"`` aims to flag."""
 
 _TAIL = 0.1
 _MAX_SKEW = 10.0
 
 
-def offset(scores: np.ndarray, sample_weight: np.ndarray, contamination: float | str) -> float:
-    """Return the score below which a row is an outlier.
+def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination: float) -> float:
+    """Return the score below which the share `contamination` of the training rows lie.
 
     Parameters
     ----------
-    scores : array of shape (n,)
-        Scores of rows, the lower, the more abnormal: of rows that the model was not trained on for
-        "auto", and of the training rows for a share of them.
-    sample_weight : array of shape (n,)
-        Weights of the rows.
-    contamination : "auto" or float
-        The rule, see `VAEAnomalyDetector`.
+    scores, sample_weight : array of shape (n,)
+        Scores of the training rows, the lower, the more abnormal, and their weights.
+    contamination : float in (0, 0.5]
+        Share of outliers.
     """
-    if contamination == "auto":
-        return auto_offset(scores, sample_weight)
-    if np.all(sample_weight == sample_weight[0]):
+    if np.ptp(sample_weight) == 0:
         return float(np.quantile(scores, contamination))
     return float(_quantiles(scores, [contamination], sample_weight)[0])
 
 
-def auto_offset(scores: np.ndarray, sample_weight: np.ndarray) -> float:
-    """Return the 1 % quantile of a shifted log-normal that has the scores' bulk.
+def auto_offset(
+    unseen_scores: np.ndarray, sample_weight: np.ndarray, training_scores: np.ndarray
+) -> float:
+    """Return the 1 % quantile of a shifted log-normal that has the bulk of the unseen scores.
 
     Three quantiles of the abnormality a = -score, at 10, 50 and 90 %, fix the shifted log-normal
     a = shift + exp(mu + sigma N(0, 1)) in closed form: with r = (q90 - q50) / (q50 - q10),
@@ -41,19 +38,36 @@ def auto_offset(scores: np.ndarray, sample_weight: np.ndarray) -> float:
 
         q(t) = q50 + (q90 - q50) (r^(z_t / z90) - 1) / (r - 1),
 
-    where z_t is the standard normal's quantile. Up to a tenth of the training rows may thus be
-    outliers, however extreme, without moving the line much; the skewness of the scores, which
-    differs from data set to data set, is taken into account.
+    where z_t is the standard normal's quantile. Up to a tenth of the rows may thus be outliers,
+    however extreme, without moving the line much; the skewness of the scores, which differs from
+    data set to data set, is taken into account.
+
+    A network scores the rows that it has learned better than new ones, so it may be that none of
+    them lies beyond the line. Then the line moves up to the most abnormal training row, as long as
+    no more than a tenth of the unseen rows come to lie beyond it.
+
+    Parameters
+    ----------
+    unseen_scores, sample_weight : array of shape (n,)
+        Scores of rows that the scoring network was not trained on, and the rows' weights.
+    training_scores : array of shape (m,)
+        Scores of the rows that the detector was trained on.
     """
-    low, median, high = -_quantiles(scores, [1 - _TAIL, 0.5, _TAIL], sample_weight)
-    if high == median:  # half of the rows alike: anything worse stands out
-        return float(np.nextafter(-high, -np.inf))
-    skew = np.clip(
-        (high - median) / max(median - low, np.finfo(float).tiny), 1 / _MAX_SKEW, _MAX_SKEW
-    )
+    line = -_lognormal_quantile(-unseen_scores, sample_weight)
+    worst = np.nextafter(training_scores.min(), np.inf)
+    beyond = np.average(unseen_scores < worst, weights=sample_weight)
+    return float(max(line, worst) if beyond <= _TAIL else line)
+
+
+def _lognormal_quantile(values: np.ndarray, sample_weight: np.ndarray) -> float:
+    low, median, high = _quantiles(values, [_TAIL, 0.5, 1 - _TAIL], sample_weight)
+    if high == median:  # many rows alike: anything worse stands out
+        return high
+    skew = (high - median) / max(median - low, np.finfo(float).tiny)
+    skew = min(max(skew, 1 / _MAX_SKEW), _MAX_SKEW)
     reach = norm.isf(AUTO_FALSE_ALARMS) / norm.isf(_TAIL)
     stretch = reach if skew == 1 else (skew**reach - 1) / (skew - 1)
-    return float(-(median + (high - median) * stretch))
+    return median + (high - median) * stretch
 
 
 def _quantiles(values: np.ndarray, probabilities: list[float], weights: np.ndarray) -> np.ndarray:

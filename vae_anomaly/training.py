@@ -40,6 +40,7 @@ class Settings:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    support_fraction: float
     n_epochs: int
     tol: float
     n_iter_no_change: int
@@ -167,12 +168,14 @@ class _Loop:
         self._sample_weight = tf.constant(sample_weight / np.mean(sample_weight), tf.float32)
         self._learning_rate, self._beta = _schedules(settings, n_steps)
         self._input_noise = tf.constant(settings.input_noise, tf.float32)
+        self._support_fraction = tf.constant(settings.support_fraction, tf.float32)
         self._weight_decay = tf.constant(settings.weight_decay, tf.float32)
         self._seed = tf.constant(rng.randint(np.iinfo(np.int32).max))
         self._steps = _compiled_steps(
             spec,
             noisy=settings.input_noise > 0,
             decaying=settings.weight_decay > 0,
+            trimming=settings.support_fraction < 1,
         )
 
     def advance(self, batches: np.ndarray, start: int) -> np.ndarray:
@@ -189,6 +192,7 @@ class _Loop:
             tf.constant(self._beta[start:stop]),
             self._input_noise,
             self._weight_decay,
+            self._support_fraction,
             self._seed,
             tf.constant(self._n_steps),
         )
@@ -209,7 +213,9 @@ class _Loop:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled_steps(spec: NetworkSpec, *, noisy: bool, decaying: bool) -> Callable[..., tf.Tensor]:
+def _compiled_steps(
+    spec: NetworkSpec, *, noisy: bool, decaying: bool, trimming: bool
+) -> Callable[..., tf.Tensor]:
     """Return the compiled loop over steps for one architecture.
 
     It holds no state: all that changes comes in as variables, so that one trace serves any number
@@ -232,15 +238,15 @@ def _compiled_steps(spec: NetworkSpec, *, noisy: bool, decaying: bool) -> Callab
         return model.stateless_call(weights, seeds, x, training=True)[0]
 
     def step_losses(
-        parts: list, x: tf.Tensor, noise: tf.Tensor, input_noise: tf.Tensor, step: tf.Tensor
+        parts: list, x: tf.Tensor, x_input: tf.Tensor, noise: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         *weights, scale = parts
         reconstruction, kl = loss_terms(
             x,
-            x + input_noise * noise[:, d:] if noisy else x,
+            x_input,
             lambda x: apply(encoder, weights[:n_encoder], x, step),
             lambda z: apply(decoder, weights[n_encoder:], z[0], step)[None],  # one draw
-            noise[None, :, :d],
+            noise[None],
             spec.likelihood,
             scale if spec.likelihood.learns_scale else tf.stop_gradient(scale),
             keras.ops,
@@ -249,35 +255,43 @@ def _compiled_steps(spec: NetworkSpec, *, noisy: bool, decaying: bool) -> Callab
 
     @tf.function
     def steps(
-        parameters,
-        mean,
-        variance,
-        X,
-        sample_weight,
-        batches,
-        learning_rate,
-        beta,
-        input_noise,
-        weight_decay,
-        seed,
-        n_steps_before,
-    ):
+        parameters: tf.Variable,
+        mean: tf.Variable,
+        variance: tf.Variable,
+        X: tf.Tensor,
+        sample_weight: tf.Tensor,
+        batches: tf.Tensor,
+        learning_rate: tf.Tensor,
+        beta: tf.Tensor,
+        input_noise: tf.Tensor,
+        weight_decay: tf.Tensor,
+        support_fraction: tf.Tensor,
+        seed: tf.Tensor,
+        n_steps_before: tf.Tensor,
+    ) -> tf.Tensor:
         n_steps, batch_size = tf.unstack(tf.shape(batches))
         losses = tf.TensorArray(tf.float32, n_steps)
         for i in tf.range(n_steps):
             step = n_steps_before + i
+            key = tf.stack([seed, step])
             noise = tf.random.stateless_normal(
-                [batch_size, d + spec.n_features if noisy else d], tf.stack([seed, step])
+                [batch_size, d + spec.n_features if noisy else d], key
             )
+            x = x_input = tf.gather(X, batches[i])
+            if noisy:
+                level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
+                x_input = x + input_noise * level * noise[:, d:]
             flat = parameters.read_value()
             parts = [
                 tf.reshape(part, shape)
                 for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
             ]
-            reconstruction, kl = step_losses(
-                parts, tf.gather(X, batches[i]), noise, input_noise, step
-            )
+            reconstruction, kl = step_losses(parts, x, x_input, noise[:, :d], step)
             weight = tf.gather(sample_weight, batches[i])
+            if trimming:
+                n_kept = tf.math.ceil(support_fraction * tf.cast(batch_size, tf.float32))
+                largest = -tf.math.top_k(-kl, tf.cast(n_kept, tf.int32)).values[-1]
+                weight *= tf.cast(kl <= largest, tf.float32)
             loss = tf.reduce_mean(weight * (reconstruction + beta[i] * kl))
             gradient = tf.concat(
                 [
@@ -316,6 +330,7 @@ def _compiled_steps(spec: NetworkSpec, *, noisy: bool, decaying: bool) -> Callab
         tf.TensorSpec([None, None], tf.int32),
         vector,
         vector,
+        scalar,
         scalar,
         scalar,
         tf.TensorSpec([], tf.int32),
