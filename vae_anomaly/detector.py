@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from vae_anomaly.training import Settings
 
 AUTO_STEPS = 2000
-"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows."""
+"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
+
+AUTO_MAX_EPOCHS = 1000
+"""... unless there are so few that they would be seen more often than this."""
 
 _RECENT_SCORES = 10_000
 """Number of latest rows whose scores set `offset_` in `partial_fit`."""
@@ -91,9 +94,10 @@ class VAEAnomalyDetector(
         Standard deviation of the "mse" likelihood in units of each column's standard deviation.
         The smaller, the more reconstruction counts against the KL divergence.
 
-    input_noise : float, default=0.2
-        Standard deviation of the noise that training adds to the encoder's input, in the same
-        units; the target stays clean (denoising VAE [2]_). Scores are of the clean row.
+    input_noise : float, default=0.3
+        Mean standard deviation of the noise that training adds to the encoder's input, in the same
+        units; each row draws its own level between none and twice that. The target stays clean
+        (denoising VAE [2]_), and so do the rows that are scored.
 
     beta : float, default=1.0
         Weight of the KL divergence, in training and in the score [3]_.
@@ -122,7 +126,8 @@ class VAEAnomalyDetector(
         Share of hidden units dropped in each training step.
 
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes it 2,000 gradient steps, and at least one epoch.
+        Number of epochs. "auto" makes it 2,000 gradient steps, but at least one epoch and at most
+        1,000.
 
     early_stopping : bool, default=False
         Whether to hold out rows and stop when their loss no longer falls. The weights of the best
@@ -266,7 +271,7 @@ class VAEAnomalyDetector(
         activation: str = "relu",
         reconstruction_loss: str = "mse",
         observation_noise: float = 0.1,
-        input_noise: float = 0.2,
+        input_noise: float = 0.3,
         beta: float = 1.0,
         n_draws: int = 4,
         support_fraction: float = 1.0,
@@ -685,6 +690,7 @@ class VAEAnomalyDetector(
         n_epochs = self.max_iter
         if isinstance(n_epochs, str):
             n_epochs = math.ceil(AUTO_STEPS * min(self.batch_size, len(rows)) / len(rows))
+            n_epochs = min(n_epochs, AUTO_MAX_EPOCHS)
         weights, self.history_, _ = train(
             self._standardized(X, rows),
             sample_weight[rows],
