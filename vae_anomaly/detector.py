@@ -696,7 +696,7 @@ class VAEAnomalyDetector(
             sample_weight[rows],
             self._spec,
             self._weights,
-            self._settings(n_epochs, anneal=True),
+            self._settings(n_epochs, "training", anneal=True),
             rng,
             validation_loss=validation_loss if self.early_stopping else None,
         )
@@ -727,7 +727,7 @@ class VAEAnomalyDetector(
             sample_weight[seen],
             self._spec,
             initial_weights(self._spec, self._initial_scale(), rng),
-            self._settings(self.n_iter_, anneal=True),
+            self._settings(self.n_iter_, "training for the threshold", anneal=True),
             rng,
         )
         return self._scores(X[unseen], weights), sample_weight[unseen]
@@ -741,7 +741,7 @@ class VAEAnomalyDetector(
             np.ones(X.shape[0]),
             self._spec,
             self._weights,
-            self._settings(n_epochs=1, anneal=False),
+            self._settings(1, "training", anneal=False),
             rng,
             moments=None if self._moments is None else Moments(*self._moments),
         )
@@ -758,7 +758,7 @@ class VAEAnomalyDetector(
         else:
             self.offset_ = threshold.quantile_offset(scores, weight, float(self.contamination))
 
-    def _settings(self, n_epochs: int, *, anneal: bool) -> Settings:
+    def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
         from vae_anomaly.training import Settings
 
         return Settings(
@@ -772,7 +772,7 @@ class VAEAnomalyDetector(
             anneal=anneal,
             tol=float(self.tol),
             n_iter_no_change=int(self.n_iter_no_change),
-            verbose=bool(self.verbose),
+            progress=progress if self.verbose else "",
         )
 
     def _initial_scale(self) -> np.ndarray:

@@ -27,9 +27,9 @@ def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarr
     The center is the weighted mean, and the unit the weighted standard deviation, with two
     exceptions. A constant column has one millionth of its value as its unit. And columns that
     share a unit already, as pixels or indicators do, keep a common one: when at least half of the
-    columns have the very same smallest and largest value, all columns within these bounds get the
-    root mean square of their standard deviations. A pixel that is hardly ever lit would count too
-    much otherwise.
+    varying columns have the very same smallest and largest value, all columns within these bounds
+    get the root mean square of their standard deviations. A pixel that is hardly ever lit would
+    count too much otherwise.
 
     Parameters
     ----------
@@ -64,18 +64,22 @@ def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarr
     constant = np.sqrt(scaler.var_) != scaler.scale_
     magnitude = np.where(scaler.mean_ == 0, 1.0, np.abs(scaler.mean_))
     scale = np.where(constant, _CONSTANT_UNIT * magnitude, scaler.scale_)
-    alike = _share_a_unit(low, high) & ~constant
-    scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
+    alike = _share_a_unit(low, high, constant)
+    if alike.any():
+        scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
     return scaler.mean_, scale
 
 
-def _share_a_unit(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Tell which columns lie within the bounds that at least half of the columns have exactly."""
-    bounds, counts = np.unique(np.column_stack([low, high]), axis=0, return_counts=True)
-    (common_low, common_high), count = bounds[counts.argmax()], counts.max()
-    if len(low) < 3 or 2 * count < len(low):
-        return np.zeros(len(low), bool)
-    return (low >= common_low) & (high <= common_high)
+def _share_a_unit(low: np.ndarray, high: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """Tell which columns lie within the bounds that at least half of them have exactly."""
+    varying = np.column_stack([low, high])[~constant]
+    if len(varying) < 3:
+        return np.zeros_like(constant)
+    bounds, counts = np.unique(varying, axis=0, return_counts=True)
+    if 2 * counts.max() < len(varying):
+        return np.zeros_like(constant)
+    common_low, common_high = bounds[counts.argmax()]
+    return ~constant & (low >= common_low) & (high <= common_high)
 
 
 def standardize(X: Any, center: np.ndarray, scale: np.ndarray) -> np.ndarray:

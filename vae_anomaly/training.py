@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-import tensorflow as tf
 from tqdm.auto import tqdm
 
+from vae_anomaly.backend import keras, tf
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
 from vae_anomaly.networks.dense import build_decoder, build_encoder
@@ -32,7 +31,8 @@ class Settings:
     """What a training run needs to know besides the data and the network.
 
     With `anneal`, beta warms up and the learning rate falls along half a cosine; without it both
-    are constant, for training that goes on from call to call.
+    are constant, for training that goes on from call to call. `progress` is the text of a progress
+    bar; without text there is none.
     """
 
     beta: float
@@ -44,7 +44,7 @@ class Settings:
     n_epochs: int
     tol: float
     n_iter_no_change: int
-    verbose: bool
+    progress: str
     anneal: bool = True
 
 
@@ -117,7 +117,7 @@ def train(
     batches = _Batches(len(X), batch_size, rng)
     best = _BestWeights(settings.tol, settings.n_iter_no_change)
     losses: list[np.ndarray] = []
-    with _progress_bar(n_steps, settings.verbose) as bar:
+    with _progress_bar(n_steps, settings.progress) as bar:
         for start, stop in itertools.pairwise([0, *sorted(stops)]):
             losses.append(loop.advance(batches.take(stop - start), start))
             bar.set_postfix(loss=f"{losses[-1][:, 0].mean():.4g}", refresh=False)
@@ -402,12 +402,12 @@ def _as_list(weights: Weights) -> list[np.ndarray]:
     return [*weights.encoder, *weights.decoder, weights.scale]
 
 
-def _progress_bar(n_steps: int, verbose: bool) -> tqdm:
+def _progress_bar(n_steps: int, text: str) -> tqdm:
     # A terminal redraws the bar in place; a log file would keep every redrawing.
     return tqdm(
         total=n_steps,
-        desc="VAEAnomalyDetector",
+        desc=text,
         unit="step",
-        disable=not verbose,
+        disable=not text,
         mininterval=0.1 if sys.stderr.isatty() else 5.0,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
+from vae_anomaly.backend import keras
 from vae_anomaly.losses import bound_log_var
 from vae_anomaly.networks import NetworkSpec
 from vae_anomaly.networks.sampling import Sampling

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
+from vae_anomaly.backend import keras
 from vae_anomaly.losses import reparameterize
 
 
