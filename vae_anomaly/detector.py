@@ -640,15 +640,13 @@ class VAEAnomalyDetector(
         return f"column {column if names is None else repr(str(names[column]))}, row {row}"
 
     def _make_spec(self) -> NetworkSpec:
-        sizes = tuple(int(size) for size in self.hidden_layer_sizes)
-        if any(size < 1 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be positive, got {tuple(self.hidden_layer_sizes)}."
-            )
+        sizes = tuple(self.hidden_layer_sizes)
+        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be positive integers, got {sizes}.")
         return NetworkSpec(
             n_features=self.n_features_in_,
             latent_dim=int(self.latent_dim),
-            hidden_layer_sizes=sizes,
+            hidden_layer_sizes=tuple(map(int, sizes)),
             activation=self.activation,
             dropout=float(self.dropout),
             reconstruction_loss=self.reconstruction_loss,

@@ -63,11 +63,11 @@ def _lognormal_quantile(values: np.ndarray, sample_weight: np.ndarray) -> float:
     low, median, high = _quantiles(values, [_TAIL, 0.5, 1 - _TAIL], sample_weight)
     if high == median:  # many rows alike: anything worse stands out
         return high
-    skew = (high - median) / max(median - low, np.finfo(float).tiny)
-    skew = min(max(skew, 1 / _MAX_SKEW), _MAX_SKEW)
+    rise, fall = high - median, median - low
+    skew = _MAX_SKEW if rise > _MAX_SKEW * fall else max(rise / fall, 1 / _MAX_SKEW)
     reach = norm.isf(AUTO_FALSE_ALARMS) / norm.isf(_TAIL)
     stretch = reach if skew == 1 else (skew**reach - 1) / (skew - 1)
-    return median + (high - median) * stretch
+    return median + rise * stretch
 
 
 def _quantiles(values: np.ndarray, probabilities: list[float], weights: np.ndarray) -> np.ndarray:
