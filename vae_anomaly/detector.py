@@ -122,7 +122,7 @@ class VAEAnomalyDetector(
     weight_decay : float, default=0.0
         Decoupled weight decay of the layers' kernels, as in AdamW.
 
-    dropout : float, default=0.0
+    dropout : float, default=0.1
         Share of hidden units dropped in each training step.
 
     max_iter : int or "auto", default="auto"
@@ -278,7 +278,7 @@ class VAEAnomalyDetector(
         batch_size: int = 128,
         learning_rate_init: float = 1e-3,
         weight_decay: float = 0.0,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
         max_iter: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
