@@ -1,0 +1,73 @@
+"""What is imported when: TensorFlow and Keras come with the first fit, not before."""
+
+import joblib
+import pytest
+
+HEAVY = '[m for m in ("keras", "tensorflow", "torch", "jax", "matplotlib") if m in sys.modules]'
+
+IMPORT = f"""
+import sys
+import vae_anomaly
+print({HEAVY})
+"""
+
+CONSTRUCT = f"""
+import sys
+from sklearn.base import clone
+from vae_anomaly import VAEAnomalyDetector
+repr(clone(VAEAnomalyDetector(latent_dim=2)).set_params(beta=2.0).get_params())
+print({HEAVY})
+"""
+
+REFUSE = f"""
+import sys
+from vae_anomaly import VAEAnomalyDetector
+try:
+    VAEAnomalyDetector(latent_dim=0).fit([[0.0], [1.0]])
+except ValueError:
+    print({HEAVY})
+"""
+
+USE = f"""
+import sys, joblib
+detector, X = joblib.load(sys.argv[1])
+detector.predict(X)
+detector.score_samples(X)
+detector.score_components(X)
+detector.score(X)
+detector.inverse_transform(detector.transform(X))
+detector.reconstruct(X)
+detector.sample(3)
+print({HEAVY})
+"""
+
+SCORER = f"""
+import sys
+from sklearn.metrics import roc_auc_score
+from vae_anomaly import make_outlier_scorer
+make_outlier_scorer(roc_auc_score)
+print({HEAVY})
+"""
+
+
+@pytest.mark.parametrize("script", [IMPORT, CONSTRUCT, SCORER, REFUSE])
+def test_nothing_heavy_is_imported_before_a_fit(run_python, script):
+    assert run_python(script).strip() == "[]"
+
+
+def test_a_stored_detector_is_used_without_keras(run_python, detector, X_new, tmp_path):
+    joblib.dump((detector, X_new), tmp_path / "both")
+    assert run_python(USE, tmp_path / "both").strip() == "[]"
+
+
+def test_keras_models_come_when_they_are_asked_for(run_python, detector, tmp_path):
+    joblib.dump(detector, tmp_path / "detector")
+    script = "import sys, joblib; print(joblib.load(sys.argv[1]).encoder_.count_params())"
+    printed = run_python(script, tmp_path / "detector")
+    assert int(printed.split()[-1]) == detector.encoder_.count_params()
+
+
+def test_public_names_are_those_of_all():
+    import vae_anomaly
+
+    assert sorted(vae_anomaly.__all__) == ["VAEAnomalyDetector", "make_outlier_scorer"]
