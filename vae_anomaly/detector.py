@@ -94,7 +94,7 @@ class VAEAnomalyDetector(
         Standard deviation of the "mse" likelihood in units of each column's standard deviation.
         The smaller, the more reconstruction counts against the KL divergence.
 
-    input_noise : float, default=0.3
+    input_noise : float, default=0.35
         Mean standard deviation of the noise that training adds to the encoder's input, in the same
         units; each row draws its own level between none and twice that. The target stays clean
         (denoising VAE [2]_), and so do the rows that are scored.
@@ -122,7 +122,7 @@ class VAEAnomalyDetector(
     weight_decay : float, default=0.0
         Decoupled weight decay of the layers' kernels, as in AdamW.
 
-    dropout : float, default=0.1
+    dropout : float, default=0.0
         Share of hidden units dropped in each training step.
 
     max_iter : int or "auto", default="auto"
@@ -271,14 +271,14 @@ class VAEAnomalyDetector(
         activation: str = "relu",
         reconstruction_loss: str = "mse",
         observation_noise: float = 0.1,
-        input_noise: float = 0.3,
+        input_noise: float = 0.35,
         beta: float = 1.0,
         n_draws: int = 4,
         support_fraction: float = 1.0,
         batch_size: int = 128,
         learning_rate_init: float = 1e-3,
         weight_decay: float = 0.0,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
         max_iter: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
