@@ -38,7 +38,7 @@ def build_decoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
 def build_vae(encoder: keras.Model, decoder: keras.Model, seed: int | None = None) -> keras.Model:
     """Return encoder, Sampling layer and decoder end to end: x (n, p) -> a draw's mean (n, p)."""
     z = Sampling(seed, name="sampling")(encoder.outputs)
-    return keras.Model(encoder.inputs, decoder(z), name="vae")
+    return keras.Model(encoder.input, decoder(z), name="vae")
 
 
 def _hidden_layers(

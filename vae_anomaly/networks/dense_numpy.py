@@ -29,11 +29,17 @@ def _elu(x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
+def _relu(x: np.ndarray) -> np.ndarray:
+    # Against an array, not against the number 0, which numpy does not vectorise.
+    zeros = np.swapaxes(np.zeros(x.shape[:-3:-1], x.dtype), -1, -2)
+    return np.maximum(x, zeros, out=x)
+
+
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "elu": _elu,
     "gelu": lambda x: 0.5 * x * (1 + erf(x * _SQRT_HALF)),
     "linear": lambda x: x,
-    "relu": lambda x: np.maximum(x, 0, out=x),
+    "relu": _relu,
     "selu": lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
     "sigmoid": expit,
     "silu": lambda x: x * expit(x),
@@ -46,11 +52,16 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
     """Return x (..., LANES, p) -> z_mean, z_log_var, each (..., LANES, d), float32."""
     *hidden, mean_kernel, mean_bias, log_var_kernel, log_var_bias = weights.encoder
+    hidden_layers = _hidden(hidden, spec)
+    both = _affine(
+        np.concatenate([mean_kernel, log_var_kernel], axis=1),
+        np.concatenate([mean_bias, log_var_bias]),
+    )
+    d = spec.latent_dim
 
     def encode(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = _hidden(x, hidden, spec)
-        z_mean = _affine(x, mean_kernel, mean_bias)
-        return z_mean, bound_log_var(_affine(x, log_var_kernel, log_var_bias), np)
+        z = both(hidden_layers(x))
+        return z[..., :d], bound_log_var(z[..., d:], np)
 
     return encode
 
@@ -58,23 +69,32 @@ def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
     """Return z (..., LANES, d) -> mean of x given z (..., LANES, p), float32."""
     *hidden, kernel, bias = weights.decoder
-
-    def decode(z: np.ndarray) -> np.ndarray:
-        return ACTIVATIONS[spec.likelihood.output_activation](
-            _affine(_hidden(z, hidden, spec), kernel, bias)
-        )
-
-    return decode
+    hidden_layers, last = _hidden(hidden, spec), _affine(kernel, bias)
+    activation = ACTIVATIONS[spec.likelihood.output_activation]
+    return lambda z: activation(last(hidden_layers(z)))
 
 
-def _hidden(x: np.ndarray, weights: list[np.ndarray], spec: NetworkSpec) -> np.ndarray:
-    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        x = ACTIVATIONS[spec.activation](_affine(x, kernel, bias))
-    return x
+def _hidden(weights: list[np.ndarray], spec: NetworkSpec) -> Decode:
+    activation = ACTIVATIONS[spec.activation]
+    layers = [_affine(*pair) for pair in zip(weights[::2], weights[1::2], strict=True)]
+
+    def hidden(x: np.ndarray) -> np.ndarray:
+        for layer in layers:
+            x = activation(layer(x))
+        return x
+
+    return hidden
 
 
-def _affine(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _affine(kernel: np.ndarray, bias: np.ndarray) -> Decode:
+    """Return x (..., LANES, k) -> x kernel + bias (..., LANES, m)."""
     # Rows come last in memory: they are the lanes of the processor's vectors, all treated alike.
-    out = np.matmul(kernel.T, np.swapaxes(x, -1, -2))
-    out += bias[:, None]
-    return np.swapaxes(out, -1, -2)
+    kernel = np.ascontiguousarray(kernel.T)
+    bias = np.repeat(bias[:, None], LANES, axis=1)  # numpy adds whole blocks faster than scalars
+
+    def affine(x: np.ndarray) -> np.ndarray:
+        out = np.matmul(kernel, np.swapaxes(x, -1, -2))
+        out += bias
+        return np.swapaxes(out, -1, -2)
+
+    return affine
