@@ -97,7 +97,8 @@ def test_dropout_follows_every_hidden_layer(make_detector, X):
         assert [layer.rate for layer in layers(model, keras.layers.Dropout)] == [0.25, 0.25]
 
 
-def test_networks_without_dropout_have_no_such_layer(detector):
+def test_networks_without_dropout_have_no_such_layer(make_detector, X):
+    detector = make_detector(dropout=0.0, max_iter=1).fit(X)
     assert layers(detector.encoder_, keras.layers.Dropout) == []
 
 

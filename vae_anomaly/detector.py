@@ -47,7 +47,7 @@ AUTO_STEPS = 2000
 AUTO_MAX_EPOCHS = 1000
 """... unless there are so few that they would be seen more often than this."""
 
-_RECENT_SCORES = 10_000
+_RECENT_SCORES = 2_000
 """Number of latest rows whose scores set `offset_` in `partial_fit`."""
 
 
@@ -145,9 +145,10 @@ class VAEAnomalyDetector(
     contamination : "auto" or float, default="auto"
         Where the decision threshold `offset_` lies; training does not depend on it.
 
-        - "auto": no guess of the share of outliers is needed. A skewed distribution is fitted to
-          the bulk of the training scores, and the line drawn where it leaves 1 % outside, see
-          `vae_anomaly.threshold.auto_offset`.
+        - "auto": no guess of the share of outliers is needed. A second network is trained on half
+          of the rows, for as many epochs, and scores the other half; a skewed distribution is
+          fitted to the bulk of these scores, and the line drawn where it leaves 1 % outside, see
+          `vae_anomaly.threshold.auto_offset`. With few epochs the line is lower than that.
         - float in (0, 0.5]: this share of the training rows are outliers.
 
     warm_start : bool, default=False
@@ -174,7 +175,7 @@ class VAEAnomalyDetector(
         Threshold: ``decision_function = score_samples - offset_``.
 
     training_scores_ : ndarray of shape (n_samples,)
-        `score_samples` of the training rows; after `partial_fit`, of the latest 10,000.
+        `score_samples` of the training rows; after `partial_fit`, of the latest 2,000.
 
     history_ : dict of lists
         "loss", "reconstruction" and "kl" of each epoch, and "val_loss" with early stopping.
@@ -336,14 +337,15 @@ class VAEAnomalyDetector(
         ValueError
             If a parameter, X or `sample_weight` is not valid, or training diverges.
         """
-        rows, weight = self._validate_training(X, sample_weight, reset=True)
+        goes_on = self.warm_start and hasattr(self, "offset_")
+        rows, weight = self._validate_training(X, sample_weight, reset=not goes_on)
         rng = check_random_state(self.random_state)
-        if not (self.warm_start and hasattr(self, "offset_")):
+        if not goes_on:
             self._initialize(rows, weight, rng)
         elif self._make_spec() != self._spec:
             raise ValueError(
-                "warm_start=True cannot go on from a fit with another number of features or "
-                "another network; set warm_start=False to start afresh."
+                "warm_start=True cannot go on from a fit with another network; set "
+                "warm_start=False to start afresh."
             )
         self._train(rows, weight, rng)
         return self
@@ -354,7 +356,7 @@ class VAEAnomalyDetector(
 
         The first call sets the scaling of the columns for good, so give it a representative batch.
         The learning rate is constant at `learning_rate_init`, and `early_stopping` does not apply.
-        `offset_` follows the latest 10,000 rows, each scored right after the call that brought it.
+        `offset_` follows the latest 2,000 rows, each scored right after the call that brought it.
 
         Parameters
         ----------
@@ -665,7 +667,9 @@ class VAEAnomalyDetector(
         self._network = dataclasses.asdict(spec)
         self.latent_dim_ = spec.latent_dim
         self._set_weights(initial_weights(spec, self._initial_scale(), rng))
-        self._noise = scoring.antithetic_noise(self.n_draws, spec.latent_dim, rng)
+        # A generator of its own, so that n_draws does not change the training.
+        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+        self._noise = scoring.antithetic_noise(self.n_draws, spec.latent_dim, noise_rng)
         self._moments: tuple | None = None
         self.training_scores_ = np.empty(0)
         self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
@@ -746,8 +750,7 @@ class VAEAnomalyDetector(
         self._set_weights(weights)
         self._moments = tuple(moments)
         self.n_iter_ += 1
-        for name, losses in self.history_.items():
-            losses += history[name]
+        self.history_ = {name: [*self.history_[name], *history[name]] for name in history}
         scores = np.concatenate([self.training_scores_, self._scores(X)])[-_RECENT_SCORES:]
         self.training_scores_ = scores
         weight = np.ones(len(scores))
@@ -820,6 +823,10 @@ class VAEAnomalyDetector(
             vae = build_vae(encoder, decoder)
             self._keras_models = {"encoder": encoder, "decoder": decoder, "vae": vae}
         return self._keras_models
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether a training has come to its end: the threshold is set last."""
+        return hasattr(self, "offset_")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain data: parameters, arrays, numbers and strings."""

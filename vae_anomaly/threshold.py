@@ -44,7 +44,8 @@ def auto_offset(
 
     A network scores the rows that it has learned better than new ones, so it may be that none of
     them lies beyond the line. Then the line moves up to the most abnormal training row, as long as
-    no more than a tenth of the unseen rows come to lie beyond it.
+    no more than a tenth of the unseen rows come to lie beyond it. At most a tenth of the training
+    rows lie beyond the line.
 
     Parameters
     ----------
@@ -56,7 +57,9 @@ def auto_offset(
     line = -_lognormal_quantile(-unseen_scores, sample_weight)
     worst = np.nextafter(training_scores.min(), np.inf)
     beyond = np.average(unseen_scores < worst, weights=sample_weight)
-    return float(max(line, worst) if beyond <= _TAIL else line)
+    if beyond <= _TAIL:
+        line = max(line, worst)
+    return float(min(line, np.quantile(training_scores, _TAIL, method="inverted_cdf")))
 
 
 def _lognormal_quantile(values: np.ndarray, sample_weight: np.ndarray) -> float:
