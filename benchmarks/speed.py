@@ -132,8 +132,9 @@ def in_turn(contenders: dict[str, Callable[[], Measure]], rounds: int) -> dict[s
                 slow.add(name)
             figures[name] = [figure] if name in slow else []
         for _ in range(rounds):
-            for name in workers.keys() - slow:
-                figures[name].append(workers[name].measure())
+            for name, worker in workers.items():
+                if name not in slow:
+                    figures[name].append(worker.measure())
     return figures
 
 
@@ -142,17 +143,17 @@ def in_turn_afresh(
 ) -> dict[str, list[Any]]:
     """Measure each in every round, in a fresh process every time."""
     figures: dict[str, list[Any]] = {name: [] for name in contenders}
+    slow = set()
     for _ in range(rounds):
         for name, make in contenders.items():
-            if figures[name] and figures[name][0] is not None and _is_slow(figures[name][0]):
+            if name in slow:
                 continue
             with Worker(make) as worker:
+                start = time.perf_counter()
                 figures[name].append(worker.measure())
+                if time.perf_counter() - start > SLOW_SECONDS:
+                    slow.add(name)
     return figures
-
-
-def _is_slow(figure: Any) -> bool:
-    return isinstance(figure, float) and figure > SLOW_SECONDS
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -242,8 +243,9 @@ def pyod_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> 
 
 def keras_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> Measure:
     """The textbook: a subclass of keras.Model that adds the KL divergence to its loss."""
-    import keras
-    from keras import layers, ops
+    from vae_anomaly.backend import keras
+
+    layers, ops = keras.layers, keras.ops
 
     def stack(sizes: tuple[int, ...], n_out: int) -> keras.Sequential:
         hidden = [layers.Dense(size, "relu") for size in sizes]
@@ -466,10 +468,10 @@ def anonymous_mb() -> float:
     return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
-def workspace(make: Callable[[], Any], path: str) -> Measure:
+def workspace(detector_path: str, rows_path: str) -> Measure:
     """MB that scoring takes at its peak, above the input and the scores returned."""
-    X = np.load(path, mmap_mode="r")
-    detector = make().fit(make_rows(5_000, 30))
+    X = np.load(rows_path, mmap_mode="r")
+    detector = pickle.loads(Path(detector_path).read_bytes())
 
     def measure() -> float:
         before = peak = anonymous_mb()
@@ -502,16 +504,12 @@ def memory(rounds: int, quick: bool) -> Iterator[Line]:
             X[start : start + 100_000] = make_rows(min(100_000, n_rows - start), 30, seed=start)
         X.flush()
         del X
-        contenders = {
-            "ours": functools.partial(workspace, functools.partial(make_ours, max_iter=1), path),
-            "forest": functools.partial(workspace, make_forest, path),
-        }
-        # One run of each a round, always fresh: what one run allocates, the next may find free.
-        peaks = {name: [] for name in contenders}
-        for _ in range(1 if quick else 3):
-            for name, contender in contenders.items():
-                with Worker(contender) as worker:
-                    peaks[name].append(worker.measure())
+        contenders = {}
+        makers = {"ours": functools.partial(make_ours, max_iter=1), "forest": make_forest}
+        for name, make in makers.items():
+            save(make, make_rows(5_000, 30), f"{folder}/{name}")
+            contenders[name] = functools.partial(workspace, f"{folder}/{name}", path)
+        peaks = in_turn_afresh(contenders, 1 if quick else min(rounds, 3))
     what = f"workspace to score {n_rows:,} x 30 float64 from a file, against IsolationForest"
     yield Line(what, peaks["ours"], peaks["forest"], "MB", most=300)
 
@@ -547,8 +545,7 @@ def start_up(rounds: int, quick: bool) -> Iterator[Line]:
         Path(folder, "frame").write_bytes(pickle.dumps(frame.head(10)))
         codes = {}
         for i, (name, make) in enumerate(detectors.items()):
-            with Worker(functools.partial(pickler, make, frame, f"{folder}/{i}")) as worker:
-                worker.measure()
+            save(make, frame, f"{folder}/{i}")
             codes[name] = (
                 "import pickle, sys, warnings\n"
                 "warnings.simplefilter('ignore')\n"
@@ -567,9 +564,14 @@ def start_up(rounds: int, quick: bool) -> Iterator[Line]:
         yield Line(what, times["ours"], times[name])
 
 
-def pickler(make: Callable[[], Any], frame: Any, path: str) -> Measure:
-    detector = make().fit(frame)
-    return lambda: float(Path(path).write_bytes(pickle.dumps(detector)))
+def save(make: Callable[[], Any], X: Any, path: str) -> None:
+    """Fit in a process of its own, and pickle."""
+    with Worker(functools.partial(saver, make, X, path)) as worker:
+        worker.measure()
+
+
+def saver(make: Callable[[], Any], X: Any, path: str) -> Measure:
+    return lambda: Path(path).write_bytes(pickle.dumps(make().fit(X)))
 
 
 def run_python(code: str) -> str:
@@ -591,9 +593,10 @@ def search(make: Callable[[], Any], grid: Any, n_rows: int) -> Measure:
     from sklearn.model_selection import GridSearchCV
 
     X = make_rows(n_rows, 20)
-    search = GridSearchCV(make(), grid, scoring=mean_decision, cv=3, refit=False)
-    search.error_score = "raise"
-    return lambda: seconds(lambda: search.fit(X))
+    grid_search = GridSearchCV(
+        make(), grid, scoring=mean_decision, cv=3, refit=False, error_score="raise"
+    )
+    return lambda: seconds(lambda: grid_search.fit(X))
 
 
 def mean_decision(detector: Any, X: np.ndarray, y: object = None) -> float:
@@ -616,14 +619,13 @@ def grid_search(rounds: int, quick: bool) -> Iterator[Line]:
         }
         for hidden in HIDDEN
     ]
-    common = {"batch_size": 128, "contamination": 0.1}
     ours = functools.partial(make_ours, max_iter=N_EPOCHS, batch_size=128)
     contenders = {
         "auto": functools.partial(search, ours, grid, n_rows),
         "0.1": functools.partial(search, functools.partial(ours, contamination=0.1), grid, n_rows),
     }
     if HAS_PYOD:
-        pyod = functools.partial(make_pyod, (64, 32), epoch_num=N_EPOCHS, **common)
+        pyod = functools.partial(make_pyod, (64, 32), epoch_num=N_EPOCHS, batch_size=128)
         contenders["pyod"] = functools.partial(search, pyod, pyod_grid, n_rows)
     times = in_turn_afresh(contenders, 1)
     for contamination in ("0.1", "auto"):
