@@ -26,12 +26,14 @@ from sklearn.utils import (
     gen_batches,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from vae_anomaly import scoring, threshold
 from vae_anomaly.losses import LIKELIHOODS
-from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.dense_numpy import ACTIVATIONS, make_decode, make_encode
+from vae_anomaly.networks import ARCHITECTURES, NetworkSpec, Weights
+from vae_anomaly.networks.dense_numpy import ACTIVATIONS
+from vae_anomaly.networks.forward import make_decode, make_encode
 from vae_anomaly.scaling import CHUNK_ROWS, fit_scaling, standardize, unstandardize
 
 if TYPE_CHECKING:
@@ -49,6 +51,16 @@ AUTO_MAX_EPOCHS = 1000
 
 _RECENT_SCORES = 2_000
 """Number of latest rows whose scores set `offset_` in `partial_fit`."""
+
+
+def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
+    """Return True where `score` is defined, or raise telling what to do without it."""
+    if not detector.variational:
+        raise AttributeError(
+            "A plain autoencoder (variational=False) has no evidence lower bound to score "
+            "held-out rows by. Compare models by labels: scoring=make_outlier_scorer(...)."
+        )
+    return True
 
 
 class VAEAnomalyDetector(
@@ -72,16 +84,37 @@ class VAEAnomalyDetector(
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(256, 128)
-        Units of the encoder's hidden layers; the decoder has the same in reverse order. An empty
-        tuple makes both linear.
+    architecture : {"dense", "conv", "lstm", "gru"}, default="dense"
+        Kind of the hidden layers, see `hidden_layer_sizes`.
+
+        - "dense": fully connected; a sample is a row of features.
+        - "conv": convolutions of width 3 that halve the size (stride 2), and transposed ones that
+          double it. A sample is an image or, with one-dimensional convolutions, a sequence.
+        - "lstm", "gru": recurrent, sequence in and sequence out. The last state of the encoder
+          makes the code, and the code goes into the decoder at every time step.
+
+    input_shape : tuple of int, default=None
+        Shape of one sample: (height, width, channels) or (timesteps, features). A row of X is the
+        sample flattened in C order, and methods that take rows also take ``(n, *input_shape)``
+        arrays. By default a sample has as many time steps as X has columns, and one feature;
+        "dense" takes the columns as they are, and any shape.
+
+    variational : bool, default=True
+        Whether to train a VAE. If not, it is a plain autoencoder: the same networks, but the code
+        is z_mean without noise, the KL divergence is 0 and the score the reconstruction alone.
+
+    hidden_layer_sizes : tuple of int or "auto", default="auto"
+        Units of the encoder's dense or recurrent layers, or filters of its convolutions; the
+        decoder has the same in reverse order. An empty tuple makes dense networks linear. "auto" is
+        (256, 128) for "dense", (32, 64) for "conv", (64,) for "lstm" and "gru".
 
     latent_dim : int, default=32
         Number of latent dimensions, and of columns that `transform` returns.
 
     activation : {"elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", \
-            "tanh"}, default="relu"
-        Activation of the hidden layers, by Keras's names.
+            "tanh", "auto"}, default="auto"
+        Activation of the hidden layers, by Keras's names. "auto" is "tanh" for "lstm" and "gru",
+        "relu" for the others.
 
     reconstruction_loss : {"mse", "gaussian", "binary_crossentropy"}, default="mse"
         The negative log-likelihood of a row given its code, summed over features.
@@ -163,13 +196,14 @@ class VAEAnomalyDetector(
     Attributes
     ----------
     encoder_ : keras.Model
-        x (n, n_features) -> [z_mean, z_log_var], each (n, latent_dim), in standardised units.
+        x ``(n, *input_shape)`` -> [z_mean, z_log_var], each (n, latent_dim), in standardised units;
+        of a plain autoencoder z_mean alone.
 
     decoder_ : keras.Model
-        z (n, latent_dim) -> mean of x given z (n, n_features), in standardised units.
+        z (n, latent_dim) -> mean of x given z ``(n, *input_shape)``, in standardised units.
 
     vae_ : keras.Model
-        The two end to end, with a `Sampling` layer between.
+        The two end to end, with a `Sampling` layer between if `variational`.
 
     offset_ : float
         Threshold: ``decision_function = score_samples - offset_``.
@@ -187,7 +221,8 @@ class VAEAnomalyDetector(
         Number of latent dimensions.
 
     center_, scale_ : ndarray of shape (n_features,)
-        Mean and standard deviation that standardise the columns.
+        Mean and standard deviation that standardise the columns; with `input_shape`, those of the
+        channel or feature that a column belongs to, except for "dense".
 
     encoder_weights_, decoder_weights_ : list of ndarray
         What the networks have learned, in Keras's order.
@@ -240,9 +275,12 @@ class VAEAnomalyDetector(
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "hidden_layer_sizes": ["array-like"],
+        "architecture": [StrOptions(set(ARCHITECTURES))],
+        "input_shape": ["array-like", None],
+        "variational": ["boolean"],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "reconstruction_loss": [StrOptions(set(LIKELIHOODS))],
         "observation_noise": [Interval(Real, 0, None, closed="neither")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
@@ -267,9 +305,12 @@ class VAEAnomalyDetector(
     def __init__(
         self,
         *,
-        hidden_layer_sizes: tuple[int, ...] = (256, 128),
+        architecture: str = "dense",
+        input_shape: tuple[int, ...] | None = None,
+        variational: bool = True,
+        hidden_layer_sizes: tuple[int, ...] | str = "auto",
         latent_dim: int = 32,
-        activation: str = "relu",
+        activation: str = "auto",
         reconstruction_loss: str = "mse",
         observation_noise: float = 0.1,
         input_noise: float = 0.35,
@@ -290,6 +331,9 @@ class VAEAnomalyDetector(
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
+        self.architecture = architecture
+        self.input_shape = input_shape
+        self.variational = variational
         self.hidden_layer_sizes = hidden_layer_sizes
         self.latent_dim = latent_dim
         self.activation = activation
@@ -448,12 +492,15 @@ class VAEAnomalyDetector(
         index = X.index if isinstance(X, pd.DataFrame) else None
         return pd.DataFrame({"reconstruction": reconstruction, "kl": kl}, index=index)
 
+    @available_if(_has_a_bound)
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Return the mean evidence lower bound of rows, for model selection without labels.
 
         It counts the KL divergence once whatever `beta`, and the likelihood with its normalising
         constant, so that networks, noises and latent dimensions can be compared on held-out rows.
-        It cannot compare preprocessing, nor likelihoods of standardised with those of raw columns.
+        It cannot compare preprocessing, nor likelihoods of standardised with those of raw columns,
+        nor plain autoencoders: they have no such bound, nor this method, and need a labelled
+        scorer (`vae_anomaly.make_outlier_scorer`).
 
         Parameters
         ----------
@@ -534,9 +581,10 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X_rebuilt : ndarray of shape (n_samples, n_features)
+        X_rebuilt : ndarray of the shape of X
             Mean of x given z at z_mean, in the units of the training data.
         """
+        shape = np.shape(X)
         rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         decode = make_decode(self._spec, self._weights)
@@ -546,7 +594,7 @@ class VAEAnomalyDetector(
             self._reader(rows),
             (X_mean,),
         )
-        return X_mean
+        return X_mean.reshape(shape)
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
@@ -564,6 +612,7 @@ class VAEAnomalyDetector(
         -------
         X : ndarray of shape (n_samples, n_features)
             Means of x given codes drawn from the prior N(0, I), in the units of the training data.
+            Nothing has taught a plain autoencoder what such codes stand for.
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -609,7 +658,7 @@ class VAEAnomalyDetector(
             check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            self._flattened(X),
             reset=reset,
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
@@ -630,6 +679,17 @@ class VAEAnomalyDetector(
             )
         return X
 
+    def _flattened(self, X: Any) -> Any:
+        """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
+        if self.input_shape is None or getattr(X, "ndim", 2) <= 2:
+            return X
+        if X.shape[1:] != tuple(self.input_shape):
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
+                "of a two-dimensional X would be one sample flattened."
+            )
+        return np.reshape(X, (len(X), -1))
+
     def _place_of_first(self, is_bad: Callable[[np.ndarray], np.ndarray], X: Any) -> str:
         """Return the column and the row of the first bad value, in words."""
         if sp.issparse(X):
@@ -642,17 +702,58 @@ class VAEAnomalyDetector(
         return f"column {column if names is None else repr(str(names[column]))}, row {row}"
 
     def _make_spec(self) -> NetworkSpec:
-        sizes = tuple(self.hidden_layer_sizes)
-        if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be positive integers, got {sizes}.")
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            sizes = ARCHITECTURES[self.architecture].hidden_layer_sizes
+        sizes = _positive_integers(sizes, "hidden_layer_sizes")
+        activation = self.activation
+        if activation == "auto":
+            activation = ARCHITECTURES[self.architecture].activation
+        if not sizes and ARCHITECTURES[self.architecture].needs_hidden_layers:
+            raise ValueError(f"architecture={self.architecture!r} needs at least one hidden layer.")
+        if self.support_fraction < 1 and not self.variational:
+            raise ValueError(
+                "support_fraction picks rows by their KL divergence, which a plain autoencoder "
+                "(variational=False) has not; set it to 1.0."
+            )
         return NetworkSpec(
-            n_features=self.n_features_in_,
+            input_shape=self._sample_shape(),
             latent_dim=int(self.latent_dim),
-            hidden_layer_sizes=tuple(map(int, sizes)),
-            activation=self.activation,
+            hidden_layer_sizes=sizes,
+            activation=activation,
             dropout=float(self.dropout),
             reconstruction_loss=self.reconstruction_loss,
+            architecture=self.architecture,
+            variational=bool(self.variational),
         )
+
+    def _sample_shape(self) -> tuple[int, ...]:
+        """Return the shape of one sample as the networks take it."""
+        axes = ARCHITECTURES[self.architecture].axes
+        if self.input_shape is None:
+            return (self.n_features_in_, 1) if axes else (self.n_features_in_,)
+        shape = _positive_integers(self.input_shape, "input_shape")
+        if axes and len(shape) not in [text.count(",") + 1 for text in axes]:
+            raise ValueError(
+                f"architecture={self.architecture!r} takes samples of shape {' or '.join(axes)}, "
+                f"got input_shape={shape}."
+            )
+        if math.prod(shape) != self.n_features_in_:
+            raise ValueError(
+                f"X has {self.n_features_in_} columns, but input_shape={shape} makes "
+                f"{math.prod(shape)} of a sample."
+            )
+        return shape
+
+    def _n_channels(self) -> int:
+        """Return the number of columns, or of channels if weights are shared over positions.
+
+        Such weights need all positions of a channel in one unit. Without `input_shape` nothing
+        says that the columns of X have one: they are standardised each by itself.
+        """
+        if self.input_shape is None or self.architecture == "dense":
+            return self.n_features_in_
+        return self._make_spec().input_shape[-1]
 
     def _initialize(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Set all that training starts from: network, scaling, weights, noise of the score."""
@@ -660,7 +761,7 @@ class VAEAnomalyDetector(
 
         spec = self._make_spec()
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(X, sample_weight)
+            self.center_, self.scale_ = fit_scaling(X, sample_weight, self._n_channels())
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.
@@ -669,7 +770,9 @@ class VAEAnomalyDetector(
         self._set_weights(initial_weights(spec, self._initial_scale(), rng))
         # A generator of its own, so that n_draws does not change the training.
         noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-        self._noise = scoring.antithetic_noise(self.n_draws, spec.latent_dim, noise_rng)
+        self._noise = scoring.antithetic_noise(
+            self.n_draws if spec.variational else 0, spec.latent_dim, noise_rng
+        )
         self._moments: tuple | None = None
         self.training_scores_ = np.empty(0)
         self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
@@ -814,7 +917,7 @@ class VAEAnomalyDetector(
         """Return the Keras models, made from the weights the first time they are asked for."""
         check_is_fitted(self)
         if "_keras_models" not in self.__dict__:
-            from vae_anomaly.networks.dense import build_decoder, build_encoder, build_vae
+            from vae_anomaly.networks.build import build_decoder, build_encoder, build_vae
 
             rng = np.random.RandomState(0)
             encoder, decoder = build_encoder(self._spec, rng), build_decoder(self._spec, rng)
@@ -843,3 +946,10 @@ class VAEAnomalyDetector(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
+    values = tuple(values)
+    if not all(isinstance(value, Integral) and int(value) > 0 for value in values):
+        raise ValueError(f"{name} must be positive integers, got {values}.")
+    return tuple(map(int, values))

@@ -147,7 +147,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
 def loss_terms(
     x: Array,
     x_input: Array,
-    encode: Callable[[Array], tuple[Array, Array]],
+    encode: Callable[[Array], tuple[Array, Array | None]],
     decode: Callable[[Array], Array],
     noise: Array,
     likelihood: Likelihood,
@@ -163,7 +163,8 @@ def loss_terms(
     x_input : (..., n, p)
         What the encoder sees: `x` itself, or `x` with noise while a denoising VAE is trained.
     encode : callable
-        (..., n, p) -> z_mean, z_log_var, each (..., n, d).
+        (..., n, p) -> z_mean, z_log_var, each (..., n, d). A plain autoencoder has None for
+        z_log_var: z is z_mean, whatever the noise, and the KL divergence 0.
     decode : callable
         (n_draws, ..., n, d) -> output (n_draws, ..., n, p).
     noise : (n_draws, ..., n or 1, d)
@@ -183,6 +184,10 @@ def loss_terms(
         KL(q(z | x) || N(0, I)), in nats.
     """
     z_mean, z_log_var = encode(x_input)
-    output = decode(reparameterize(z_mean, z_log_var, noise, xp))
-    reconstruction = likelihood.negative_log_likelihood(x, output, scale, xp)
-    return xp.mean(reconstruction, axis=0), kl_divergence(z_mean, z_log_var, xp)
+    if z_log_var is None:
+        z, kl = z_mean[None], xp.zeros_like(z_mean)
+    else:
+        z = reparameterize(z_mean, z_log_var, noise, xp)
+        kl = kl_divergence(z_mean, z_log_var, xp)
+    reconstruction = likelihood.negative_log_likelihood(x, decode(z), scale, xp)
+    return xp.mean(reconstruction, axis=0), kl

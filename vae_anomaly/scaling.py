@@ -21,7 +21,9 @@ Any move of such a column beyond rounding error counts as huge.
 CHUNK_ROWS = 8192
 
 
-def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_scaling(
+    X: Any, sample_weight: np.ndarray, n_channels: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the center and the unit of every column of X, float64.
 
     The center is the weighted mean, and the unit the weighted standard deviation, with two
@@ -37,6 +39,10 @@ def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarr
         Read in chunks, so that no second copy is made.
     sample_weight : array of shape (n,)
         Weights, none of them zero.
+    n_channels : int, optional
+        Where columns are positions of so many channels, the last axis of an image or a sequence:
+        all positions of a channel get the same center and unit. By default each column is a
+        channel of its own.
 
     Returns
     -------
@@ -48,11 +54,13 @@ def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarr
     ValueError
         If a column's spread is beyond the range of float64.
     """
+    n_channels = n_channels or X.shape[1]
+    n_positions = X.shape[1] // n_channels
     scaler = StandardScaler()
-    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    low, high = np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
     for chunk in gen_batches(X.shape[0], CHUNK_ROWS):
-        rows = as_float64(X[chunk])
-        scaler.partial_fit(rows, sample_weight=sample_weight[chunk])
+        rows = as_float64(X[chunk]).reshape(-1, n_channels)
+        scaler.partial_fit(rows, sample_weight=np.repeat(sample_weight[chunk], n_positions))
         low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
     overflowing = np.flatnonzero(~np.isfinite(scaler.var_))
     if overflowing.size:
@@ -67,7 +75,7 @@ def fit_scaling(X: Any, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarr
     alike = _share_a_unit(low, high, constant)
     if alike.any():
         scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
-    return scaler.mean_, scale
+    return np.tile(scaler.mean_, n_positions), np.tile(scale, n_positions)
 
 
 def _share_a_unit(low: np.ndarray, high: np.ndarray, constant: np.ndarray) -> np.ndarray:

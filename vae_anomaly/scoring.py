@@ -15,7 +15,8 @@ from threadpoolctl import ThreadpoolController
 
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.dense_numpy import LANES, make_decode, make_encode
+from vae_anomaly.networks.dense_numpy import LANES
+from vae_anomaly.networks.forward import make_decode, make_encode
 
 _TILE_ROWS = 512  # their activations fit the processor's cache
 _TILES_PER_TASK = 16

@@ -7,7 +7,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from vae_anomaly.backend import keras, tf
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.dense import build_decoder, build_encoder
+from vae_anomaly.networks.build import build_decoder, build_encoder
+from vae_anomaly.networks.functions import Functions
 
 WARM_UP = 0.3
 """Share of the steps over which the weight of the KL divergence rises from 0 to beta."""
@@ -221,21 +222,13 @@ def _compiled_steps(
     It holds no state: all that changes comes in as variables, so that one trace serves any number
     of fits, rows, steps and threads. Networks and noise are rebuilt from their specification.
     """
-    unused = np.random.RandomState(0)
-    encoder, decoder = build_encoder(spec, unused), build_decoder(spec, unused)
+    functions = Functions(spec)
+    encoder, decoder = functions.encoder, functions.decoder
     kernels = encoder.trainable_variables + decoder.trainable_variables
     shapes = [tuple(v.shape) for v in kernels] + [(spec.n_features,)]
     sizes = [int(np.prod(shape)) for shape in shapes]
     n_encoder, d = len(encoder.trainable_variables), spec.latent_dim
     decayed = np.repeat([float(len(shape) > 1) for shape in shapes], sizes).astype(np.float32)
-
-    def apply(model: keras.Model, weights: list, x: tf.Tensor, step: tf.Tensor) -> Any:
-        # Dropout layers keep a seed and a counter: give them the step as the counter.
-        seeds = [
-            tf.cast(tf.stack([i, step]), tf.uint32)
-            for i, _ in enumerate(model.non_trainable_variables)
-        ]
-        return model.stateless_call(weights, seeds, x, training=True)[0]
 
     def step_losses(
         parts: list, x: tf.Tensor, x_input: tf.Tensor, noise: tf.Tensor, step: tf.Tensor
@@ -244,8 +237,8 @@ def _compiled_steps(
         reconstruction, kl = loss_terms(
             x,
             x_input,
-            lambda x: apply(encoder, weights[:n_encoder], x, step),
-            lambda z: apply(decoder, weights[n_encoder:], z[0], step)[None],  # one draw
+            lambda x: functions.encode(x, weights[:n_encoder], step),
+            lambda z: functions.decode(z[0], weights[n_encoder:], step)[None],  # one draw
             noise[None],
             spec.likelihood,
             scale if spec.likelihood.learns_scale else tf.stop_gradient(scale),

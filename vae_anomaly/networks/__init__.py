@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,24 +11,61 @@ import numpy as np
 from vae_anomaly.losses import LIKELIHOODS, Likelihood
 
 
+class Architecture(NamedTuple):
+    """What distinguishes a kind of network, besides its layers."""
+
+    axes: tuple[str, ...]
+    """Input shapes that it takes, in words; none: any shape, and X is one row of features."""
+    hidden_layer_sizes: tuple[int, ...]
+    """What "auto" stands for."""
+    activation: str
+    """What "auto" stands for."""
+    needs_hidden_layers: bool = False
+
+
+ARCHITECTURES = {
+    "dense": Architecture((), (256, 128), "relu"),
+    "conv": Architecture(("(timesteps, features)", "(height, width, channels)"), (32, 64), "relu"),
+    "lstm": Architecture(("(timesteps, features)",), (64,), "tanh", needs_hidden_layers=True),
+    "gru": Architecture(("(timesteps, features)",), (64,), "tanh", needs_hidden_layers=True),
+}
+"""The architectures by name; `build.py` holds their layers."""
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """What an encoder and a decoder are built from; equal specs mean equal graphs.
 
-    Activation and dropout rate are the hidden layers'; the decoder mirrors the encoder.
+    Activation and dropout rate are the hidden layers'; the decoder mirrors the encoder. A network
+    of the user's own comes as its configuration in JSON, in place of the architecture's.
     """
 
-    n_features: int
+    input_shape: tuple[int, ...]
+    """Shape of one sample, as the encoder takes it and the decoder returns it."""
     latent_dim: int
     hidden_layer_sizes: tuple[int, ...]
     activation: str
     dropout: float
     reconstruction_loss: str
+    architecture: str = "dense"
+    variational: bool = True
+    encoder_config: str | None = None
+    decoder_config: str | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Numbers in one sample, which is one row of X."""
+        return math.prod(self.input_shape)
 
     @property
     def likelihood(self) -> Likelihood:
         """The likelihood that `reconstruction_loss` names."""
         return LIKELIHOODS[self.reconstruction_loss]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether both networks are the dense ones, which numpy can compute."""
+        return self.architecture == "dense" and not (self.encoder_config or self.decoder_config)
 
 
 class Weights(NamedTuple):

@@ -18,7 +18,7 @@ from vae_anomaly.networks import NetworkSpec, Weights
 LANES = 16
 """Rows of one matrix product."""
 
-Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 Decode = Callable[[np.ndarray], np.ndarray]
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -50,18 +50,19 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., LANES, p) -> z_mean, z_log_var, each (..., LANES, d), float32."""
-    *hidden, mean_kernel, mean_bias, log_var_kernel, log_var_bias = weights.encoder
+    """Return x (..., LANES, p) -> z_mean, z_log_var, each (..., LANES, d), float32.
+
+    A plain autoencoder has None for z_log_var.
+    """
+    n_heads = 2 if spec.variational else 1
+    hidden, heads = weights.encoder[: -2 * n_heads], weights.encoder[-2 * n_heads :]
     hidden_layers = _hidden(hidden, spec)
-    both = _affine(
-        np.concatenate([mean_kernel, log_var_kernel], axis=1),
-        np.concatenate([mean_bias, log_var_bias]),
-    )
+    z_layer = _affine(np.concatenate(heads[::2], axis=1), np.concatenate(heads[1::2]))
     d = spec.latent_dim
 
-    def encode(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z = both(hidden_layers(x))
-        return z[..., :d], bound_log_var(z[..., d:], np)
+    def encode(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        z = z_layer(hidden_layers(x))
+        return z[..., :d], bound_log_var(z[..., d:], np) if spec.variational else None
 
     return encode
 

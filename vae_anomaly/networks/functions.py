@@ -1,0 +1,111 @@
+"""The Keras networks as functions of rows and weights: what is compiled, to train and to score.
+
+A compiled function is kept by its specification and holds no weights, so one trace serves any
+number of fits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vae_anomaly.backend import keras, tf
+from vae_anomaly.networks import NetworkSpec, Weights
+from vae_anomaly.networks.build import build_decoder, build_encoder
+from vae_anomaly.networks.dense_numpy import Decode, Encode
+
+TILE_ROWS = 64
+"""Rows of one call. TensorFlow's kernels round a row differently by the number of rows, but treat
+all rows of such a tile alike: the last one is filled up with zeros."""
+
+
+class Functions:
+    """Encoder and decoder of a specification, on rows (n, p) of flattened samples."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        unused = np.random.RandomState(0)
+        self._spec = spec
+        self.encoder, self.decoder = build_encoder(spec, unused), build_decoder(spec, unused)
+
+    def encode(self, x: Any, weights: list, step: Any = None) -> tuple[Any, Any]:
+        """Return z_mean and z_log_var (None of a plain autoencoder), each (n, d).
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Rows.
+        weights : list of tensors
+            The encoder's weights.
+        step : scalar tensor, optional
+            Number of the training step, which decides on the units that dropout drops. Without it
+            nothing is dropped.
+        """
+        outputs = _call(
+            self.encoder, keras.ops.reshape(x, (-1, *self._spec.input_shape)), weights, step
+        )
+        return (outputs[0], outputs[1]) if self._spec.variational else (outputs[0], None)
+
+    def decode(self, z: Any, weights: list, step: Any = None) -> Any:
+        """Return the mean of x given z (n, d), flattened to (n, p)."""
+        (output,) = _call(self.decoder, z, weights, step)
+        return keras.ops.reshape(output, (-1, self._spec.n_features))
+
+
+def _call(model: keras.Model, inputs: Any, weights: list, step: Any) -> list:
+    # Dropout layers keep a seed and a counter: give them the step as the counter.
+    seeds = [
+        tf.cast(tf.stack([i, 0 if step is None else step]), tf.uint32)
+        for i, _ in enumerate(model.non_trainable_variables)
+    ]
+    outputs, _ = model.stateless_call(weights, seeds, inputs, training=step is not None)
+    return tf.nest.flatten(outputs)
+
+
+def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
+    """Return x (..., p) -> z_mean and z_log_var (or None), each (..., d), float32."""
+    compiled, tensors = _compiled(spec)[0], _constants(weights.encoder)
+    return lambda x: _in_tiles(lambda tile: compiled(tile, *tensors), x)
+
+
+def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
+    """Return z (..., d) -> mean of x given z (..., p), float32."""
+    compiled, tensors = _compiled(spec)[1], _constants(weights.decoder)
+    return lambda z: _in_tiles(lambda tile: (compiled(tile, *tensors),), z)[0]
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
+    """Return the compiled `Functions.encode` and `Functions.decode` of a tile."""
+    functions = Functions(spec)
+
+    def compiled(function: Callable, model: keras.Model, n_columns: int) -> Callable:
+        return tf.function(
+            lambda rows, *weights: function(rows, list(weights))
+        ).get_concrete_function(
+            tf.TensorSpec([TILE_ROWS, n_columns], tf.float32),
+            *[tf.TensorSpec(v.shape, tf.float32) for v in model.trainable_variables],
+        )
+
+    return (
+        compiled(functions.encode, functions.encoder, spec.n_features),
+        compiled(functions.decode, functions.decoder, spec.latent_dim),
+    )
+
+
+def _constants(weights: list[np.ndarray]) -> list:
+    return [tf.constant(w) for w in weights]
+
+
+def _in_tiles(function: Callable[..., tuple], x: np.ndarray) -> tuple:
+    """Call `function` on tiles of the rows of x (..., k); return its outputs as arrays (..., m)."""
+    rows = x.reshape(-1, x.shape[-1])
+    missing = np.zeros((-len(rows) % TILE_ROWS, x.shape[-1]), np.float32)
+    tiles = np.concatenate([rows, missing]).reshape(-1, TILE_ROWS, x.shape[-1])
+    outputs = zip(*[function(tf.constant(tile)) for tile in tiles], strict=True)
+    return tuple(
+        None if parts[0] is None else np.concatenate(parts)[: len(rows)].reshape(*x.shape[:-1], -1)
+        for parts in outputs
+    )

@@ -1,0 +1,54 @@
+"""LSTM and GRU networks: a sequence (timesteps, features) in, a sequence out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vae_anomaly.backend import keras
+from vae_anomaly.networks import NetworkSpec
+from vae_anomaly.networks.layers import dropped, seed, seeded
+
+_CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+
+def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
+    """Return the state of the last layer after the last time step, (n, units)."""
+    return _recurrent_layers(x, spec.hidden_layer_sizes, spec, rng, return_last_sequence=False)
+
+
+def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
+    """Return the mean of x given z, (n, timesteps, features): z goes in at every time step."""
+    n_steps, n_features = spec.input_shape
+    x = keras.layers.RepeatVector(n_steps)(z)
+    sizes = spec.hidden_layer_sizes[::-1]
+    x = _recurrent_layers(x, sizes, spec, rng, return_last_sequence=True)
+    return seeded(
+        keras.layers.Dense,
+        n_features,
+        spec.likelihood.output_activation,
+        rng=rng,
+        name="x_mean",
+    )(x)
+
+
+def _recurrent_layers(
+    x: Any,
+    sizes: tuple[int, ...],
+    spec: NetworkSpec,
+    rng: np.random.RandomState,
+    *,
+    return_last_sequence: bool,
+) -> Any:
+    for i, units in enumerate(sizes, start=1):
+        x = seeded(
+            _CELLS[spec.architecture],
+            units,
+            activation=spec.activation,
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seed(rng)),
+            return_sequences=return_last_sequence or i < len(sizes),
+            rng=rng,
+        )(x)
+        x = dropped(x, spec, rng)
+    return x
