@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,14 +34,23 @@ from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks import ARCHITECTURES, NetworkSpec, Weights
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.forward import make_decode, make_encode
-from vae_anomaly.scaling import CHUNK_ROWS, fit_scaling, standardize, unstandardize
+from vae_anomaly.one_hot import one_hot_groups
+from vae_anomaly.scaling import (
+    CHUNK_ROWS,
+    Rows,
+    as_float64,
+    fit_scaling,
+    in_chunks,
+    standardize,
+    unstandardize,
+)
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from vae_anomaly.training import Settings
+    from vae_anomaly.training import RowsInMemory, Settings
 
 AUTO_STEPS = 2000
 """Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
@@ -61,6 +70,10 @@ def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
             "held-out rows by. Compare models by labels: scoring=make_outlier_scorer(...)."
         )
     return True
+
+
+_SAMPLE_ROWS = 10_000
+"""Number of rows that set `offset_` in `fit_batches`."""
 
 
 class VAEAnomalyDetector(
@@ -116,15 +129,18 @@ class VAEAnomalyDetector(
         Activation of the hidden layers, by Keras's names. "auto" is "tanh" for "lstm" and "gru",
         "relu" for the others.
 
-    reconstruction_loss : {"mse", "gaussian", "binary_crossentropy"}, default="mse"
+    reconstruction_loss : {"auto", "mse", "gaussian", "binary_crossentropy"}, default="auto"
         The negative log-likelihood of a row given its code, summed over features.
 
+        - "auto": "mse", but one categorical variable for each one-hot group, which is a run of
+          three or more neighbouring columns of two values each, exactly one of them "hot" in every
+          training row; see `one_hot_groups_`. Dense networks only: others take it as "mse".
         - "mse": normal with the fixed standard deviation `observation_noise`.
         - "gaussian": normal with one learned variance per feature, at least 1e-4.
         - "binary_crossentropy": Bernoulli. Takes data in [0, 1], which is not standardised.
 
     observation_noise : float, default=0.1
-        Standard deviation of the "mse" likelihood in units of each column's standard deviation.
+        Standard deviation of the "mse" likelihood, in units of each column's standard deviation.
         The smaller, the more reconstruction counts against the KL divergence.
 
     input_noise : float, default=0.35
@@ -224,6 +240,10 @@ class VAEAnomalyDetector(
         Mean and standard deviation that standardise the columns; with `input_shape`, those of the
         channel or feature that a column belongs to, except for "dense".
 
+    one_hot_groups_ : tuple of (int, int)
+        First column, and the one after the last, of each group that ``reconstruction_loss="auto"``
+        has found and models as one categorical variable.
+
     encoder_weights_, decoder_weights_ : list of ndarray
         What the networks have learned, in Keras's order.
 
@@ -281,7 +301,7 @@ class VAEAnomalyDetector(
         "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
-        "reconstruction_loss": [StrOptions(set(LIKELIHOODS))],
+        "reconstruction_loss": [StrOptions({"auto", *LIKELIHOODS})],
         "observation_noise": [Interval(Real, 0, None, closed="neither")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
@@ -311,7 +331,7 @@ class VAEAnomalyDetector(
         hidden_layer_sizes: tuple[int, ...] | str = "auto",
         latent_dim: int = 32,
         activation: str = "auto",
-        reconstruction_loss: str = "mse",
+        reconstruction_loss: str = "auto",
         observation_noise: float = 0.1,
         input_noise: float = 0.35,
         beta: float = 1.0,
@@ -385,13 +405,59 @@ class VAEAnomalyDetector(
         rows, weight = self._validate_training(X, sample_weight, reset=not goes_on)
         rng = check_random_state(self.random_state)
         if not goes_on:
-            self._initialize(rows, weight, rng)
-        elif self._make_spec() != self._spec:
+            chunks = in_chunks(rows, weight)
+            self._initialize(chunks, chunks, rng)
+        elif self._make_spec(self.one_hot_groups_) != self._spec:
             raise ValueError(
                 "warm_start=True cannot go on from a fit with another network; set "
                 "warm_start=False to start afresh."
             )
         self._train(rows, weight, rng)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_batches(self, batches: Any) -> Self:
+        """Train the VAE on rows that do not fit into memory.
+
+        It is `fit`, but for the following. Rows are shuffled within a buffer of 65,536 only, so
+        they should not come sorted. The threshold, and the search for one-hot groups, use a random
+        sample of 10,000 rows, whose scores become `training_scores_`; no second network is trained
+        for ``contamination="auto"``, as one row of so many is hardly learned by heart.
+        `early_stopping` and `warm_start` do not apply.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            Gives X in parts, each an array-like, sparse matrix or frame of shape
+            (n_rows, n_features) with rows of its own number. It is read twice before training, for
+            the scaling, and then once per epoch: a list, a `tf.data.Dataset` or a
+            `pyarrow.dataset.Dataset`, or a function that returns a new iterator, such as a
+            generator function; not a generator, which can be read only once.
+
+        Returns
+        -------
+        self : VAEAnomalyDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a batch is not valid, or training diverges.
+        """
+        read = self._batch_reader(batches)
+        rng = check_random_state(self.random_state)
+        n_rows, sample = _count_and_sample(read(reset=True), rng)
+        if n_rows < 2:
+            raise ValueError(
+                f"Found {n_rows} samples in all batches while a minimum of 2 is required by "
+                f"{type(self).__name__}."
+            )
+        self._initialize(
+            lambda: ((as_float64(X), np.ones(X.shape[0])) for X in read()),
+            in_chunks(sample, np.ones(len(sample))),
+            rng,
+        )
+        self._train_on_batches(read, n_rows, sample, rng)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -423,7 +489,8 @@ class VAEAnomalyDetector(
         rows, weight = self._validate_training(X, None, reset=first)
         rng = check_random_state(self.random_state)
         if first:
-            self._initialize(rows, weight, rng)
+            chunks = in_chunks(rows, weight)
+            self._initialize(chunks, chunks, rng)
         self._train_one_epoch(rows, rng)
         return self
 
@@ -652,9 +719,9 @@ class VAEAnomalyDetector(
             )
         return X, sample_weight
 
-    def _validate(self, X: Any, *, reset: bool = False) -> Any:
+    def _validate(self, X: Any, *, reset: bool = False, fitted: bool = True) -> Any:
         """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
-        if not reset:
+        if fitted and not reset:
             check_is_fitted(self)
         X = validate_data(
             self,
@@ -669,9 +736,10 @@ class VAEAnomalyDetector(
         except ValueError as error:
             place = self._place_of_first(lambda values: ~np.isfinite(values), X)
             raise ValueError(f"{error}\nFirst found in {place}.") from None
-        likelihood = LIKELIHOODS[self.reconstruction_loss] if reset else self._spec.likelihood
+        loss = self._spec.reconstruction_loss if fitted and not reset else self.reconstruction_loss
         values = X.data if sp.issparse(X) else X
-        if not likelihood.standardized and values.size and (values.min() < 0 or values.max() > 1):
+        outside = values.size and (values.min() < 0 or values.max() > 1)
+        if loss == "binary_crossentropy" and outside:
             place = self._place_of_first(lambda values: (values < 0) | (values > 1), X)
             raise ValueError(
                 'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
@@ -690,6 +758,33 @@ class VAEAnomalyDetector(
             )
         return np.reshape(X, (len(X), -1))
 
+    def _batch_reader(self, batches: Any) -> Callable[..., Iterator[Any]]:
+        """Return a function that goes through valid batches; with `reset`, the first sets names."""
+        batches = getattr(batches, "to_batches", batches)
+        if isinstance(batches, Iterator):
+            raise ValueError(
+                "batches is an iterator, which can be read only once, but training reads the rows "
+                "several times. Pass the function that makes it."
+            )
+
+        def read(*, reset: bool = False) -> Iterator[Any]:
+            is_first_reading, n_rows = reset, 0
+            for number, batch in enumerate(batches() if callable(batches) else batches):
+                if type(batch).__module__.startswith("pyarrow"):
+                    batch = batch.to_pandas()
+                if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
+                    continue
+                try:
+                    X = self._validate(batch, reset=reset, fitted=False)
+                except ValueError as error:
+                    raise ValueError(f"Batch {number}, counted from 0: {error}") from None
+                reset, n_rows = False, n_rows + X.shape[0]
+                yield X
+            if not (is_first_reading or n_rows):
+                raise ValueError("batches gave rows when first read, and none when read again.")
+
+        return read
+
     def _place_of_first(self, is_bad: Callable[[np.ndarray], np.ndarray], X: Any) -> str:
         """Return the column and the row of the first bad value, in words."""
         if sp.issparse(X):
@@ -701,7 +796,7 @@ class VAEAnomalyDetector(
         names = getattr(self, "feature_names_in_", None)
         return f"column {column if names is None else repr(str(names[column]))}, row {row}"
 
-    def _make_spec(self) -> NetworkSpec:
+    def _make_spec(self, one_hot_groups: tuple[tuple[int, int], ...] = ()) -> NetworkSpec:
         sizes: Any = self.hidden_layer_sizes
         if isinstance(sizes, str):
             sizes = ARCHITECTURES[self.architecture].hidden_layer_sizes
@@ -716,13 +811,15 @@ class VAEAnomalyDetector(
                 "support_fraction picks rows by their KL divergence, which a plain autoencoder "
                 "(variational=False) has not; set it to 1.0."
             )
+        loss = "mse" if self.reconstruction_loss == "auto" else self.reconstruction_loss
         return NetworkSpec(
             input_shape=self._sample_shape(),
             latent_dim=int(self.latent_dim),
             hidden_layer_sizes=sizes,
             activation=activation,
             dropout=float(self.dropout),
-            reconstruction_loss=self.reconstruction_loss,
+            reconstruction_loss=loss,
+            one_hot_groups=one_hot_groups,
             architecture=self.architecture,
             variational=bool(self.variational),
         )
@@ -755,13 +852,20 @@ class VAEAnomalyDetector(
             return self.n_features_in_
         return self._make_spec().input_shape[-1]
 
-    def _initialize(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
-        """Set all that training starts from: network, scaling, weights, noise of the score."""
+    def _initialize(self, rows: Rows, sample: Rows, rng: np.random.RandomState) -> None:
+        """Set all that training starts from: network, scaling, weights, noise of the score.
+
+        One-hot groups are looked for in `sample`, the scaling is that of all `rows`.
+        """
         from vae_anomaly.training import initial_weights
 
         spec = self._make_spec()
+        self.one_hot_groups_: tuple[tuple[int, int], ...] = ()
+        if self.reconstruction_loss == "auto" and spec.is_dense:
+            self.one_hot_groups_ = one_hot_groups(sample)
+            spec = self._make_spec(self.one_hot_groups_)
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(X, sample_weight, self._n_channels())
+            self.center_, self.scale_ = fit_scaling(rows, self._n_channels(), spec.one_hot_groups)
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.
@@ -782,26 +886,21 @@ class VAEAnomalyDetector(
         """Train the present weights on X by the schedule of `fit`, and set the threshold."""
         from vae_anomaly.training import train
 
-        rows, held_out = np.arange(X.shape[0]), None
+        rows = np.arange(X.shape[0])
         if self.early_stopping:
             rows, held_out = train_test_split(
                 rows, test_size=self.validation_fraction, random_state=rng
             )
+            X_held_out, weight_held_out = X[held_out], sample_weight[held_out]
 
         def validation_loss(weights: Weights) -> float:
-            scores = self._scores(X[held_out], weights)
-            return -float(np.average(scores, weights=sample_weight[held_out]))
+            return -float(np.average(self._scores(X_held_out, weights), weights=weight_held_out))
 
-        n_epochs = self.max_iter
-        if isinstance(n_epochs, str):
-            n_epochs = math.ceil(AUTO_STEPS * min(self.batch_size, len(rows)) / len(rows))
-            n_epochs = min(n_epochs, AUTO_MAX_EPOCHS)
         weights, self.history_, _ = train(
-            self._standardized(X, rows),
-            sample_weight[rows],
+            self._in_memory(X, sample_weight, rows, rng),
             self._spec,
             self._weights,
-            self._settings(n_epochs, "training", anneal=True),
+            self._settings(self._n_epochs(len(rows)), "training", anneal=True),
             rng,
             validation_loss=validation_loss if self.early_stopping else None,
         )
@@ -809,13 +908,10 @@ class VAEAnomalyDetector(
         self._moments = None
         self.n_iter_ = len(self.history_["loss"])
         self.training_scores_ = self._scores(X)
+        unseen = None
         if self.contamination == "auto":
-            unseen_scores, weight = self._unseen_scores(X, sample_weight, rng)
-            self.offset_ = threshold.auto_offset(unseen_scores, weight, self.training_scores_)
-        else:
-            self.offset_ = threshold.quantile_offset(
-                self.training_scores_, sample_weight, float(self.contamination)
-            )
+            unseen = self._unseen_scores(X, sample_weight, rng)
+        self._set_offset(sample_weight, unseen)
 
     def _unseen_scores(
         self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState
@@ -828,8 +924,7 @@ class VAEAnomalyDetector(
 
         seen, unseen = np.array_split(rng.permutation(X.shape[0]), 2)
         weights, _, _ = train(
-            self._standardized(X, seen),
-            sample_weight[seen],
+            self._in_memory(X, sample_weight, seen, rng),
             self._spec,
             initial_weights(self._spec, self._initial_scale(), rng),
             self._settings(self.n_iter_, "training for the threshold", anneal=True),
@@ -842,8 +937,7 @@ class VAEAnomalyDetector(
         from vae_anomaly.training import Moments, train
 
         weights, history, moments = train(
-            self._standardized(X, np.arange(X.shape[0])),
-            np.ones(X.shape[0]),
+            self._in_memory(X, np.ones(X.shape[0]), np.arange(X.shape[0]), rng),
             self._spec,
             self._weights,
             self._settings(1, "training", anneal=False),
@@ -856,11 +950,47 @@ class VAEAnomalyDetector(
         self.history_ = {name: [*self.history_[name], *history[name]] for name in history}
         scores = np.concatenate([self.training_scores_, self._scores(X)])[-_RECENT_SCORES:]
         self.training_scores_ = scores
-        weight = np.ones(len(scores))
+        self._set_offset(np.ones(len(scores)))
+
+    def _train_on_batches(
+        self, read: Callable, n_rows: int, sample: np.ndarray, rng: np.random.RandomState
+    ) -> None:
+        """Train on what `read` gives by the schedule of `fit`, and set the threshold."""
+        from vae_anomaly.training import RowsInBuffers, train
+
+        def chunks() -> Iterator[np.ndarray]:
+            return (standardize(X, self.center_, self.scale_) for X in read())
+
+        weights, self.history_, _ = train(
+            RowsInBuffers(chunks, n_rows, int(self.batch_size), rng),
+            self._spec,
+            self._weights,
+            self._settings(self._n_epochs(n_rows), "training", anneal=True),
+            rng,
+        )
+        self._set_weights(weights)
+        self.n_iter_ = len(self.history_["loss"])
+        self.training_scores_ = self._scores(sample)
+        self._set_offset(np.ones(len(sample)))
+
+    def _set_offset(
+        self, sample_weight: np.ndarray, unseen: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> None:
+        """Draw the line by the training scores; "auto" also by those of rows unseen, if any."""
+        scores = self.training_scores_
         if self.contamination == "auto":
-            self.offset_ = threshold.auto_offset(scores, weight, scores)
+            unseen_scores, weight = unseen or (scores, sample_weight)
+            self.offset_ = threshold.auto_offset(unseen_scores, weight, scores)
         else:
-            self.offset_ = threshold.quantile_offset(scores, weight, float(self.contamination))
+            self.offset_ = threshold.quantile_offset(
+                scores, sample_weight, float(self.contamination)
+            )
+
+    def _n_epochs(self, n_rows: int) -> int:
+        if isinstance(self.max_iter, Integral):
+            return int(self.max_iter)
+        n_epochs = math.ceil(AUTO_STEPS * min(self.batch_size, n_rows) / n_rows)
+        return min(n_epochs, AUTO_MAX_EPOCHS)
 
     def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
         from vae_anomaly.training import Settings
@@ -897,12 +1027,17 @@ class VAEAnomalyDetector(
     def _reader(self, X: Any) -> scoring.Read:
         return lambda rows: standardize(X[rows], self.center_, self.scale_)
 
-    def _standardized(self, X: Any, rows: np.ndarray) -> np.ndarray:
-        """Return the one float32 copy of the rows that training needs."""
-        Z = np.empty((len(rows), X.shape[1]), np.float32)
-        for chunk in gen_batches(len(rows), CHUNK_ROWS):
-            Z[chunk] = standardize(X[rows[chunk]], self.center_, self.scale_)
-        return Z
+    def _in_memory(
+        self, X: Any, sample_weight: np.ndarray, rows: np.ndarray, rng: np.random.RandomState
+    ) -> RowsInMemory:
+        """Return the given rows of X as the one float32 copy that training needs."""
+        from vae_anomaly.training import RowsInMemory
+
+        chunks = (
+            standardize(X[rows[chunk]], self.center_, self.scale_)
+            for chunk in gen_batches(len(rows), CHUNK_ROWS)
+        )
+        return RowsInMemory(chunks, sample_weight[rows], X.shape[1], int(self.batch_size), rng)
 
     def _score_terms(self, X: Any, weights: Weights | None = None) -> tuple[np.ndarray, np.ndarray]:
         return scoring.score_terms(
@@ -953,3 +1088,17 @@ def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
     if not all(isinstance(value, Integral) and int(value) > 0 for value in values):
         raise ValueError(f"{name} must be positive integers, got {values}.")
     return tuple(map(int, values))
+
+
+def _count_and_sample(batches: Iterable[Any], rng: np.random.RandomState) -> tuple[int, np.ndarray]:
+    """Return the number of all rows, and at most `_SAMPLE_ROWS` of them drawn at random."""
+    n_rows, sample, keys = 0, None, np.empty(0)
+    for X in batches:
+        n_rows += X.shape[0]
+        keys = np.concatenate([keys, rng.uniform(size=X.shape[0])])
+        rows = as_float64(X)
+        sample = rows if sample is None else np.concatenate([sample, rows])
+        if len(keys) > _SAMPLE_ROWS:
+            kept = np.argpartition(keys, _SAMPLE_ROWS)[:_SAMPLE_ROWS]
+            sample, keys = sample[kept], keys[kept]
+    return n_rows, np.empty((0, 0)) if sample is None else sample

@@ -9,6 +9,7 @@ Symbols: ``p`` features, ``d`` latent dimensions, ``n`` rows.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -22,6 +23,9 @@ LOG_VAR_BOUND = 10.0
 
 MIN_VARIANCE = 1e-4
 """Floor of a learned observation variance, in squared standardised units."""
+
+LOGIT_BOUND = 15.0
+"""Bound on the logits of categories: none has a probability below exp(-30) of another's."""
 
 _PROBABILITY_MARGIN = 1e-7
 
@@ -136,12 +140,79 @@ class Bernoulli:
         return 0.0
 
 
+class Mixed:
+    """One categorical variable per one-hot group of columns; "mse" for all other columns.
+
+    One squared error per indicator would count a rare category like a gross error: with a share s,
+    its column's standard deviation is sqrt(s (1 - s)). Here it costs -log(s).
+
+    A value of a group's column other than 0 and 1 is taken for the nearer of them, with noise as
+    in "mse"; and a 1 too few or too many, like a category never seen, costs LOGIT_BOUND nats.
+
+    Parameters
+    ----------
+    groups : tuple of (int, int)
+        First column and the one after the last of each group. The columns hold 0 and 1.
+    n_features : int
+        Number of all columns, p.
+    """
+
+    standardized = True
+    output_activation = "linear"
+    learns_scale = False
+
+    def __init__(self, groups: tuple[tuple[int, int], ...], n_features: int) -> None:
+        # (n_groups, p): which column is in which group.
+        columns = np.arange(n_features)
+        self._member = np.array(
+            [(first <= columns) & (columns < stop) for first, stop in groups], np.float32
+        )
+        self._grouped = self._member.any(axis=0)
+        self._share = self._member.T @ (1.0 / self._member.sum(axis=1))
+
+    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return the log variance."""
+        return FixedGaussian().initial_scale(n_features, observation_noise)
+
+    def mean(self, output: Array, xp: Any) -> Array:
+        """Return the mean of x given z: the softmax of a group's outputs, others as they are."""
+        odds = xp.exp(LOGIT_BOUND * xp.tanh(output / LOGIT_BOUND))
+        total = xp.where(self._grouped, self._group_sums(odds, xp), 1.0)
+        return xp.where(self._grouped, odds / total, output)
+
+    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+        """Return the cross-entropy of a group's columns, the halved squared error of the others."""
+        nearest = xp.clip(xp.round(x), 0.0, 1.0)
+        impossible = xp.abs(1.0 - self._group_sums(nearest, xp))
+        probability = xp.where(self._grouped, output, 1.0)
+        categorical = impossible * LOGIT_BOUND * self._share - nearest * xp.log(probability)
+        expected = xp.where(self._grouped, nearest, output)
+        squared_error = FixedGaussian().negative_log_likelihood(x, expected, scale, xp)
+        return squared_error + xp.where(self._grouped, categorical, 0.0)
+
+    def log_normalizer(self, scale: np.ndarray) -> float:
+        """Return 0.5 log(2 pi observation_noise^2), summed over the columns of no group."""
+        return FixedGaussian().log_normalizer(scale[~self._grouped])
+
+    def _group_sums(self, x: Array, xp: Any) -> Array:
+        """Return for each column of a group the sum over the group, for the others 0."""
+        # Rows come last, as in `dense_numpy`: a sum must not depend on the rows that come with it.
+        sums = xp.matmul(self._member, xp.swapaxes(x, -1, -2))
+        return xp.swapaxes(xp.matmul(self._member.T, sums), -1, -2)
+
+
 LIKELIHOODS: dict[str, Likelihood] = {
     "mse": FixedGaussian(),
     "gaussian": LearnedGaussian(),
     "binary_crossentropy": Bernoulli(),
 }
 """The likelihood that each ``reconstruction_loss`` stands for."""
+
+
+@functools.lru_cache(maxsize=32)
+def make_likelihood(name: str, groups: tuple[tuple[int, int], ...], n_features: int) -> Likelihood:
+    """Return the likelihood of that name, or with one-hot groups, which only "mse" has, `Mixed`."""
+    return Mixed(groups, n_features) if groups else LIKELIHOODS[name]
 
 
 def loss_terms(

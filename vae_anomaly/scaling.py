@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,28 +22,39 @@ Any move of such a column beyond rounding error counts as huge.
 CHUNK_ROWS = 8192
 
 
-def fit_scaling(
-    X: Any, sample_weight: np.ndarray, n_channels: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the center and the unit of every column of X, float64.
+Rows = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+"""Goes through all rows: chunks (n, p) float64, and the rows' weights (n,), none of them zero."""
 
-    The center is the weighted mean, and the unit the weighted standard deviation, with two
-    exceptions. A constant column has one millionth of its value as its unit. And columns that
-    share a unit already, as pixels or indicators do, keep a common one: when at least half of the
-    varying columns have the very same smallest and largest value, all columns within these bounds
-    get the root mean square of their standard deviations. A pixel that is hardly ever lit would
-    count too much otherwise.
+
+def in_chunks(X: Any, sample_weight: np.ndarray) -> Rows:
+    """Return `Rows` of an array or a sparse matrix that lies in memory."""
+    return lambda: (
+        (as_float64(X[chunk]), sample_weight[chunk])
+        for chunk in gen_batches(X.shape[0], CHUNK_ROWS)
+    )
+
+
+def fit_scaling(
+    rows: Rows, n_channels: int, one_hot_groups: tuple[tuple[int, int], ...] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the center and the unit of every column, float64.
+
+    The center is the weighted mean, and the unit the weighted standard deviation, with three
+    exceptions. A constant column has one millionth of its value as its unit. Columns of one-hot
+    groups become 0 and 1. And columns that share a unit already, as pixels or indicators do, keep
+    a common one: when at least half of the other varying columns have the very same smallest and
+    largest value, all columns within these bounds get the root mean square of their standard
+    deviations. A pixel that is hardly ever lit would count too much otherwise.
 
     Parameters
     ----------
-    X : {array, sparse matrix} of shape (n, p)
-        Read in chunks, so that no second copy is made.
-    sample_weight : array of shape (n,)
-        Weights, none of them zero.
-    n_channels : int, optional
-        Where columns are positions of so many channels, the last axis of an image or a sequence:
-        all positions of a channel get the same center and unit. By default each column is a
-        channel of its own.
+    rows : callable
+        Goes through all rows, see `Rows`; called once.
+    n_channels : int
+        Columns are positions of so many channels, the last axis of an image or a sequence: all
+        positions of a channel get the same center and unit. In a table each column is a channel.
+    one_hot_groups : tuple of (int, int)
+        First column and the one after the last of each group.
 
     Returns
     -------
@@ -54,14 +66,14 @@ def fit_scaling(
     ValueError
         If a column's spread is beyond the range of float64.
     """
-    n_channels = n_channels or X.shape[1]
-    n_positions = X.shape[1] // n_channels
     scaler = StandardScaler()
     low, high = np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
-    for chunk in gen_batches(X.shape[0], CHUNK_ROWS):
-        rows = as_float64(X[chunk]).reshape(-1, n_channels)
-        scaler.partial_fit(rows, sample_weight=np.repeat(sample_weight[chunk], n_positions))
-        low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+    for chunk, weight in rows():
+        n_positions = chunk.shape[1] // n_channels
+        channels = chunk.reshape(-1, n_channels)
+        scaler.partial_fit(channels, sample_weight=np.repeat(weight, n_positions))
+        low = np.minimum(low, channels.min(axis=0))
+        high = np.maximum(high, channels.max(axis=0))
     overflowing = np.flatnonzero(~np.isfinite(scaler.var_))
     if overflowing.size:
         raise ValueError(
@@ -72,22 +84,27 @@ def fit_scaling(
     constant = np.sqrt(scaler.var_) != scaler.scale_
     magnitude = np.where(scaler.mean_ == 0, 1.0, np.abs(scaler.mean_))
     scale = np.where(constant, _CONSTANT_UNIT * magnitude, scaler.scale_)
-    alike = _share_a_unit(low, high, constant)
+    grouped = np.zeros_like(constant)
+    for first, stop in one_hot_groups:
+        grouped[first:stop] = True
+    alike = _share_a_unit(low, high, constant | grouped)
     if alike.any():
         scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
-    return np.tile(scaler.mean_, n_positions), np.tile(scale, n_positions)
+    center = np.where(grouped, low, scaler.mean_)
+    scale = np.where(grouped, high - low, scale)
+    return np.tile(center, n_positions), np.tile(scale, n_positions)
 
 
-def _share_a_unit(low: np.ndarray, high: np.ndarray, constant: np.ndarray) -> np.ndarray:
+def _share_a_unit(low: np.ndarray, high: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     """Tell which columns lie within the bounds that at least half of them have exactly."""
-    varying = np.column_stack([low, high])[~constant]
+    varying = np.column_stack([low, high])[~left_out]
     if len(varying) < 3:
-        return np.zeros_like(constant)
+        return np.zeros_like(left_out)
     bounds, counts = np.unique(varying, axis=0, return_counts=True)
     if 2 * counts.max() < len(varying):
-        return np.zeros_like(constant)
+        return np.zeros_like(left_out)
     common_low, common_high = bounds[counts.argmax()]
-    return ~constant & (low >= common_low) & (high <= common_high)
+    return ~left_out & (low >= common_low) & (high <= common_high)
 
 
 def standardize(X: Any, center: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ MAX_GRADIENT_NORM = 1.0
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's, as in Keras
 _STEPS_PER_CALL = 200
+_BUFFER_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ def initial_weights(spec: NetworkSpec, scale: np.ndarray, rng: np.random.RandomS
 
 
 def train(
-    X: np.ndarray,
-    sample_weight: np.ndarray,
+    source: RowsInMemory | RowsInBuffers,
     spec: NetworkSpec,
     weights: Weights,
     settings: Settings,
@@ -77,16 +77,14 @@ def train(
 
     Parameters
     ----------
-    X : array of shape (n, p)
-        The rows as the networks see them, float32.
-    sample_weight : array of shape (n,)
-        Weights of the rows' losses; only their ratios matter.
+    source : RowsInMemory or RowsInBuffers
+        The rows as the networks see them, in batches.
     spec, weights : NetworkSpec, Weights
         The network and the weights to start from.
     settings : Settings
         Everything else.
     rng : RandomState
-        Source of the order of the rows and of the noise.
+        Source of the noise.
     moments : Moments, optional
         Adam's moments to go on with.
     validation_loss : callable, optional
@@ -107,22 +105,23 @@ def train(
     ValueError
         If training diverges.
     """
-    batch_size = min(settings.batch_size, len(X))
-    epoch_ends = -(-np.arange(1, settings.n_epochs + 1) * len(X) // batch_size)
+    epoch_ends = -(-np.arange(1, settings.n_epochs + 1) * source.n_rows // source.batch_size)
     n_steps = int(epoch_ends[-1])
     stops = {*range(_STEPS_PER_CALL, n_steps, _STEPS_PER_CALL), n_steps}
     if validation_loss is not None:
         stops.update(epoch_ends.tolist())
 
-    loop = _Loop(X, sample_weight, spec, weights, settings, moments, n_steps, rng)
-    batches = _Batches(len(X), batch_size, rng)
+    loop = _Loop(spec, weights, settings, moments, n_steps, rng)
     best = _BestWeights(settings.tol, settings.n_iter_no_change)
     losses: list[np.ndarray] = []
+    n_done = 0
     with _progress_bar(n_steps, settings.progress) as bar:
-        for start, stop in itertools.pairwise([0, *sorted(stops)]):
-            losses.append(loop.advance(batches.take(stop - start), start))
-            bar.set_postfix(loss=f"{losses[-1][:, 0].mean():.4g}", refresh=False)
-            bar.update(stop - start)
+        for stop in sorted(stops):
+            while n_done < stop:
+                losses.append(loop.advance(*source.take(stop - n_done), n_done))
+                n_done += len(losses[-1])
+                bar.set_postfix(loss=f"{losses[-1][:, 0].mean():.4g}", refresh=False)
+                bar.update(len(losses[-1]))
             if validation_loss is not None and stop in epoch_ends:
                 current = loop.weights()
                 if best.should_stop(validation_loss(current), current):
@@ -149,8 +148,6 @@ class _Loop:
 
     def __init__(
         self,
-        X: np.ndarray,
-        sample_weight: np.ndarray,
         spec: NetworkSpec,
         weights: Weights,
         settings: Settings,
@@ -165,8 +162,6 @@ class _Loop:
         self._parameters = tf.Variable(flat)
         self._mean, self._variance = tf.Variable(moments.mean), tf.Variable(moments.variance)
         self._n_steps = moments.n_steps
-        self._X = tf.constant(X)
-        self._sample_weight = tf.constant(sample_weight / np.mean(sample_weight), tf.float32)
         self._learning_rate, self._beta = _schedules(settings, n_steps)
         self._input_noise = tf.constant(settings.input_noise, tf.float32)
         self._support_fraction = tf.constant(settings.support_fraction, tf.float32)
@@ -179,15 +174,20 @@ class _Loop:
             trimming=settings.support_fraction < 1,
         )
 
-    def advance(self, batches: np.ndarray, start: int) -> np.ndarray:
-        """Take one step per row of `batches`; return loss, reconstruction and KL of each step."""
+    def advance(
+        self, X: tf.Tensor, sample_weight: tf.Tensor, batches: np.ndarray, start: int
+    ) -> np.ndarray:
+        """Take one step per row of `batches`; return loss, reconstruction and KL of each step.
+
+        `start` is the number of steps before, by the schedules.
+        """
         stop = start + len(batches)
         losses = self._steps(
             self._parameters,
             self._mean,
             self._variance,
-            self._X,
-            self._sample_weight,
+            X,
+            sample_weight,
             tf.constant(batches),
             tf.constant(self._learning_rate[start:stop]),
             tf.constant(self._beta[start:stop]),
@@ -331,24 +331,107 @@ def _compiled_steps(
     )
 
 
-class _Batches:
-    """Endless batches of equal size, cut from one random permutation of the rows after another."""
+class RowsInMemory:
+    """All rows in one float32 tensor; batches are cut from one random permutation after another.
 
-    def __init__(self, n_rows: int, batch_size: int, rng: np.random.RandomState) -> None:
-        self._n_rows, self._batch_size, self._rng = n_rows, batch_size, rng
+    Parameters
+    ----------
+    chunks : iterable of arrays (n, p)
+        The rows, float32. They are copied one by one, so that there is no second copy of all.
+    sample_weight : array of shape (n_rows,)
+        Weights of the rows' losses; only their ratios matter.
+    n_features : int
+        Number of columns, p.
+    batch_size : int
+        Rows of a batch; all rows where there are fewer.
+    rng : RandomState
+        Source of the order of the rows.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[np.ndarray],
+        sample_weight: np.ndarray,
+        n_features: int,
+        batch_size: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.n_rows = len(sample_weight)
+        self.batch_size = min(batch_size, self.n_rows)
+        rows = tf.Variable(tf.zeros([self.n_rows, n_features]))
+        start = 0
+        for chunk in chunks:
+            rows[start : start + len(chunk)].assign(chunk)
+            start += len(chunk)
+        self._X = rows.read_value()
+        self._sample_weight = tf.constant(sample_weight / np.mean(sample_weight), tf.float32)
+        self._rng = rng
         self._left = np.empty(0, np.int32)
 
-    def take(self, n_batches: int) -> np.ndarray:
-        """Return the rows' numbers of the next batches, (n_batches, batch_size) int32."""
-        needed = n_batches * self._batch_size
+    def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
+        """Return the rows, their weights and the next batches.
+
+        Batches are numbers of rows, (n_batches, batch_size) int32.
+        """
+        needed = n_batches * self.batch_size
         parts = [self._left]
         n_drawn = len(self._left)
         while n_drawn < needed:
-            parts.append(self._rng.permutation(self._n_rows).astype(np.int32))
-            n_drawn += self._n_rows
+            parts.append(self._rng.permutation(self.n_rows).astype(np.int32))
+            n_drawn += self.n_rows
         drawn = np.concatenate(parts)
         self._left = drawn[needed:]
-        return drawn[:needed].reshape(n_batches, self._batch_size)
+        return self._X, self._sample_weight, drawn[:needed].reshape(n_batches, self.batch_size)
+
+
+class RowsInBuffers:
+    """Rows that do not fit into memory: one buffer of them at a time, shuffled.
+
+    Parameters
+    ----------
+    chunks : callable
+        Goes through all rows: arrays (n, p), float32. Called once for each epoch.
+    n_rows : int
+        Number of all rows.
+    batch_size : int
+        Rows of a batch; all rows where there are fewer.
+    rng : RandomState
+        Source of the order of the rows in a buffer.
+    """
+
+    def __init__(
+        self,
+        chunks: Callable[[], Iterable[np.ndarray]],
+        n_rows: int,
+        batch_size: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
+        self._chunks = itertools.chain.from_iterable(chunks() for _ in itertools.count())
+        self._rng = rng
+        self._left: list[np.ndarray] = []  # rows too few for a batch
+        self._batches = np.empty((0, self.batch_size), np.int32)
+
+    def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
+        """Return a buffer of rows, their weights, and at most `n_batches` of its batches."""
+        if not len(self._batches):
+            self._fill()
+        taken, self._batches = self._batches[:n_batches], self._batches[n_batches:]
+        return self._X, self._sample_weight, taken
+
+    def _fill(self) -> None:
+        parts, n_rows = self._left, sum(map(len, self._left))
+        while n_rows < max(_BUFFER_ROWS, self.batch_size):
+            parts.append(next(self._chunks))
+            n_rows += len(parts[-1])
+            if n_rows >= self.n_rows:
+                break  # all rows there are
+        order = self._rng.permutation(n_rows).astype(np.int32)
+        n_used = n_rows - n_rows % self.batch_size
+        rows = np.concatenate(parts)
+        self._left = [rows[order[n_used:]]]
+        self._batches = order[:n_used].reshape(-1, self.batch_size)
+        self._X, self._sample_weight = tf.constant(rows), tf.ones(n_rows)
 
 
 class _BestWeights:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_anomaly.losses import LIKELIHOODS, Likelihood
+from vae_anomaly.losses import Likelihood, make_likelihood
 
 
 class Architecture(NamedTuple):
@@ -51,6 +51,8 @@ class NetworkSpec:
     variational: bool = True
     encoder_config: str | None = None
     decoder_config: str | None = None
+    one_hot_groups: tuple[tuple[int, int], ...] = ()
+    """First column and the one after the last of each group, see `vae_anomaly.losses.Mixed`."""
 
     @property
     def n_features(self) -> int:
@@ -60,7 +62,7 @@ class NetworkSpec:
     @property
     def likelihood(self) -> Likelihood:
         """The likelihood that `reconstruction_loss` names."""
-        return LIKELIHOODS[self.reconstruction_loss]
+        return make_likelihood(self.reconstruction_loss, self.one_hot_groups, self.n_features)
 
     @property
     def is_dense(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_anomaly.backend import keras
 from vae_anomaly.networks import NetworkSpec
-from vae_anomaly.networks.layers import dropped, seeded
+from vae_anomaly.networks.layers import GroupSoftmax, dropped, seeded
 
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
@@ -28,6 +28,8 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
         rng=rng,
         name="x_mean",
     )(hidden)
+    if spec.one_hot_groups:
+        return GroupSoftmax(spec.one_hot_groups, name="group_softmax")(output)
     return keras.layers.Reshape(spec.input_shape)(output) if len(spec.input_shape) > 1 else output
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import erf, expit
 
-from vae_anomaly.losses import bound_log_var
+from vae_anomaly.losses import Mixed, bound_log_var
 from vae_anomaly.networks import NetworkSpec, Weights
 
 LANES = 16
@@ -71,7 +71,10 @@ def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
     """Return z (..., LANES, d) -> mean of x given z (..., LANES, p), float32."""
     *hidden, kernel, bias = weights.decoder
     hidden_layers, last = _hidden(hidden, spec), _affine(kernel, bias)
-    activation = ACTIVATIONS[spec.likelihood.output_activation]
+    likelihood = spec.likelihood
+    if isinstance(likelihood, Mixed):
+        return lambda z: likelihood.mean(last(hidden_layers(z)), np)
+    activation = ACTIVATIONS[likelihood.output_activation]
     return lambda z: activation(last(hidden_layers(z)))
 
 

@@ -1,4 +1,4 @@
-"""Layers whose initial weights and dropped units come from a given source of randomness."""
+"""Layers of all networks: with a given source of randomness, and for one-hot groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.backend import keras
+from vae_anomaly.losses import Mixed
 from vae_anomaly.networks import NetworkSpec
 
 
@@ -24,3 +25,28 @@ def seeded(layer: Any, *args: Any, rng: np.random.RandomState, **kwargs: Any) ->
 def dropped(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Apply dropout at the rate of `spec`; a rate of zero adds no layer."""
     return keras.layers.Dropout(spec.dropout, seed=seed(rng))(x) if spec.dropout else x
+
+
+@keras.saving.register_keras_serializable(package="vae_anomaly")
+class GroupSoftmax(keras.layers.Layer):
+    """Softmax over each one-hot group of columns; the other columns pass through.
+
+    Parameters
+    ----------
+    groups : sequence of (int, int)
+        First column and the one after the last of each group.
+    **kwargs
+        Passed to `keras.layers.Layer`.
+    """
+
+    def __init__(self, groups: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.groups = tuple((first, stop) for first, stop in groups)
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean of x given z (n, p)."""
+        return Mixed(self.groups, inputs.shape[-1]).mean(inputs, keras.ops)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "groups": self.groups}
