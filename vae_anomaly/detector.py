@@ -103,6 +103,17 @@ class VAEAnomalyDetector(
         Whether to train a VAE. If not, it is a plain autoencoder: the same networks, but the code
         is z_mean without noise, the KL divergence is 0 and the score the reconstruction alone.
 
+    encoder, decoder : keras.Model or callable, default=None
+        Networks of your own in place of the architecture's: Keras models, or functions
+        ``(input_shape, latent_dim)`` that build one. The encoder maps samples
+        ``(n, *input_shape)`` to [z_mean, z_log_var], each (n, latent_dim); of a plain autoencoder
+        the first is enough. The decoder maps (n, latent_dim) to samples, in standardised units or,
+        with "binary_crossentropy", as probabilities. `fit` trains copies, their weights drawn anew
+        by `random_state`; the models themselves stay as they are. They are kept as configuration
+        and weights, so Lambda layers are refused; so is what this training would not look after,
+        such as batch normalisation and regularizers. `hidden_layer_sizes`, `activation` and
+        `dropout` do not concern them.
+
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the encoder's dense or recurrent layers, or filters of its convolutions; the
         decoder has the same in reverse order. An empty tuple makes dense networks linear. "auto" is
@@ -278,6 +289,8 @@ class VAEAnomalyDetector(
         "architecture": [StrOptions(set(ARCHITECTURES))],
         "input_shape": ["array-like", None],
         "variational": ["boolean"],
+        "encoder": [callable, None],
+        "decoder": [callable, None],
         "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
@@ -308,6 +321,8 @@ class VAEAnomalyDetector(
         architecture: str = "dense",
         input_shape: tuple[int, ...] | None = None,
         variational: bool = True,
+        encoder: keras.Model | Callable[..., keras.Model] | None = None,
+        decoder: keras.Model | Callable[..., keras.Model] | None = None,
         hidden_layer_sizes: tuple[int, ...] | str = "auto",
         latent_dim: int = 32,
         activation: str = "auto",
@@ -334,6 +349,8 @@ class VAEAnomalyDetector(
         self.architecture = architecture
         self.input_shape = input_shape
         self.variational = variational
+        self.encoder = encoder
+        self.decoder = decoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.latent_dim = latent_dim
         self.activation = activation
@@ -716,15 +733,28 @@ class VAEAnomalyDetector(
                 "support_fraction picks rows by their KL divergence, which a plain autoencoder "
                 "(variational=False) has not; set it to 1.0."
             )
+        input_shape, latent_dim = self._sample_shape(), int(self.latent_dim)
+        encoder_config = decoder_config = None
+        if self.encoder is not None or self.decoder is not None:
+            from vae_anomaly.networks import own
+
+            if self.encoder is not None:
+                encoder_config = own.encoder_config(
+                    self.encoder, input_shape, latent_dim, variational=self.variational
+                )
+            if self.decoder is not None:
+                decoder_config = own.decoder_config(self.decoder, input_shape, latent_dim)
         return NetworkSpec(
-            input_shape=self._sample_shape(),
-            latent_dim=int(self.latent_dim),
+            input_shape=input_shape,
+            latent_dim=latent_dim,
             hidden_layer_sizes=sizes,
             activation=activation,
             dropout=float(self.dropout),
             reconstruction_loss=self.reconstruction_loss,
             architecture=self.architecture,
             variational=bool(self.variational),
+            encoder_config=encoder_config,
+            decoder_config=decoder_config,
         )
 
     def _sample_shape(self) -> tuple[int, ...]:
@@ -745,15 +775,15 @@ class VAEAnomalyDetector(
             )
         return shape
 
-    def _n_channels(self) -> int:
-        """Return the number of columns, or of channels if weights are shared over positions.
+    def _n_channels(self, spec: NetworkSpec) -> int:
+        """Return the number of channels, or of columns where each is one of its own.
 
-        Such weights need all positions of a channel in one unit. Without `input_shape` nothing
-        says that the columns of X have one: they are standardised each by itself.
+        Networks that share weights over positions need all positions of a channel in one unit.
+        Without `input_shape` nothing says that the columns of X have one.
         """
-        if self.input_shape is None or self.architecture == "dense":
-            return self.n_features_in_
-        return self._make_spec().input_shape[-1]
+        if spec.is_dense or self.input_shape is None:
+            return spec.n_features
+        return spec.input_shape[-1]
 
     def _initialize(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Set all that training starts from: network, scaling, weights, noise of the score."""
@@ -761,7 +791,7 @@ class VAEAnomalyDetector(
 
         spec = self._make_spec()
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(X, sample_weight, self._n_channels())
+            self.center_, self.scale_ = fit_scaling(X, sample_weight, self._n_channels(spec))
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.
