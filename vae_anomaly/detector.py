@@ -116,6 +116,17 @@ class VAEAnomalyDetector(
         Whether to train a VAE. If not, it is a plain autoencoder: the same networks, but the code
         is z_mean without noise, the KL divergence is 0 and the score the reconstruction alone.
 
+    encoder, decoder : keras.Model or callable, default=None
+        Networks of your own in place of the architecture's: Keras models, or functions
+        ``(input_shape, latent_dim)`` that build one. The encoder maps samples
+        ``(n, *input_shape)`` to [z_mean, z_log_var], each (n, latent_dim); of a plain autoencoder
+        the first is enough. The decoder maps (n, latent_dim) to samples, in standardised units or,
+        with "binary_crossentropy", as probabilities. `fit` trains copies, their weights drawn anew
+        by `random_state`; the models themselves stay as they are. They are kept as configuration
+        and weights, so Lambda layers are refused; so is what this training would not look after,
+        such as batch normalisation and regularizers. `hidden_layer_sizes`, `activation` and
+        `dropout` do not concern them.
+
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the encoder's dense or recurrent layers, or filters of its convolutions; the
         decoder has the same in reverse order. An empty tuple makes dense networks linear. "auto" is
@@ -298,6 +309,8 @@ class VAEAnomalyDetector(
         "architecture": [StrOptions(set(ARCHITECTURES))],
         "input_shape": ["array-like", None],
         "variational": ["boolean"],
+        "encoder": [callable, None],
+        "decoder": [callable, None],
         "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
@@ -328,6 +341,8 @@ class VAEAnomalyDetector(
         architecture: str = "dense",
         input_shape: tuple[int, ...] | None = None,
         variational: bool = True,
+        encoder: keras.Model | Callable[..., keras.Model] | None = None,
+        decoder: keras.Model | Callable[..., keras.Model] | None = None,
         hidden_layer_sizes: tuple[int, ...] | str = "auto",
         latent_dim: int = 32,
         activation: str = "auto",
@@ -354,6 +369,8 @@ class VAEAnomalyDetector(
         self.architecture = architecture
         self.input_shape = input_shape
         self.variational = variational
+        self.encoder = encoder
+        self.decoder = decoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.latent_dim = latent_dim
         self.activation = activation
@@ -407,7 +424,7 @@ class VAEAnomalyDetector(
         if not goes_on:
             chunks = in_chunks(rows, weight)
             self._initialize(chunks, chunks, rng)
-        elif self._make_spec(self.one_hot_groups_) != self._spec:
+        elif self._make_spec() != dataclasses.replace(self._spec, one_hot_groups=()):
             raise ValueError(
                 "warm_start=True cannot go on from a fit with another network; set "
                 "warm_start=False to start afresh."
@@ -796,7 +813,7 @@ class VAEAnomalyDetector(
         names = getattr(self, "feature_names_in_", None)
         return f"column {column if names is None else repr(str(names[column]))}, row {row}"
 
-    def _make_spec(self, one_hot_groups: tuple[tuple[int, int], ...] = ()) -> NetworkSpec:
+    def _make_spec(self) -> NetworkSpec:
         sizes: Any = self.hidden_layer_sizes
         if isinstance(sizes, str):
             sizes = ARCHITECTURES[self.architecture].hidden_layer_sizes
@@ -812,16 +829,28 @@ class VAEAnomalyDetector(
                 "(variational=False) has not; set it to 1.0."
             )
         loss = "mse" if self.reconstruction_loss == "auto" else self.reconstruction_loss
+        input_shape, latent_dim = self._sample_shape(), int(self.latent_dim)
+        encoder_config = decoder_config = None
+        if self.encoder is not None or self.decoder is not None:
+            from vae_anomaly.networks import own
+
+            if self.encoder is not None:
+                encoder_config = own.encoder_config(
+                    self.encoder, input_shape, latent_dim, variational=self.variational
+                )
+            if self.decoder is not None:
+                decoder_config = own.decoder_config(self.decoder, input_shape, latent_dim)
         return NetworkSpec(
-            input_shape=self._sample_shape(),
-            latent_dim=int(self.latent_dim),
+            input_shape=input_shape,
+            latent_dim=latent_dim,
             hidden_layer_sizes=sizes,
             activation=activation,
             dropout=float(self.dropout),
             reconstruction_loss=loss,
-            one_hot_groups=one_hot_groups,
             architecture=self.architecture,
             variational=bool(self.variational),
+            encoder_config=encoder_config,
+            decoder_config=decoder_config,
         )
 
     def _sample_shape(self) -> tuple[int, ...]:
@@ -842,15 +871,15 @@ class VAEAnomalyDetector(
             )
         return shape
 
-    def _n_channels(self) -> int:
-        """Return the number of columns, or of channels if weights are shared over positions.
+    def _n_channels(self, spec: NetworkSpec) -> int:
+        """Return the number of channels, or of columns where each is one of its own.
 
-        Such weights need all positions of a channel in one unit. Without `input_shape` nothing
-        says that the columns of X have one: they are standardised each by itself.
+        Networks that share weights over positions need all positions of a channel in one unit.
+        Without `input_shape` nothing says that the columns of X have one.
         """
-        if self.input_shape is None or self.architecture == "dense":
-            return self.n_features_in_
-        return self._make_spec().input_shape[-1]
+        if spec.is_dense or self.input_shape is None:
+            return spec.n_features
+        return spec.input_shape[-1]
 
     def _initialize(self, rows: Rows, sample: Rows, rng: np.random.RandomState) -> None:
         """Set all that training starts from: network, scaling, weights, noise of the score.
@@ -863,9 +892,11 @@ class VAEAnomalyDetector(
         self.one_hot_groups_: tuple[tuple[int, int], ...] = ()
         if self.reconstruction_loss == "auto" and spec.is_dense:
             self.one_hot_groups_ = one_hot_groups(sample)
-            spec = self._make_spec(self.one_hot_groups_)
+            spec = dataclasses.replace(spec, one_hot_groups=self.one_hot_groups_)
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(rows, self._n_channels(), spec.one_hot_groups)
+            self.center_, self.scale_ = fit_scaling(
+                rows, self._n_channels(spec), spec.one_hot_groups
+            )
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.

@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_anomaly.backend import keras
 from vae_anomaly.losses import bound_log_var
-from vae_anomaly.networks import NetworkSpec, conv, dense, recurrent
+from vae_anomaly.networks import NetworkSpec, conv, dense, own, recurrent
 from vae_anomaly.networks.layers import seeded
 from vae_anomaly.networks.sampling import Sampling
 
@@ -34,6 +34,11 @@ def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
     A plain autoencoder's has z_mean alone.
     """
     x = keras.Input(spec.input_shape, name="x")
+    if spec.encoder_config is not None:
+        outputs = keras.tree.flatten(own.from_config(spec.encoder_config, rng)(x))
+        if spec.variational:
+            outputs[1] = keras.layers.Activation(bounded, name="z_log_var")(outputs[1])
+        return keras.Model(x, outputs[: 2 if spec.variational else 1], name="encoder")
     hidden = _LAYERS[spec.architecture].encode(x, spec, rng)
     outputs = [seeded(keras.layers.Dense, spec.latent_dim, rng=rng, name="z_mean")(hidden)]
     if spec.variational:
@@ -45,7 +50,11 @@ def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
 def build_decoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
     """Return the model z (n, d) -> mean of x given z (n, *input_shape)."""
     z = keras.Input((spec.latent_dim,), name="z")
-    return keras.Model(z, _LAYERS[spec.architecture].decode(z, spec, rng), name="decoder")
+    if spec.decoder_config is not None:
+        x_mean = own.from_config(spec.decoder_config, rng)(z)
+    else:
+        x_mean = _LAYERS[spec.architecture].decode(z, spec, rng)
+    return keras.Model(z, x_mean, name="decoder")
 
 
 def build_vae(encoder: keras.Model, decoder: keras.Model, seed: int | None = None) -> keras.Model:

@@ -1,0 +1,174 @@
+"""Networks of the user's own: checked once, kept as configuration, built anew for every fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vae_anomaly.backend import keras
+from vae_anomaly.networks.layers import seed
+
+Own = Any  # a keras.Model, or a function (input_shape, latent_dim) -> keras.Model
+
+
+def encoder_config(
+    encoder: Own, input_shape: tuple[int, ...], latent_dim: int, *, variational: bool
+) -> str:
+    """Return the configuration of an own encoder in JSON, or raise telling what does not fit.
+
+    Parameters
+    ----------
+    encoder : keras.Model or callable
+        Maps samples (n, *input_shape) to [z_mean, z_log_var], each (n, latent_dim); of a plain
+        autoencoder, the first is enough. Or a function (input_shape, latent_dim) that builds it.
+    input_shape, latent_dim, variational
+        As in `NetworkSpec`.
+
+    Raises
+    ------
+    ValueError
+        If it is no Keras model, its shapes do not fit, it cannot be rebuilt from its
+        configuration, or it holds what the training does not look after.
+    """
+    code = (None, latent_dim)
+    fitting = [[code, code]] if variational else [[code], [code, code]]
+    wanted = f"{'two tensors [z_mean, z_log_var]' if variational else 'z_mean'} of shape {code}"
+    return _config(encoder, "encoder", input_shape, input_shape, latent_dim, fitting, wanted)
+
+
+def decoder_config(decoder: Own, input_shape: tuple[int, ...], latent_dim: int) -> str:
+    """Return the configuration of an own decoder in JSON, or raise telling what does not fit.
+
+    Like `encoder_config`; a decoder maps codes (n, latent_dim) to samples (n, *input_shape).
+    """
+    sample = (None, *input_shape)
+    wanted = f"one tensor of shape {sample}"
+    return _config(decoder, "decoder", (latent_dim,), input_shape, latent_dim, [[sample]], wanted)
+
+
+def from_config(config: str, rng: np.random.RandomState) -> keras.Model:
+    """Return the model of a configuration, its weights drawn from `rng`."""
+    parsed = json.loads(config)
+    for part in _dicts(parsed):
+        if "seed" in part and part["seed"] is None:
+            part["seed"] = seed(rng)
+    return keras.models.model_from_json(json.dumps(parsed))
+
+
+def _config(
+    own: Own,
+    name: str,
+    shape: tuple[int, ...],
+    input_shape: tuple[int, ...],
+    latent_dim: int,
+    fitting: list[list[tuple]],
+    wanted: str,
+) -> str:
+    model = own if isinstance(own, keras.Model) else own(input_shape, latent_dim)
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"{name} must be a Keras model or a function (input_shape, latent_dim) that returns "
+            f"one; the function returned {model!r}."
+        )
+    try:
+        config = _canonical(model.to_json())
+    except Exception as error:
+        raise ValueError(f"{name} has no configuration to rebuild it from: {error}") from error
+    if any(
+        part.get("class_name") in ("Lambda", "__lambda__") for part in _dicts(json.loads(config))
+    ):
+        raise ValueError(
+            f"{name} holds a Lambda layer or a lambda, which is code and not configuration: it "
+            "could not be stored. Use Keras's own layers, such as those of keras.ops."
+        )
+    try:
+        copy = from_config(config, np.random.RandomState(0))
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be rebuilt from its configuration; use Keras's own layers, or register "
+            f"yours with keras.saving.register_keras_serializable: {error}"
+        ) from error
+    try:
+        outputs = copy(keras.Input(shape))
+    except Exception as error:
+        raise ValueError(
+            f"{name} does not take input of shape {(None, *shape)}: {error}"
+        ) from error
+    shapes = [tuple(output.shape) for output in keras.tree.flatten(outputs)]
+    if shapes not in fitting:
+        raise ValueError(
+            f"{name} must return {wanted}, for latent_dim={latent_dim} and samples of shape "
+            f"{input_shape}; it returns shapes {shapes}."
+        )
+    _refuse_what_training_ignores(copy, name)
+    return config
+
+
+def _refuse_what_training_ignores(model: keras.Model, name: str) -> None:
+    """Raise if a part of the model would silently not do what it is there for."""
+    for variable in model.non_trainable_variables:
+        if variable.name != "seed_generator_state":
+            raise ValueError(
+                f"{name} holds {variable.path!r}, which gradients do not train (batch "
+                "normalisation, a stateful or a frozen layer): use LayerNormalization or "
+                "GroupNormalization, no state, and trainable layers."
+            )
+    for variable in model.trainable_variables:
+        if variable.dtype != "float32":
+            raise ValueError(f"{name} holds {variable.path!r} of {variable.dtype}; use float32.")
+        if variable.regularizer is not None or variable.constraint is not None:
+            raise ValueError(
+                f"{name} has a regularizer or constraint on {variable.path!r}, which the training "
+                "does not apply; use weight_decay or dropout."
+            )
+
+
+def _canonical(config: str) -> str:
+    """Return the configuration with Keras's automatic names numbered from the start.
+
+    Keras numbers all layers of a process, so the same function builds "dense_1" now and "dense_7"
+    later. Equal networks must have equal configurations: they share one compiled training step.
+    """
+    parsed = json.loads(config)
+    parsed.pop("compile_config", None)
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for part in _dicts(parsed):
+        name = part["config"].get("name") if isinstance(part.get("config"), dict) else None
+        if not isinstance(name, str) or name in names or "class_name" not in part:
+            continue
+        kind = _snake_case(part["class_name"])
+        if re.fullmatch(rf"{kind}(_\d+)?", name):
+            counts[kind] = counts.get(kind, -1) + 1
+            names[name] = f"{kind}_{counts[kind]}"
+    return json.dumps(_renamed(parsed, "", names))
+
+
+def _snake_case(class_name: str) -> str:
+    """Return what Keras names a layer of this class."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", class_name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _renamed(part: Any, key: str, names: dict[str, str]) -> Any:
+    if isinstance(part, dict):
+        return {k: _renamed(value, k, names) for k, value in part.items()}
+    if isinstance(part, list):
+        return [_renamed(value, key, names) for value in part]
+    if key in ("name", "keras_history", "input_layers", "output_layers"):
+        return names.get(part, part)
+    return part
+
+
+def _dicts(part: Any) -> Iterator[dict]:
+    """Yield all dictionaries of a parsed JSON document, outer ones first."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for value in part:
+            yield from _dicts(value)
