@@ -194,9 +194,10 @@ def make_pyod(hidden: tuple[int, ...] | None = None, **parameters: Any) -> Any:
 def default_layers(n_features: int = 30) -> tuple[list, list]:
     """Return the shapes of the kernels of the default encoder and decoder."""
     from vae_anomaly import VAEAnomalyDetector
+    from vae_anomaly.networks import ARCHITECTURES
 
-    detector = VAEAnomalyDetector()
-    return layers(n_features, tuple(detector.hidden_layer_sizes), detector.latent_dim)
+    hidden = ARCHITECTURES["dense"].hidden_layer_sizes
+    return layers(n_features, hidden, VAEAnomalyDetector().latent_dim)
 
 
 def layers(n_features: int, hidden: tuple[int, ...], latent: int) -> tuple[list, list]:
@@ -238,7 +239,7 @@ def pyod_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> 
         detector = make_pyod(hidden, latent_dim=latent, batch_size=batch, epoch_num=n_epochs)
         return seconds(lambda: detector.fit(X))
 
-    return functools.partial(_rate, fit, few=1, many=3, steps_per_epoch=n_rows // batch)
+    return functools.partial(_rate, fit, few=1, many=4, steps_per_epoch=n_rows // batch)
 
 
 def keras_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> Measure:
