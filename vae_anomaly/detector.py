@@ -116,16 +116,18 @@ class VAEAnomalyDetector(
         Whether to train a VAE. If not, it is a plain autoencoder: the same networks, but the code
         is z_mean without noise, the KL divergence is 0 and the score the reconstruction alone.
 
-    encoder, decoder : keras.Model or callable, default=None
-        Networks of your own in place of the architecture's: Keras models, or functions
-        ``(input_shape, latent_dim)`` that build one. The encoder maps samples
-        ``(n, *input_shape)`` to [z_mean, z_log_var], each (n, latent_dim); of a plain autoencoder
-        the first is enough. The decoder maps (n, latent_dim) to samples, in standardised units or,
-        with "binary_crossentropy", as probabilities. `fit` trains copies, their weights drawn anew
-        by `random_state`; the models themselves stay as they are. They are kept as configuration
-        and weights, so Lambda layers are refused; so is what this training would not look after,
-        such as batch normalisation and regularizers. `hidden_layer_sizes`, `activation` and
-        `dropout` do not concern them.
+    encoder : keras.Model or callable, default=None
+        An encoder of your own in place of the architecture's: a Keras model, or a function
+        ``(input_shape, latent_dim)`` that builds one. It maps samples ``(n, *input_shape)`` to
+        [z_mean, z_log_var], each (n, latent_dim); of a plain autoencoder the first is enough.
+        `fit` trains a copy, its weights drawn anew by `random_state`; the model itself stays as it
+        is. It is kept as configuration and weights, so Lambda layers are refused; so is what this
+        training would not look after, such as batch normalisation and regularizers.
+        `hidden_layer_sizes`, `activation` and `dropout` do not concern it.
+
+    decoder : keras.Model or callable, default=None
+        The same for the decoder, which maps (n, latent_dim) to samples ``(n, *input_shape)``, in
+        standardised units or, with "binary_crossentropy", as probabilities.
 
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the encoder's dense or recurrent layers, or filters of its convolutions; the
