@@ -221,6 +221,8 @@ def _compiled_steps(
 
     It holds no state: all that changes comes in as variables, so that one trace serves any number
     of fits, rows, steps and threads. Networks and noise are rebuilt from their specification.
+    XLA has no part in it: on processors its steps were half as fast (350 a second against 670, of a
+    20-256-128-16 network), and it takes a second and more to compile.
     """
     functions = Functions(spec)
     encoder, decoder = functions.encoder, functions.decoder
