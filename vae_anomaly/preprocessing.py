@@ -1,0 +1,391 @@
+"""Windows over time series: from a table of time points to one row a window, and back."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import timedelta
+from numbers import Integral
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+AGGREGATIONS = ("max", "mean")
+"""How the scores of the windows around a time point are put together."""
+
+_LONGEST_STEP = 1.5
+"""Sampling intervals from one time point to the next, beyond which time points are missing."""
+
+
+class SlidingWindow(  # the index of a frame would not fit the windows: no set_output
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]
+):
+    """Cut a time-ordered table into overlapping windows, one row each.
+
+    A row holds `window_size` neighbouring time points, the oldest first and all channels of a
+    time point side by side: reshaped to (n_windows, window_size, n_channels) it is what recurrent
+    and convolutional networks read. `point_scores` maps scores of windows back to time points;
+    `WindowedDetector` does both around an outlier detector.
+
+    No window crosses from one series to another, nor a gap in time:
+
+    - Several series in one table, interleaved or not, are told apart by `group_column`.
+    - With a `DatetimeIndex`, rows more than `max_gap` apart are the two sides of a gap. Without
+      one, rows count as evenly spaced, in the order given.
+
+    Missing values are refused: fill them, or drop their rows, which leaves a gap.
+
+    Parameters
+    ----------
+    window_size : int, default=32
+        Number of time points in a window.
+
+    stride : int, default=1
+        Number of time points from the start of one window to the start of the next, at most
+        `window_size`. One more window is put at the end where time points would be left over.
+
+    group_column : str or int, default=None
+        The column that tells which series a row belongs to; X must then be a pandas DataFrame.
+        All other columns are channels.
+
+    max_gap : "auto", str or timedelta, default="auto"
+        The longest time from one row to the next within a window, such as "2h". "auto" is one and
+        a half times `sampling_interval_`; where time points are not evenly spaced, set it.
+
+    Attributes
+    ----------
+    sampling_interval_ : pandas.Timedelta or None
+        Median time from one row to the next in `fit`; None without a `DatetimeIndex`.
+
+    n_features_in_ : int
+        Number of channels.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, where X has string names.
+
+    See Also
+    --------
+    WindowedDetector : Scores time points by an outlier detector of windows.
+
+    Notes
+    -----
+    There are fewer windows than time points, unless `window_size` is 1. In a
+    `sklearn.pipeline.Pipeline`, scores are therefore those of windows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_anomaly import SlidingWindow
+    >>> index = pd.DatetimeIndex([f"2024-01-01 {hour}:00" for hour in (1, 2, 3, 9, 10)])
+    >>> table = pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0, 5.0]}, index=index)
+    >>> sliding = SlidingWindow(window_size=2).fit(table)
+    >>> sliding.transform(table)
+    array([[1., 2.],
+           [2., 3.],
+           [4., 5.]])
+    >>> sliding.point_scores([-1.0, -5.0, -2.0], table)
+    array([-1., -1., -5., -2., -2.])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "window_size": [Interval(Integral, 1, None, closed="left")],
+        "stride": [Interval(Integral, 1, None, closed="left")],
+        "group_column": [None, str, Integral],
+        "max_gap": [str, timedelta, np.timedelta64],
+    }
+
+    def __init__(
+        self,
+        window_size: int = 32,
+        *,
+        stride: int = 1,
+        group_column: str | int | None = None,
+        max_gap: str | timedelta | np.timedelta64 = "auto",
+    ) -> None:
+        self.window_size = window_size
+        self.stride = stride
+        self.group_column = group_column
+        self.max_gap = max_gap
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn the channels and the sampling interval.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+        y : ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : SlidingWindow
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, the time of a series goes backwards or stands still,
+            or no window fits into any series.
+        """
+        self._locate(X, reset=True)
+        return self
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Cut windows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+
+        Returns
+        -------
+        windows : ndarray of shape (n_windows, window_size * n_channels)
+            By series, in the order in which they appear, and by time.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`.
+        """
+        channels, windows = self._locate(X)
+        return windows.cut(channels)
+
+    def point_scores(
+        self, window_scores: ArrayLike, X: ArrayLike, *, aggregation: str = "max"
+    ) -> np.ndarray:
+        """Map scores of windows to the time points that they cover.
+
+        Parameters
+        ----------
+        window_scores : array-like of shape (n_windows,)
+            A score for each row of ``transform(X)``.
+        X : array-like of shape (n_timepoints, n_channels)
+            The time points that the windows were cut from.
+        aggregation : {"max", "mean"}, default="max"
+            Whether a time point gets the largest or the mean score of the windows that cover it.
+            `score_samples` is high for normal windows: with the maximum, a point is abnormal
+            where all windows around it are.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timepoints,)
+            In the order of X. NaN, with a warning, at time points that no window covers: those of
+            a series, or of a stretch between two gaps, that is shorter than `window_size`.
+
+        Raises
+        ------
+        ValueError
+            If there is not one score for each window.
+        """
+        if aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation must be one of {AGGREGATIONS}, got {aggregation!r}.")
+        _, windows = self._locate(X)
+        scores = check_array(
+            window_scores, ensure_2d=False, dtype=np.float64, input_name="window_scores"
+        )
+        if scores.shape != windows.starts.shape:
+            raise ValueError(
+                f"window_scores has shape {scores.shape}, but X has {len(windows.starts)} "
+                "windows; pass one score for each row of transform(X)."
+            )
+        return windows.to_points(scores, aggregation)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Names of the channels, by default those of `fit`.
+
+        Returns
+        -------
+        names : ndarray of shape (window_size * n_channels,)
+            "load_lag2" for the channel "load" two time points before the window's last.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        lags = reversed(range(self.window_size))
+        return np.array([f"{name}_lag{lag}" for lag in lags for name in names], dtype=object)
+
+    def _locate(self, X: Any, *, reset: bool = False) -> tuple[np.ndarray, Windows]:
+        """Return the channels by series and time, and where the windows lie in them."""
+        if not reset:
+            check_is_fitted(self)
+        elif self.stride > self.window_size:
+            raise ValueError(
+                f"stride={self.stride} is larger than window_size={self.window_size}: time points "
+                "between two windows would be left out."
+            )
+        series = None
+        if self.group_column is not None:
+            series = self._series(X)
+            X = X.drop(columns=self.group_column)
+        channels = self._channels(X, reset)
+        if series is None:
+            series = np.zeros(len(channels), dtype=int)
+        order = np.argsort(series, kind="stable")
+        is_break = np.diff(series[order]) != 0
+        time = _time(X)
+        if reset:
+            self.sampling_interval_: Any = None
+        elif (time is None) != (self.sampling_interval_ is None):
+            raise ValueError(
+                "X has a DatetimeIndex in one of fit and the present call only; pass it in both, "
+                "or in neither."
+            )
+        if time is not None:
+            steps = np.diff(time[order])
+            _check_steps(steps, is_break, order, time)
+            if reset:
+                self.sampling_interval_ = pd.Series(steps[~is_break]).median()
+            is_break |= steps > self._longest_step()
+        return channels[order], self._place(order, is_break)
+
+    def _series(self, X: Any) -> np.ndarray:
+        """Return the number of the series of each row, (n_timepoints,), 0 for the first seen."""
+        if not isinstance(X, pd.DataFrame):
+            raise ValueError(
+                f"group_column={self.group_column!r} needs a pandas DataFrame, got a "
+                f"{type(X).__name__}."
+            )
+        if self.group_column not in X.columns:
+            raise ValueError(
+                f"group_column={self.group_column!r} is not a column of X, which has "
+                f"{list(X.columns)}."
+            )
+        series = pd.factorize(X[self.group_column])[0]
+        if (series < 0).any():
+            raise ValueError(
+                f"Column {self.group_column!r}, the group_column, is missing in row "
+                f"{series.argmin()}."
+            )
+        return series
+
+    def _channels(self, X: Any, reset: bool) -> np.ndarray:
+        """Return the channels, or raise naming what is wrong in them."""
+        channels = validate_data(
+            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
+        )
+        try:
+            assert_all_finite(channels)
+        except ValueError as error:
+            is_bad = ~np.isfinite(channels)
+            row, column = np.argwhere(is_bad)[0]
+            name = getattr(self, "feature_names_in_", range(self.n_features_in_))[column]
+            where = "in all rows" if is_bad[:, column].all() else f"first in row {row}"
+            raise ValueError(
+                f"{error} See column {name!r}, {where}. Fill missing values, or drop their rows: "
+                "with a DatetimeIndex they count as a gap."
+            ) from None
+        return channels
+
+    def _longest_step(self) -> Any:
+        if isinstance(self.max_gap, str) and self.max_gap == "auto":
+            return self.sampling_interval_ * _LONGEST_STEP
+        try:
+            return pd.Timedelta(self.max_gap)
+        except ValueError:
+            raise ValueError(
+                f"max_gap={self.max_gap!r} is neither 'auto' nor a length of time such as '2h'."
+            ) from None
+
+    def _place(self, order: np.ndarray, is_break: np.ndarray) -> Windows:
+        """Put windows on the unbroken runs of `order`."""
+        firsts = np.concatenate([[0], np.flatnonzero(is_break) + 1])
+        lengths = np.diff([*firsts, len(order)])
+        if lengths.max() < self.window_size:
+            raise ValueError(
+                f"No window of window_size={self.window_size} time points fits into X: its "
+                f"longest series without a gap has {lengths.max()}."
+            )
+        starts: list[np.ndarray] = []
+        for first, length in zip(firsts, lengths, strict=True):
+            last = first + length - self.window_size
+            starts.append(np.arange(first, last + 1, self.stride))
+            if last >= first and (last - first) % self.stride:
+                starts.append(np.array([last]))
+        return Windows(order, np.concatenate(starts).astype(int), self.window_size)
+
+
+class Windows(NamedTuple):
+    """Where the windows lie in a table whose rows are sorted by series and time."""
+
+    order: np.ndarray
+    """The row of the original table that each sorted row was, (n_timepoints,)."""
+
+    starts: np.ndarray
+    """The sorted rows that the windows begin with, (n_windows,)."""
+
+    size: int
+
+    def cut(self, channels: np.ndarray, which: slice = slice(None)) -> np.ndarray:
+        """Return windows, (n_windows, size * n_channels), of sorted rows."""
+        views = sliding_window_view(channels, self.size, axis=0)[self.starts[which]]
+        return np.swapaxes(views, 1, 2).reshape(len(views), -1)
+
+    def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
+        """Return the scores of the original table's rows, (n_timepoints,), from the windows'."""
+        is_mean = aggregation == "mean"
+        combine = np.add if is_mean else np.maximum
+        combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
+        n_windows = np.zeros(len(self.order), dtype=int)
+        for offset in range(self.size):
+            places = self.starts + offset
+            combined[places] = combine(combined[places], scores)
+            n_windows[places] += 1
+        covered = n_windows > 0
+        if is_mean:
+            combined[covered] /= n_windows[covered]
+        combined[~covered] = np.nan
+        if not covered.all():
+            warnings.warn(
+                f"{np.sum(~covered)} of {len(covered)} time points get no score (NaN): their "
+                f"series, or the stretch between two gaps, is shorter than "
+                f"window_size={self.size}.",
+                stacklevel=3,
+            )
+        points = np.empty_like(combined)
+        points[self.order] = combined
+        return points
+
+
+def _time(X: Any) -> np.ndarray | None:
+    """Return the time of each row, (n_timepoints,) datetime64 in UTC, or None if X has no index."""
+    if not isinstance(X, pd.DataFrame) or not isinstance(X.index, pd.DatetimeIndex):
+        return None
+    index = X.index if X.index.tz is None else X.index.tz_convert("UTC").tz_localize(None)
+    if index.hasnans:
+        raise ValueError(f"The DatetimeIndex of X is missing (NaT) in row {index.isna().argmax()}.")
+    return index.to_numpy()
+
+
+def _check_steps(
+    steps: np.ndarray, is_break: np.ndarray, order: np.ndarray, time: np.ndarray
+) -> None:
+    """Raise unless time goes forwards within each series."""
+    bad = np.flatnonzero(~is_break & (steps <= np.timedelta64(0)))
+    if not bad.size:
+        return
+    before, row = order[bad[0]], order[bad[0] + 1]
+    if time[before] == time[row]:
+        raise ValueError(
+            f"Rows {before} and {row} of X have the same time, {pd.Timestamp(time[row])} (UTC, "
+            "where the index has a time zone). Keep one of them; tell several series apart by "
+            "group_column; give local times a time zone, for clocks go back in autumn."
+        )
+    raise ValueError(
+        f"Time goes backwards from row {before} to row {row} of X, {pd.Timestamp(time[row])}; "
+        "sort X by time first."
+    )

@@ -1,0 +1,215 @@
+"""WindowedDetector: scores of time points by an outlier detector of windows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context, clone
+from sklearn.utils import gen_batches
+from sklearn.utils._chunking import get_chunk_n_rows
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from vae_anomaly.preprocessing import AGGREGATIONS, SlidingWindow
+
+
+class WindowedDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Detect anomalies in time series by an outlier detector of sliding windows.
+
+    The detector is trained on windows, and a time point's score is put together from those of all
+    windows that cover it. There is one score for each row of X, in the order of X, whatever the
+    series and gaps in it; see `SlidingWindow` for how these are found.
+
+    Parameters
+    ----------
+    detector : estimator
+        An outlier detector with `score_samples` and `offset_`, as all of scikit-learn's have:
+        `VAEAnomalyDetector`, `sklearn.ensemble.IsolationForest` or
+        ``LocalOutlierFactor(novelty=True)``. A row that it sees is a window, reshaped from
+        (window_size, n_channels).
+
+    window_size : int, default=32
+        Number of time points in a window.
+
+    stride : int, default=1
+        Number of time points from the start of one window to the start of the next, at most
+        `window_size`. A larger one makes training and scoring faster.
+
+    group_column : str or int, default=None
+        The column that tells which series a row belongs to; X must then be a pandas DataFrame.
+
+    max_gap : "auto", str or timedelta, default="auto"
+        The longest time from one row to the next within a window, such as "2h". "auto" is one and
+        a half times the median in `fit`. It needs a `DatetimeIndex`.
+
+    aggregation : {"max", "mean"}, default="max"
+        Whether a time point gets the largest `score_samples` of the windows that cover it, so that
+        it is abnormal where all of them are, or their mean. The first finds the place of an
+        anomaly more sharply; the second suits detectors whose scores are rough, such as
+        `sklearn.ensemble.IsolationForest`.
+
+    Attributes
+    ----------
+    detector_ : estimator
+        The detector, fitted to windows.
+
+    windows_ : SlidingWindow
+        Cuts the windows.
+
+    offset_ : float
+        The detector's: ``decision_function = score_samples - offset_``.
+
+    n_features_in_ : int
+        Number of channels.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, where X has string names.
+
+    See Also
+    --------
+    SlidingWindow : The transformer that cuts the windows.
+
+    Notes
+    -----
+    A time point's score depends on its neighbours, later ones too: it is final when
+    ``window_size - 1`` more points are known. The score of a time point that no window covers,
+    because its series or the stretch between two gaps is too short, is NaN, with a warning;
+    `predict` calls it an inlier.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import WindowedDetector
+    >>> X = np.sin(np.arange(400.0) / 5)[:, None]
+    >>> X[300:310] = 0.0  # the sensor is stuck
+    >>> detector = WindowedDetector(IsolationForest(random_state=0), window_size=16).fit(X[:200])
+    >>> int(detector.score_samples(X).argmin())
+    306
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "detector": [HasMethods(["fit", "score_samples"])],
+        **SlidingWindow._parameter_constraints,
+        "aggregation": [StrOptions(set(AGGREGATIONS))],
+    }
+
+    def __init__(
+        self,
+        detector: Any,
+        *,
+        window_size: int = 32,
+        stride: int = 1,
+        group_column: str | int | None = None,
+        max_gap: str | timedelta | np.timedelta64 = "auto",
+        aggregation: str = "max",
+    ) -> None:
+        self.detector = detector
+        self.window_size = window_size
+        self.stride = stride
+        self.group_column = group_column
+        self.max_gap = max_gap
+        self.aggregation = aggregation
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train the detector on the windows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+        y : ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : WindowedDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, the time of a series goes backwards or stands still,
+            or no window fits into any series.
+        """
+        self.windows_ = SlidingWindow(
+            self.window_size,
+            stride=self.stride,
+            group_column=self.group_column,
+            max_gap=self.max_gap,
+        )
+        windows = self.windows_.fit_transform(X)
+        self.detector_ = clone(self.detector).fit(windows)
+        return self
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return the score of each time point.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timepoints,)
+            In the order of X; the lower, the more abnormal.
+        """
+        check_is_fitted(self)
+        channels, windows = self.windows_._locate(X)
+        chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
+        scores = [
+            self.detector_.score_samples(windows.cut(channels, chunk))
+            for chunk in gen_batches(len(windows.starts), chunk_size)
+        ]
+        return windows.to_points(np.concatenate(scores), self.aggregation)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return the distance of each time point's score to the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timepoints,)
+            ``score_samples(X) - offset_``: negative for outliers.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Tell inliers from outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            Time points; those of each series in the order of time.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timepoints,)
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    @property
+    def offset_(self) -> float:
+        """The threshold of the detector."""
+        check_is_fitted(self)
+        return self.detector_.offset_
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of channels."""
+        return self.windows_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of the channels."""
+        return self.windows_.feature_names_in_
