@@ -5,10 +5,49 @@ Nothing heavy is imported before it is needed: TensorFlow is loaded by the first
 
 from importlib.metadata import version
 
+from vae_anomaly.conformal import ConformalDetector
 from vae_anomaly.detector import VAEAnomalyDetector
-from vae_anomaly.metrics import make_outlier_scorer
+from vae_anomaly.metrics import (
+    get_outlier_scorer,
+    make_excess_mass_scorer,
+    make_mass_volume_scorer,
+    make_outlier_scorer,
+)
+from vae_anomaly.model_selection import FixedThresholdDetector, TunedThresholdDetectorCV
+from vae_anomaly.objectives import (
+    AlarmBudget,
+    AlarmCost,
+    AutoThreshold,
+    ExtremeValueTail,
+    FBeta,
+    PrecisionAtK,
+    RecallAtPrecision,
+)
+from vae_anomaly.plotting import ScoreDistributionDisplay, ThresholdDisplay
 from vae_anomaly.preprocessing import SlidingWindow
+from vae_anomaly.splitting import OneClassKFold
 from vae_anomaly.windowed import WindowedDetector
 
-__all__ = ["SlidingWindow", "VAEAnomalyDetector", "WindowedDetector", "make_outlier_scorer"]
+__all__ = [
+    "AlarmBudget",
+    "AlarmCost",
+    "AutoThreshold",
+    "ConformalDetector",
+    "ExtremeValueTail",
+    "FBeta",
+    "FixedThresholdDetector",
+    "OneClassKFold",
+    "PrecisionAtK",
+    "RecallAtPrecision",
+    "ScoreDistributionDisplay",
+    "SlidingWindow",
+    "ThresholdDisplay",
+    "TunedThresholdDetectorCV",
+    "VAEAnomalyDetector",
+    "WindowedDetector",
+    "get_outlier_scorer",
+    "make_excess_mass_scorer",
+    "make_mass_volume_scorer",
+    "make_outlier_scorer",
+]
 __version__ = version("vae-anomaly")

@@ -1,45 +1,146 @@
-"""Scorers for model selection that know which label, and which sign, is the outlier."""
+"""Labels, and scorers for model selection: with labels, and from the scores alone."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
+
+_RANKINGS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
+_DECISIONS = {
+    "balanced_accuracy": balanced_accuracy_score,
+    "f1": f1_score,
+    "matthews_corrcoef": matthews_corrcoef,
+    "precision": precision_score,
+    "recall": recall_score,
+}
+
+_RESPONSES: dict[str, Callable[[Any, Any], np.ndarray]] = {
+    "score_samples": lambda estimator, X: -estimator.score_samples(X),
+    "predict": lambda estimator, X: (estimator.predict(X) == -1).astype(int),
+    "predict_proba": lambda estimator, X: estimator.predict_proba(X)[:, 1],
+}
+
+
+def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
+    """Return 1 where `y` says outlier, 0 where it says inlier, NaN where it says nothing.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels of two classes. None, NaN and pandas' NA mark rows without a label.
+    pos_label : int, float, bool or str, default=None
+        Label of the outliers; see `make_outlier_scorer` for the default.
+
+    Returns
+    -------
+    is_outlier : ndarray of shape (n,)
+        Floats.
+
+    Raises
+    ------
+    ValueError
+        If there are not two classes, or nothing says which of them is the outlier.
+    """
+    import pandas as pd
+
+    y = column_or_1d(y)
+    is_known = ~pd.isna(y)
+    known = y[is_known]
+    try:
+        classes = np.unique(known).tolist()
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in known})
+        raise ValueError(f"Labels must be of one type; y mixes {', '.join(kinds)}.") from None
+    if len(classes) != 2:
+        shown = f"{str(classes[:10])[:-1]}, ...]" if len(classes) > 10 else classes
+        unlabelled = "" if is_known.all() else f", and {np.sum(~is_known)} rows without a label"
+        raise ValueError(
+            f"Labels must be of two classes, inlier and outlier; got {shown}{unlabelled}."
+        )
+    if pos_label is None:
+        pos_label = {(0, 1): 1, (-1, 1): -1}.get(tuple(classes))
+    if pos_label not in classes:
+        raise ValueError(
+            f"pos_label={pos_label!r} is not a label of y: say which of {classes} is the outlier."
+        )
+    is_outlier = np.full(len(y), np.nan)
+    is_outlier[is_known] = known == pos_label
+    return is_outlier
 
 
 class _OutlierScorer:
     """Callable (estimator, X, y) -> float, as `scoring` of scikit-learn takes it."""
 
     def __init__(
-        self, score_func: Callable[..., float], pos_label: Any, kwargs: dict[str, Any]
+        self,
+        score_func: Callable[..., float],
+        response_method: str,
+        greater_is_better: bool,
+        pos_label: Any,
+        kwargs: dict[str, Any],
     ) -> None:
-        self._score_func, self._pos_label, self._kwargs = score_func, pos_label, kwargs
+        self.score_func = score_func
+        self.response_method = response_method
+        self.sign = 1 if greater_is_better else -1
+        self.pos_label = pos_label
+        self.kwargs = kwargs
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        """Score the anomaly scores of X against the labels y."""
-        is_outlier = outlier_indicator(y, self._pos_label)
-        return float(self._score_func(is_outlier, -estimator.score_samples(X), **self._kwargs))
+        """Score what the detector says of X against the labels y."""
+        is_outlier = outlier_indicator(y, self.pos_label)
+        response = _RESPONSES[self.response_method](estimator, X)
+        check_consistent_length(is_outlier, response)
+        known = ~np.isnan(is_outlier)
+        truth = is_outlier[known].astype(int)
+        return self.sign * float(self.score_func(truth, response[known], **self.kwargs))
 
     def __repr__(self) -> str:
-        return f"make_outlier_scorer({self._score_func.__name__}, pos_label={self._pos_label!r})"
+        name = getattr(self.score_func, "__name__", repr(self.score_func))
+        return (
+            f"make_outlier_scorer({name}, response_method={self.response_method!r}, "
+            f"pos_label={self.pos_label!r})"
+        )
 
 
 def make_outlier_scorer(
-    score_func: Callable[..., float], *, pos_label: Any = None, **kwargs: Any
+    score_func: Callable[..., float],
+    *,
+    response_method: str = "score_samples",
+    greater_is_better: bool = True,
+    pos_label: Any = None,
+    **kwargs: Any,
 ) -> _OutlierScorer:
-    """Make a scorer of anomaly scores against labels, for `scoring=` in scikit-learn.
+    """Make a scorer of a detector against labels, for `scoring=` in scikit-learn.
 
     scikit-learn's own ``scoring="roc_auc"`` takes `decision_function`, which is high for inliers:
     with outliers labelled 1 it rewards the worst detector. This scorer takes the opposite of
-    `score_samples`, so high means outlier, and knows which label that is.
+    `score_samples`, so high means outlier, and knows which label that is. Rows without a label
+    (None, NaN or pandas' NA) are left out.
 
     Parameters
     ----------
     score_func : callable
-        Metric of binary labels (1 for outliers) and scores, such as
-        `sklearn.metrics.roc_auc_score` or `sklearn.metrics.average_precision_score`.
+        Metric of binary labels (1 for outliers) and what `response_method` gives, such as
+        `sklearn.metrics.roc_auc_score` of scores or `sklearn.metrics.f1_score` of decisions.
+    response_method : {"score_samples", "predict", "predict_proba"}, default="score_samples"
+        What of the detector is judged: the opposite of its scores; its decisions, 1 for outliers;
+        or its probability of an outlier, the second column of `predict_proba`.
+    greater_is_better : bool, default=True
+        Whether `score_func` is high for good detectors. If not, the scorer flips its sign.
     pos_label : int, float, bool or str, default=None
         Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
         they are {-1, 1}, as in the output of `predict`.
@@ -52,6 +153,10 @@ def make_outlier_scorer(
         Takes (estimator, X, y) and returns a float; higher is better. Calling it raises
         ValueError where `y` does not hold two classes.
 
+    See Also
+    --------
+    get_outlier_scorer : The usual scorers by name.
+
     Examples
     --------
     >>> import numpy as np
@@ -63,37 +168,187 @@ def make_outlier_scorer(
     >>> make_outlier_scorer(roc_auc_score)(forest, X, y)
     1.0
     """
-    return _OutlierScorer(score_func, pos_label, kwargs)
+    if response_method not in _RESPONSES:
+        raise ValueError(
+            f"response_method must be one of {sorted(_RESPONSES)}, got {response_method!r}."
+        )
+    return _OutlierScorer(score_func, response_method, greater_is_better, pos_label, kwargs)
 
 
-def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
-    """Return 1 where `y` says outlier and 0 elsewhere.
+def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., float]:
+    """Return a scorer for `scoring=` in scikit-learn by name.
 
     Parameters
     ----------
-    y : array-like of shape (n,)
-        Labels of two classes.
+    name : str
+        - "average_precision", "roc_auc": how well the scores rank labelled rows.
+        - "balanced_accuracy", "f1", "matthews_corrcoef", "precision", "recall": how well `predict`
+          divides labelled rows.
+        - "excess_mass", "mass_volume": without labels, see `make_excess_mass_scorer` and
+          `make_mass_volume_scorer`.
     pos_label : int, float, bool or str, default=None
-        Label of the outliers; see `make_outlier_scorer` for the default.
+        Label of the outliers, see `make_outlier_scorer`.
 
     Returns
     -------
-    is_outlier : ndarray of shape (n,)
-        Integers 0 and 1.
+    scorer : callable
+        Takes (estimator, X, y) and returns a float; higher is better.
 
     Raises
     ------
     ValueError
-        If there are not two classes, or nothing says which of them is the outlier.
+        If there is no scorer of this name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from vae_anomaly import get_outlier_scorer
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.concatenate([rng.randn(95, 2), rng.uniform(-8, 8, size=(5, 2))])
+    >>> y = np.repeat(["normal", "fraud"], [95, 5])
+    >>> search = GridSearchCV(
+    ...     IsolationForest(n_estimators=20, random_state=0),
+    ...     {"max_samples": [8, 64]},
+    ...     scoring=get_outlier_scorer("average_precision", pos_label="fraud"),
+    ...     cv=[(range(0, 100, 2), range(1, 100, 2))],
+    ... )
+    >>> bool(search.fit(X, y).best_score_ > 0.8)
+    True
     """
-    y = column_or_1d(y)
-    classes = np.unique(y).tolist()
-    if len(classes) != 2:
-        raise ValueError(f"Labels must be of two classes, inlier and outlier; got {classes}.")
-    if pos_label is None:
-        pos_label = {(0, 1): 1, (-1, 1): -1}.get(tuple(classes))
-    if pos_label not in classes:
-        raise ValueError(
-            f"pos_label={pos_label!r} is not a label of y: say which of {classes} is the outlier."
+    if name in _RANKINGS:
+        return make_outlier_scorer(_RANKINGS[name], pos_label=pos_label)
+    if name in _DECISIONS:
+        return make_outlier_scorer(_DECISIONS[name], response_method="predict", pos_label=pos_label)
+    if name == "excess_mass":
+        return make_excess_mass_scorer()
+    if name == "mass_volume":
+        return make_mass_volume_scorer()
+    names = sorted([*_RANKINGS, *_DECISIONS, "excess_mass", "mass_volume"])
+    raise ValueError(f"No outlier scorer is called {name!r}; there are {', '.join(names)}.")
+
+
+class _VolumeScorer:
+    """Callable (estimator, X, y=None) -> float: how small the regions are that hold the rows."""
+
+    def __init__(
+        self,
+        criterion: Callable[[np.ndarray, np.ndarray], float],
+        n_generated: int,
+        random_state: int,
+    ) -> None:
+        self._criterion = criterion
+        self._n_generated, self._random_state = n_generated, random_state
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Score the detector on the rows X; labels are ignored."""
+        rows = check_array(X)
+        rng = check_random_state(self._random_state)
+        uniform: Any = rng.uniform(
+            rows.min(axis=0), rows.max(axis=0), size=(self._n_generated, rows.shape[1])
         )
-    return (y == pos_label).astype(int)
+        if hasattr(X, "iloc"):  # a pandas frame
+            uniform = type(X)(uniform, columns=X.columns)
+        scores = estimator.score_samples(X)
+        # Of each level, from the most normal row down: the share of rows, and of volume, above.
+        levels, counts = np.unique(-scores, return_counts=True)
+        mass = np.cumsum(counts) / len(scores)
+        inside = np.searchsorted(np.sort(-estimator.score_samples(uniform)), levels, side="right")
+        if inside[np.searchsorted(mass, 0.9)] == 0:
+            warnings.warn(
+                f"None of {self._n_generated} uniform rows scores like 90 % of the rows of X. In "
+                f"{rows.shape[1]} dimensions this criterion cannot compare detectors; choose "
+                "fewer columns, or use labels.",
+                stacklevel=2,
+            )
+        # A volume that no uniform row fell into is not nothing.
+        return self._criterion(mass, np.maximum(inside, 1) / self._n_generated)
+
+    def __repr__(self) -> str:
+        return (
+            f"make{self._criterion.__name__}_scorer(n_generated={self._n_generated}, "
+            f"random_state={self._random_state})"
+        )
+
+
+def make_excess_mass_scorer(
+    *, n_generated: int = 10_000, random_state: int = 0
+) -> Callable[..., float]:
+    """Make a scorer that compares detectors without labels by their excess-mass curve.
+
+    A good score has small level sets that hold most of the data. The excess mass at t is
+
+        EM(t) = max_u [ P(s(X) >= u) - t Leb{x : s(x) >= u} ],
+
+    here with the volume Leb as a share of the box that the rows span, estimated on rows drawn
+    uniformly from it. The criterion is the area under EM from 0 to the t where it falls below 0.9
+    [1]_. It grows without bound for sharp scores, so compare it only on the same rows.
+
+    Volumes cannot be estimated in many dimensions: beyond about eight, no uniform row comes near
+    the data. The scorer warns of that.
+
+    Parameters
+    ----------
+    n_generated : int, default=10_000
+        Number of uniform rows.
+    random_state : int, default=0
+        Seed of the uniform rows, so that all detectors are judged on the same.
+
+    Returns
+    -------
+    scorer : callable
+        Takes (estimator, X, y=None), with numeric X, and returns a float; higher is better.
+
+    References
+    ----------
+    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+       ICML Anomaly Detection Workshop 2016.
+    """
+    return _VolumeScorer(_excess_mass, n_generated, random_state)
+
+
+def make_mass_volume_scorer(
+    *, n_generated: int = 10_000, random_state: int = 0
+) -> Callable[..., float]:
+    """Make a scorer that compares detectors without labels by their mass-volume curve.
+
+    The mass volume at alpha is the volume of the smallest level set that holds the share alpha of
+    the rows, here as a share of the box that they span, estimated on rows drawn uniformly from it.
+    The criterion is the opposite of its mean over alpha from 0.9 to 0.999 [1]_.
+
+    Volumes cannot be estimated in many dimensions, see `make_excess_mass_scorer`.
+
+    Parameters
+    ----------
+    n_generated : int, default=10_000
+        Number of uniform rows.
+    random_state : int, default=0
+        Seed of the uniform rows, so that all detectors are judged on the same.
+
+    Returns
+    -------
+    scorer : callable
+        Takes (estimator, X, y=None), with numeric X, and returns a float from -1 to 0; higher is
+        better.
+
+    References
+    ----------
+    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+       ICML Anomaly Detection Workshop 2016.
+    """
+    return _VolumeScorer(_mass_volume, n_generated, random_state)
+
+
+def _excess_mass(mass: np.ndarray, volume: np.ndarray) -> float:
+    t_max = np.max((mass - 0.9) / volume)
+    t = np.linspace(0, t_max, 1000)
+    excess = np.zeros_like(t)
+    for share, size in zip(mass, volume, strict=True):
+        np.maximum(excess, share - t * size, out=excess)
+    return float(np.trapezoid(excess, t))
+
+
+def _mass_volume(mass: np.ndarray, volume: np.ndarray) -> float:
+    alpha = np.linspace(0.9, 0.999, 100)
+    return -float(np.mean(volume[np.searchsorted(mass, alpha)]))

@@ -1,0 +1,75 @@
+"""Fitted detectors, kept on disk: what does not change the training does not train again."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.covariance import EllipticEnvelope
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.utils.validation import check_memory
+
+from vae_anomaly.detector import VAEAnomalyDetector
+
+_TRAINING_SCORES = {
+    VAEAnomalyDetector: "training_scores_",
+    LocalOutlierFactor: "negative_outlier_factor_",
+    IsolationForest: None,
+    EllipticEnvelope: None,
+}
+"""Detectors that use a numeric `contamination` only to set `offset_`, as the quantile of the
+training rows' scores, and the attribute that keeps these scores, if any does."""
+
+_ANY_SHARE = 0.1
+"""Stands for every numeric `contamination` in the key of the cache."""
+
+
+def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memory: Any) -> Any:
+    """Return a fitted clone of the detector, from the cache where an equal fit is there.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        Left as it is.
+    X, y, fit_params
+        What its `fit` takes.
+    memory : str, joblib.Memory or None
+        The cache.
+    """
+    detector = clone(detector)
+    if memory is None or isinstance(detector, FrozenEstimator):
+        return _fit(detector, X, y, fit_params)
+    cached_fit = check_memory(memory).cache(_fit)
+    final = final_step(detector)
+    contamination = getattr(final, "contamination", None)
+    moves_offset_only = isinstance(final, tuple(_TRAINING_SCORES)) and not fit_params
+    if not (moves_offset_only and isinstance(contamination, Real)):
+        return cached_fit(detector, X, y, fit_params)
+    final.set_params(contamination=_ANY_SHARE)
+    fitted = cached_fit(detector, X, y, fit_params)
+    final = final_step(fitted).set_params(contamination=contamination)
+    final.offset_ = float(np.percentile(_training_scores(fitted, X), 100 * float(contamination)))
+    return fitted
+
+
+def final_step(detector: Any) -> Any:
+    """Return the last step of a pipeline, of pipelines in pipelines too, or the detector itself."""
+    while hasattr(detector, "steps"):
+        detector = detector.steps[-1][1]
+    return detector
+
+
+def _fit(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
+    return detector.fit(X, y, **fit_params)
+
+
+def _training_scores(detector: Any, X: Any) -> np.ndarray:
+    final = final_step(detector)
+    for kind, attribute in _TRAINING_SCORES.items():
+        if attribute is not None and isinstance(final, kind):
+            return getattr(final, attribute)
+    return detector.score_samples(X)

@@ -1,0 +1,186 @@
+"""Decisions with a guaranteed false-alarm rate: split conformal p-values."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import false_discovery_control
+from sklearn.model_selection import train_test_split
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
+
+from vae_anomaly.caching import fit_detector
+from vae_anomaly.model_selection import BaseThresholdDetector, check_scores
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class ConformalDetector(BaseThresholdDetector):
+    """Outlier detector with a guaranteed false-alarm rate, without labels.
+
+    `fit` holds out calibration rows, which the detector is not trained on. The p-value of a new
+    row x is its rank among their scores s_1, ..., s_n [1]_::
+
+        p(x) = (1 + #{i : s_i <= s(x)}) / (n + 1)
+
+    If x is a clean row like the calibration rows (exchangeable with them), then
+    P(p(x) <= alpha) <= alpha, whatever the detector and the distribution, for any n. This is over
+    draws of the calibration rows as well as of x: with one given set, the false-alarm rate is
+    spread around its mean, which is at most alpha, with a standard deviation of about
+    sqrt(alpha (1 - alpha) / n).
+
+    The rows given to `fit` must be clean. Outliers among the calibration rows make the p-values
+    larger, and the detector more timid.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        Any with `fit` and `score_samples`, see `FixedThresholdDetector`.
+
+    alpha : float in (0, 1), default=0.05
+        Greatest false-alarm rate of `predict`.
+
+    cv : float or "prefit", default=0.3
+        Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
+        already, on other rows, and calibrates on all that are given to `fit`. There should be many
+        more than 1 / alpha of them: with fewer, nothing is ever flagged.
+
+    memory : str or joblib.Memory, default=None
+        Cache of fitted detectors, see `FixedThresholdDetector`.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the draw of the calibration rows.
+
+    Attributes
+    ----------
+    detector_ : outlier detector
+        The fitted detector.
+
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        Scores of the calibration rows, ascending.
+
+    offset_ : float
+        The threshold: ``decision_function = score_samples - offset_``, and p-values are at most
+        `alpha` below it.
+
+    n_features_in_ : int
+        Number of features seen in `fit`, where the detector tells it.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where the detector tells them.
+
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold by labels, cost or a budget.
+
+    References
+    ----------
+    .. [1] S. Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
+       51(1), 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import ConformalDetector
+    >>> X = np.random.RandomState(0).randn(500, 2)
+    >>> detector = ConformalDetector(IsolationForest(random_state=0), random_state=0).fit(X)
+    >>> detector.p_values([[0.0, 0.0], [5.0, 5.0]]) <= 0.01
+    array([False,  True])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseThresholdDetector._parameter_constraints,
+        "alpha": [Interval(RealNotInt, 0.0, 1.0, closed="neither")],
+        "cv": [Interval(RealNotInt, 0.0, 1.0, closed="neither"), StrOptions({"prefit"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        detector: Any,
+        *,
+        alpha: float = 0.05,
+        cv: float | str = 0.3,
+        memory: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.detector = detector
+        self.alpha = alpha
+        self.cv = cv
+        self.memory = memory
+        self.random_state = random_state
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Return the conformal p-value of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
+        """
+        scores = self.score_samples(X)
+        n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
+        return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
+
+    def predict_batch(self, X: ArrayLike, *, fdr_level: float = 0.1) -> np.ndarray:
+        """Tell inliers from outliers in a batch, with a bound on the share of false discoveries.
+
+        The procedure of Benjamini and Hochberg on the p-values. If the clean rows of the batch are
+        exchangeable with the calibration rows, the expected share of clean rows among the rows
+        called outliers is at most `fdr_level` [1]_. The decision on a row depends on the others of
+        its batch; `predict` decides row by row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge together.
+        fdr_level : float in (0, 1), default=0.1
+            Greatest expected share of false discoveries.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        check_is_fitted(self)
+        if not 0 < fdr_level < 1:
+            raise ValueError(f"fdr_level must lie in (0, 1), got {fdr_level!r}.")
+        return np.where(false_discovery_control(self.p_values(X)) <= fdr_level, -1, 1)
+
+    def _fit(self, X: Any, y: Any, params: Any) -> None:
+        if isinstance(self.cv, str):
+            self._check_prefit()
+            self.detector_, scores = self.detector, self.detector.score_samples(X)
+        else:
+            train, test = train_test_split(
+                np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
+            )
+            fit_params = _check_method_params(X, params.detector.fit, indices=train)
+            X_train, y_train = _safe_split(self.detector, X, y, train)
+            self.detector_ = fit_detector(self.detector, X_train, y_train, fit_params, self.memory)
+            X_test, _ = _safe_split(self.detector, X, y, test, train)
+            scores = self.detector_.score_samples(X_test)
+        check_scores(scores)
+        self.calibration_scores_ = np.sort(scores)
+        # p(x) <= alpha where fewer than `rank` calibration scores are as low as that of x.
+        n_calibration = len(scores)
+        rank = math.floor(self.alpha * (n_calibration + 1) * (1 + 1e-12))
+        if rank == 0:
+            warnings.warn(
+                f"With {n_calibration} calibration rows no p-value is smaller than "
+                f"{1 / (n_calibration + 1):.2g}, so predict never flags a row at alpha="
+                f"{self.alpha}. Pass more rows to fit, or raise alpha or cv.",
+                stacklevel=2,
+            )
+        self.offset_ = float(self.calibration_scores_[rank - 1]) if rank else -math.inf

@@ -1,0 +1,665 @@
+"""Meta-estimators that set the threshold of any outlier detector."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    OutlierMixin,
+    _fit_context,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
+from sklearn.utils import Tags, get_tags, indexable
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._repr_html.estimator import _VisualBlock
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    process_routing,
+)
+from sklearn.utils.metaestimators import _safe_split, available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import (
+    _check_method_params,
+    _num_samples,
+    check_is_fitted,
+)
+
+from vae_anomaly.caching import final_step, fit_detector
+from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.objectives import (
+    Counts,
+    LabelFreeObjective,
+    LabelledObjective,
+    candidate_thresholds,
+    get_objective,
+    share_below,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class BaseThresholdDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class of meta-estimators that set the threshold of a detector.
+
+    A subclass implements `_fit`, which sets `detector_` and `offset_`. This class validates, takes
+    over what the detector knows of its features, and predicts.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "detector": [HasMethods(["fit", "score_samples"])],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    detector: Any
+    detector_: Any
+    offset_: float
+    memory: Any
+
+    @abstractmethod
+    def _fit(self, X: Any, y: Any, params: Any) -> None:
+        """Set `detector_` and `offset_`."""
+
+    @_fit_context(
+        # The detector validates its own parameters.
+        prefer_skip_nested_validation=False
+    )
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Fit the detector and set the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Labels of inliers and outliers, see the class for where they are needed. They are
+            passed on to the detector's `fit` too, which ignores them as a rule.
+        **params : dict
+            Passed to the detector's `fit`, by scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self : object
+            The fitted meta-estimator.
+        """
+        _raise_for_params(params, self, None)
+        X, y = indexable(X, y)
+        self._fit(X, y, process_routing(self, "fit", **params))
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.detector_, name):
+                setattr(self, name, getattr(self.detector_, name))
+        return self
+
+    def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
+        """Fit, and tell inliers from outliers among the same rows.
+
+        Parameters
+        ----------
+        X, y, **params
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return self.fit(X, y, **params).predict(X)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return the detector's scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The lower, the more abnormal.
+        """
+        check_is_fitted(self)
+        return self.detector_.score_samples(X)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return the distance of each row's score to the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``: negative for outliers.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Tell inliers from outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return MetadataRouter(owner=self).add(
+            detector=self.detector,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+
+    def _check_prefit(self) -> None:
+        try:
+            check_is_fitted(self.detector)
+        except NotFittedError:
+            raise NotFittedError(
+                f"With cv='prefit' the detector of {type(self).__name__} must be fitted; fit the "
+                f"{type(self.detector).__name__}, or choose another cv."
+            ) from None
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.detector).input_tags
+        tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
+        tags.input_tags.pairwise = inner.pairwise
+        return tags
+
+    def _sk_visual_block_(self) -> _VisualBlock:
+        detector = getattr(self, "detector_", self.detector)
+        return _VisualBlock(
+            "serial",
+            [detector],
+            names=[type(detector).__name__],
+            name_details=[str(detector)],
+            dash_wrapped=False,
+        )
+
+
+class FixedThresholdDetector(BaseThresholdDetector):
+    """Outlier detector with a threshold set by hand.
+
+    With `memory`, `GridSearchCV` searches over `threshold`, ``detector__contamination`` and the
+    detector's other parameters in one grid, and trains only where one of the others changes.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        Any with `fit` and `score_samples`: VAEAnomalyDetector, IsolationForest,
+        LocalOutlierFactor(novelty=True), a Pipeline that ends in one. It is cloned and fitted;
+        wrap it in `sklearn.frozen.FrozenEstimator` to use it as it is.
+
+    threshold : "auto" or float, default="auto"
+        Rows are outliers whose `score_samples` lie below. "auto" keeps the detector's own
+        threshold, its `offset_`.
+
+    memory : str or joblib.Memory, default=None
+        Cache of fitted detectors, keyed on the detector's parameters and the training rows. A str
+        is the path of its folder. For the detectors of this package and of scikit-learn a
+        `contamination` that is a number is not part of the key, as it changes only the threshold;
+        "auto" is, as for VAEAnomalyDetector it trains a second network. Parallel workers that come
+        to the same fit at the same time each train; that is rare while `n_jobs` is not more than
+        the number of folds.
+
+    Attributes
+    ----------
+    detector_ : outlier detector
+        The fitted detector.
+
+    offset_ : float
+        The threshold: ``decision_function = score_samples - offset_``.
+
+    n_features_in_ : int
+        Number of features seen in `fit`, where the detector tells it.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where the detector tells them.
+
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold by an objective.
+    ConformalDetector : Chooses it for a guaranteed false-alarm rate.
+    sklearn.model_selection.FixedThresholdClassifier : The same for classifiers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import FixedThresholdDetector
+    >>> X = np.random.RandomState(0).randn(200, 2)
+    >>> forest = IsolationForest(random_state=0)
+    >>> detector = FixedThresholdDetector(forest, threshold=-0.7).fit(X)
+    >>> detector.predict([[0.0, 0.0], [4.0, 4.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseThresholdDetector._parameter_constraints,
+        "threshold": [StrOptions({"auto"}), Real],
+    }
+
+    def __init__(
+        self, detector: Any, *, threshold: float | str = "auto", memory: Any = None
+    ) -> None:
+        self.detector = detector
+        self.threshold = threshold
+        self.memory = memory
+
+    def _fit(self, X: Any, y: Any, params: Any) -> None:
+        self.detector_ = fit_detector(self.detector, X, y, params.detector.fit, self.memory)
+        if self.threshold != "auto":
+            self.offset_ = float(self.threshold)
+            return
+        final = final_step(self.detector_)
+        if not hasattr(final, "offset_"):
+            raise ValueError(
+                f"threshold='auto' takes the threshold from the offset_ of the detector, and "
+                f"{type(final).__name__} has none; set threshold to a number."
+            )
+        self.offset_ = float(final.offset_)
+
+
+class TunedThresholdDetectorCV(BaseThresholdDetector):
+    """Outlier detector whose threshold is chosen on held-out rows, by an objective.
+
+    The detector is fitted once a fold and scores the fold's other rows. The scores of all folds
+    are pooled, the objective is computed at every threshold, and the best threshold is used with a
+    detector that is fitted once more, on all rows that any fold trained on. So the number of
+    thresholds costs no training. Pooled counts, rather than means over folds, keep F-scores
+    unbiased where outliers are few [1]_.
+
+    By default no labels are needed, and `y` is ignored.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        Any with `fit` and `score_samples`, see `FixedThresholdDetector`. With
+        `sklearn.frozen.FrozenEstimator` it is never fitted.
+
+    scoring : str, objective or scorer, default="auto"
+        What the threshold is chosen for.
+
+        - Without labels: "auto" or `AutoThreshold` (the bulk of the scores, and a share of clean
+          rows beyond), "extreme_value_tail" or `ExtremeValueTail` (a fitted tail, for alarm rates
+          well below 1 %), `AlarmBudget` (a number of alarms).
+        - With labels: "f1", "f2" or `FBeta`, `AlarmCost`, `RecallAtPrecision`, `PrecisionAtK`, the
+          name of a scikit-learn scorer of decisions such as "balanced_accuracy", or a scorer by
+          `make_outlier_scorer` with ``response_method="predict"``. Rows without a label (None,
+          NaN or pandas' NA) are trained on, but not counted.
+
+    thresholds : int or array-like, default=1000
+        Candidates. An int is the greatest number of them: with fewer held-out rows, one lies
+        between every two neighbouring scores, which is exact; with more, their ranks are spaced
+        geometrically, close to each other where few rows are flagged. An array-like gives them,
+        in units of `score_samples`; a rule without labels then takes the nearest that flags no
+        more rows.
+
+    cv : int, float, cross-validation generator, iterable or "prefit", default=None
+        - None: 5 folds, stratified by the labels where there are any;
+        - int: that number of such folds;
+        - float in (0, 1): one random split, this share of the rows held out;
+        - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices;
+        - "prefit": the detector is fitted already, on other rows than those given to `fit`.
+
+    refit : bool, default=True
+        Whether to fit once more when the scores are there. With False there must be one split,
+        whose detector is kept. Ignored with ``cv="prefit"``.
+
+    calibration : {"sigmoid", "isotonic"} or None, default=None
+        Whether, and how, to fit probabilities to the labels of the pooled held-out scores, for
+        `predict_proba`: by `sklearn.calibration.CalibratedClassifierCV`, which says when to use
+        which. Without labels, see `ConformalDetector.p_values`.
+
+    pos_label : int, float, bool or str, default=None
+        Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
+        they are {-1, 1}.
+
+    memory : str or joblib.Memory, default=None
+        Cache of fitted detectors, see `FixedThresholdDetector`: with it, `GridSearchCV` over
+        `scoring` or `thresholds` does not train again.
+
+    n_jobs : int, default=None
+        Number of fits in parallel.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the split where `cv` is a float.
+
+    store_cv_results : bool, default=True
+        Whether to keep the curve in `cv_results_`.
+
+    Attributes
+    ----------
+    detector_ : outlier detector
+        The fitted detector.
+
+    best_threshold_, offset_ : float
+        The chosen threshold: ``decision_function = score_samples - offset_``.
+
+    best_score_ : float
+        Value of the objective at the threshold; without labels, the share of the held-out rows
+        that it flags.
+
+    thresholds_ : ndarray of shape (n_thresholds,)
+        The candidates, ascending.
+
+    cv_results_ : dict of ndarray of shape (n_thresholds,)
+        "thresholds", "scores" (as `best_score_`) and "alarm_rate" (share of the held-out rows that
+        are flagged); with labels, "precision" and "recall" too.
+
+    n_features_in_ : int
+        Number of features seen in `fit`, where the detector tells it.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where the detector tells them.
+
+    See Also
+    --------
+    FixedThresholdDetector : A threshold set by hand.
+    ConformalDetector : A guaranteed false-alarm rate, without labels.
+    sklearn.model_selection.TunedThresholdClassifierCV : The same for classifiers.
+
+    Notes
+    -----
+    `best_score_` is the greatest of many values on the same rows, and so too good: measure on
+    other rows, or nest it in `sklearn.model_selection.cross_validate`.
+
+    References
+    ----------
+    .. [1] G. Forman and M. Scholz, "Apples-to-Apples in Cross-Validation Studies: Pitfalls in
+       Classifier Performance Measurement", ACM SIGKDD Explorations 12(1), 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import AlarmCost, TunedThresholdDetectorCV
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.concatenate([rng.randn(190, 2), 4 + rng.randn(10, 2)])
+    >>> y = np.repeat([0, 1], [190, 10])
+    >>> tuned = TunedThresholdDetectorCV(
+    ...     IsolationForest(random_state=0), scoring=AlarmCost(missed=50, false_alarm=1)
+    ... ).fit(X, y)
+    >>> tuned.predict([[0.0, 0.0], [4.0, 4.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseThresholdDetector._parameter_constraints,
+        "scoring": [str, callable, LabelFreeObjective],
+        "thresholds": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "cv": [
+            "cv_object",
+            StrOptions({"prefit"}),
+            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
+        ],
+        "refit": ["boolean"],
+        "calibration": [StrOptions({"sigmoid", "isotonic"}), None],
+        "pos_label": [Real, str, "boolean", None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "store_cv_results": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        detector: Any,
+        *,
+        scoring: Any = "auto",
+        thresholds: int | ArrayLike = 1000,
+        cv: Any = None,
+        refit: bool = True,
+        calibration: str | None = None,
+        pos_label: Any = None,
+        memory: Any = None,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        store_cv_results: bool = True,
+    ) -> None:
+        self.detector = detector
+        self.scoring = scoring
+        self.thresholds = thresholds
+        self.cv = cv
+        self.refit = refit
+        self.calibration = calibration
+        self.pos_label = pos_label
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.store_cv_results = store_cv_results
+
+    def _fit(self, X: Any, y: Any, params: Any) -> None:
+        objective = get_objective(self.scoring)
+        self._check_thresholds()
+        is_outlier = None
+        if isinstance(objective, LabelledObjective) or self.calibration is not None:
+            is_outlier = self._check_labels(y)
+        self.detector_, rows, scores = self._held_out_scores(X, y, is_outlier, params)
+        check_scores(scores)
+        if isinstance(self.thresholds, Integral):
+            thresholds = candidate_thresholds(scores, int(self.thresholds))
+        else:
+            thresholds = np.sort(np.asarray(self.thresholds, dtype=float))
+        self.thresholds_ = thresholds
+        alarm_rate = share_below(thresholds, scores)
+        results = {"thresholds": thresholds, "alarm_rate": alarm_rate}
+        if is_outlier is not None:
+            known = ~np.isnan(is_outlier[rows])
+            labelled, truth = scores[known], is_outlier[rows][known] == 1
+            if truth.all() or not truth.any():
+                raise ValueError(
+                    "The rows that cv holds out must have labels of both classes, and have of "
+                    f"{'outliers' if truth.any() else 'inliers'} only."
+                )
+            counts = Counts.at(thresholds, labelled, truth)
+            results |= {"precision": counts.precision, "recall": counts.recall}
+        if isinstance(objective, LabelledObjective):
+            results["scores"] = objective.from_counts(counts)
+            # Of equal ones the first, which gives the fewest alarms.
+            best = int(np.nanargmax(results["scores"]))
+            self.best_threshold_ = float(thresholds[best])
+            self.best_score_ = float(results["scores"][best])
+        else:
+            results["scores"] = alarm_rate
+            self.best_threshold_ = self._nearest(objective.threshold(scores))
+            self.best_score_ = float(share_below(self.best_threshold_, scores))
+        self.offset_ = self.best_threshold_
+        if self.calibration is not None:
+            self._calibrator = _calibrate(labelled, truth, self.calibration)
+        if self.store_cv_results:
+            self.cv_results_ = results
+
+    @available_if(lambda self: self.calibration is not None)
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the calibrated probabilities of inlier and outlier.
+
+        They are those of rows with the share of outliers that the labelled training rows have.
+        Only there where `calibration` is set.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, 2)
+            In the first column of an inlier, in the second of an outlier.
+        """
+        return self._calibrator.predict_proba(self.score_samples(X)[:, np.newaxis])
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return (
+            super()
+            .get_metadata_routing()
+            .add(
+                splitter=self.cv,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+    def _check_labels(self, y: Any) -> np.ndarray:
+        if y is None:
+            raise ValueError(
+                f"scoring={self.scoring!r} with calibration={self.calibration!r} needs labels: "
+                "pass y to fit. Without labels, set calibration=None and scoring='auto', "
+                "'extreme_value_tail' or AlarmBudget(...)."
+            )
+        return outlier_indicator(y, self.pos_label)
+
+    def _held_out_scores(
+        self, X: Any, y: Any, is_outlier: np.ndarray | None, params: Any
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return the detector, held-out rows, and the scores that their folds' detectors give."""
+        if isinstance(self.cv, str):
+            self._check_prefit()
+            return self.detector, np.arange(_num_samples(X)), self.detector.score_samples(X)
+        splits = self._splits(X, y, is_outlier, params)
+        if not self.refit and len(splits) > 1:
+            raise ValueError(
+                f"refit=False keeps the detector of the one split there is, and cv makes "
+                f"{len(splits)}; set refit=True or cv to a float."
+            )
+        tasks: list[tuple[np.ndarray, np.ndarray | None]] = list(splits)
+        if self.refit:
+            tasks.append((np.unique(np.concatenate([train for train, _ in splits])), None))
+        results = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_and_score)(
+                self.detector, X, y, train, test, params.detector.fit, self.memory
+            )
+            for train, test in tasks
+        )
+        detector = results[-1][0]
+        rows = np.concatenate([test for _, test in splits])
+        scores = np.concatenate([scores for _, scores in results if scores is not None])
+        return detector, rows, scores
+
+    def _splits(
+        self, X: Any, y: Any, is_outlier: np.ndarray | None, params: Any
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the pairs of training and test rows."""
+        # Rows without a label are a class of their own.
+        strata = None if is_outlier is None else np.nan_to_num(is_outlier, nan=-1).astype(int)
+        if isinstance(self.cv, Integral | None):
+            cv = (KFold if strata is None else StratifiedKFold)(self.cv or 5)
+            splits = cv.split(np.zeros(_num_samples(X)), strata)
+        elif isinstance(self.cv, Real):
+            splitter = ShuffleSplit if strata is None else StratifiedShuffleSplit
+            cv = splitter(1, test_size=self.cv, random_state=self.random_state)
+            splits = cv.split(np.zeros(_num_samples(X)), strata)
+        else:
+            splits = check_cv(self.cv).split(X, y, **params.splitter.split)
+        return [(_as_rows(train), _as_rows(test)) for train, test in splits]
+
+    def _check_thresholds(self) -> None:
+        if not isinstance(self.thresholds, Integral):
+            thresholds = np.asarray(self.thresholds, dtype=float)
+            if thresholds.ndim != 1 or not thresholds.size or np.isnan(thresholds).any():
+                raise ValueError(
+                    f"thresholds must be an int or a list of numbers, got {self.thresholds!r}."
+                )
+
+    def _nearest(self, threshold: float) -> float:
+        """Return the threshold, or of the candidates given the nearest that flags no more."""
+        if isinstance(self.thresholds, Integral):
+            return float(threshold)
+        n_as_strict = int(np.searchsorted(self.thresholds_, threshold, side="right"))
+        return float(self.thresholds_[max(n_as_strict - 1, 0)])
+
+
+def check_scores(scores: np.ndarray) -> None:
+    """Raise ValueError where a score of a held-out row is infinite or NaN."""
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if bad.size:
+        raise ValueError(
+            f"The detector gave {bad.size} of {len(scores)} held-out rows a score that is not "
+            f"finite, such as {scores[bad[0]]}; no threshold can be set on them."
+        )
+
+
+def _fit_and_score(
+    detector: Any,
+    X: Any,
+    y: Any,
+    train: np.ndarray,
+    test: np.ndarray | None,
+    fit_params: dict[str, Any],
+    memory: Any,
+) -> tuple[Any, np.ndarray | None]:
+    """Return the detector of the training rows, and the scores of the test rows, if any."""
+    X_train, y_train = _safe_split(detector, X, y, train)
+    fit_params = _check_method_params(X, fit_params, indices=train)
+    fitted = fit_detector(detector, X_train, y_train, fit_params, memory)
+    if test is None:
+        return fitted, None
+    X_test, _ = _safe_split(detector, X, y, test, train)
+    return fitted, fitted.score_samples(X_test)
+
+
+def _as_rows(indices: Any) -> np.ndarray:
+    indices = np.asarray(indices)
+    return np.flatnonzero(indices) if indices.dtype == bool else indices
+
+
+class _ScoreClassifier(ClassifierMixin, BaseEstimator):
+    """A score, in the only column of X, as a fitted classifier that scikit-learn can calibrate."""
+
+    classes_ = np.array([0, 1])
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return (X[:, 0] < 0).astype(int)
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return -X[:, 0]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _calibrate(scores: np.ndarray, is_outlier: np.ndarray, method: str) -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+
+    all_rows = np.arange(len(scores))
+    return CalibratedClassifierCV(
+        FrozenEstimator(_ScoreClassifier()), method=method, cv=[(all_rows, all_rows)]
+    ).fit(scores[:, np.newaxis], is_outlier.astype(int))

@@ -1,0 +1,419 @@
+"""What a threshold is chosen for: objectives of labelled rows, and rules for scores alone."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import genpareto
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
+
+from vae_anomaly.metrics import _OutlierScorer
+from vae_anomaly.threshold import auto_offset
+
+
+class Counts(NamedTuple):
+    """Numbers of labelled rows by truth and decision, one entry per threshold; outlier = positive.
+
+    The four add up to the number of labelled rows.
+    """
+
+    true_positives: np.ndarray
+    false_positives: np.ndarray
+    false_negatives: np.ndarray
+    true_negatives: np.ndarray
+
+    @classmethod
+    def at(cls, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray) -> Counts:
+        """Count at every threshold; a row is an alarm if its score is below the threshold.
+
+        Parameters
+        ----------
+        thresholds : array of shape (n_thresholds,)
+        scores, is_outlier : array of shape (n,)
+            Scores, the lower, the more abnormal, and what the labels say: True for outliers.
+        """
+        outliers, inliers = np.sort(scores[is_outlier]), np.sort(scores[~is_outlier])
+        found, false = np.searchsorted(outliers, thresholds), np.searchsorted(inliers, thresholds)
+        return cls(found, false, len(outliers) - found, len(inliers) - false)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of the alarms that are outliers, 0 where there is no alarm."""
+        return _ratio(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of the outliers that raise an alarm."""
+        return _ratio(self.true_positives, self.true_positives + self.false_negatives)
+
+
+def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
+    """Return thresholds between the scores: one below all, one between each two, one above all.
+
+    Where these are more than `n_max`, their ranks are spaced geometrically, close to each other
+    where few rows are flagged.
+
+    Parameters
+    ----------
+    scores : array of shape (n,)
+        Scores, the lower, the more abnormal.
+    n_max : int
+        Greatest number of thresholds.
+    """
+    levels = np.unique(scores)
+    between = levels[:-1] + (levels[1:] - levels[:-1]) / 2
+    between = np.where(between > levels[:-1], between, levels[1:])  # no float lies between the two
+    thresholds = np.concatenate([levels[:1], between, [np.nextafter(levels[-1], np.inf)]])
+    if len(thresholds) <= n_max:
+        return thresholds
+    ranks = np.geomspace(1, len(thresholds), n_max).round().astype(int)
+    return thresholds[np.unique(ranks) - 1]
+
+
+def share_below(thresholds: Any, scores: np.ndarray) -> Any:
+    """Return the share of the scores below each threshold."""
+    return np.searchsorted(np.sort(scores), thresholds) / len(scores)
+
+
+def _ratio(part: Any, whole: Any) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+
+
+def _check(objective: Any, name: str, holds: bool, demand: str) -> None:
+    if not holds:
+        raise ValueError(
+            f"{name} of {type(objective).__name__} must be {demand}, "
+            f"got {getattr(objective, name)!r}."
+        )
+
+
+class LabelledObjective(ABC):
+    """What decisions are worth, by labels.
+
+    It is also a metric of binary labels and decisions, 1 for outliers, as `make_outlier_scorer`
+    takes with ``response_method="predict"``.
+    """
+
+    @abstractmethod
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return the value at every threshold, higher is better."""
+
+    def __call__(self, y_true: Any, y_pred: Any) -> float:
+        """Return the value of decisions, higher is better.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n,)
+            Labels and decisions, 1 for outliers and 0 for inliers.
+        """
+        scores = np.where(np.asarray(y_pred) == 1, -1.0, 1.0)
+        counts = Counts.at(np.zeros(1), scores, np.asarray(y_true) == 1)
+        return float(self.from_counts(counts)[0])
+
+
+class LabelFreeObjective(ABC):
+    """A rule that draws the line from the scores of rows that the detector has not seen."""
+
+    @abstractmethod
+    def threshold(self, scores: np.ndarray) -> float:
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : array of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        """
+
+
+@dataclass(frozen=True)
+class FBeta(LabelledObjective):
+    """The F-score: weighted harmonic mean of precision and recall.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        How many times as much recall counts as precision.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self, "beta", self.beta > 0, "positive")
+
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return the F-score at every threshold."""
+        weight = self.beta**2
+        found = (1 + weight) * counts.true_positives
+        return _ratio(found, found + weight * counts.false_negatives + counts.false_positives)
+
+
+@dataclass(frozen=True)
+class AlarmCost(LabelledObjective):
+    """The opposite of the mean cost of a row, where misses and false alarms have a price.
+
+    Parameters
+    ----------
+    missed : float
+        Cost of an outlier that raises no alarm.
+    false_alarm : float
+        Cost of an inlier that raises one.
+    found : float, default=0.0
+        Cost of an outlier that raises an alarm, such as that of the work it makes; negative for a
+        gain.
+    """
+
+    missed: float
+    false_alarm: float
+    found: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, "missed", self.missed > self.found, "greater than found")
+        _check(self, "false_alarm", self.false_alarm > 0, "positive")
+
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return the opposite of the mean cost at every threshold."""
+        cost = (
+            self.missed * counts.false_negatives
+            + self.false_alarm * counts.false_positives
+            + self.found * counts.true_positives
+        )
+        return -cost / sum(counts)
+
+
+@dataclass(frozen=True)
+class RecallAtPrecision(LabelledObjective):
+    """Recall, where precision reaches a bound.
+
+    Where it does not, the value is negative: by how much precision falls short. So the threshold
+    that comes closest is chosen where none reaches the bound.
+
+    Parameters
+    ----------
+    precision : float in (0, 1]
+        Least share of the alarms that must be outliers.
+    """
+
+    precision: float
+
+    def __post_init__(self) -> None:
+        _check(self, "precision", 0 < self.precision <= 1, "in (0, 1]")
+
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return recall, or what precision lacks, at every threshold."""
+        lacking = counts.precision - self.precision
+        return np.where(lacking >= 0, counts.recall, lacking)
+
+
+@dataclass(frozen=True)
+class PrecisionAtK(LabelledObjective):
+    """Outliers among the k most abnormal rows, as a share of k.
+
+    The value is 0 where there are more than k alarms. Of thresholds that find as many outliers,
+    the one with the fewest alarms is chosen.
+
+    Parameters
+    ----------
+    k : float
+        Number of alarms that can be looked at.
+    per : int, default=None
+        Out of how many rows; by default all that are given.
+    """
+
+    k: float
+    per: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self, "k", self.k > 0, "positive")
+        _check(self, "per", self.per is None or self.per >= self.k, "at least k")
+
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return the precision among k alarms at every threshold."""
+        n_rows = sum(counts)
+        k = self.k if self.per is None else self.k / self.per * n_rows
+        n_alarms = counts.true_positives + counts.false_positives
+        return np.where(n_alarms <= k, counts.true_positives / k, 0.0)
+
+
+@dataclass(frozen=True)
+class AutoThreshold(LabelFreeObjective):
+    """The line that leaves 1 % of clean rows outside, by the bulk of the scores.
+
+    It is that of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution fitted to
+    the bulk, see `vae_anomaly.threshold.auto_offset`. Up to a tenth of the rows may be outliers,
+    however extreme, without moving the line much. At least the most abnormal row lies beyond it.
+    """
+
+    def threshold(self, scores: np.ndarray) -> float:
+        """Return the threshold, see `LabelFreeObjective.threshold`."""
+        return auto_offset(scores, np.ones(len(scores)), scores)
+
+
+@dataclass(frozen=True)
+class ExtremeValueTail(LabelFreeObjective):
+    """The line that leaves a small share of rows outside, by a fitted extreme-value tail.
+
+    By the theorem of Pickands, Balkema and de Haan the excess of the abnormality a = -score over a
+    high level tends to a generalised Pareto distribution, with shape c and scale s. With N rows,
+    N_t of them above the level t, the line at alarm rate q is [1]_
+
+        a_q = t + s / c ((q N / N_t)^-c - 1),
+
+    which may lie beyond all rows seen: alarm rates well below 1 / N can be asked for.
+
+    The rows should be clean. Outliers among them make the tail heavier, and the line too lenient.
+
+    Parameters
+    ----------
+    alarm_rate : float, default=0.001
+        Share of rows to aim at.
+    tail : float in (0, 1), default=0.1
+        Share of the rows that the tail is fitted to; greater than `alarm_rate`.
+
+    References
+    ----------
+    .. [1] A. Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+    """
+
+    alarm_rate: float = 0.001
+    tail: float = 0.1
+
+    _MIN_EXCESSES = 10
+
+    def __post_init__(self) -> None:
+        _check(self, "tail", 0 < self.tail < 1, "in (0, 1)")
+        _check(self, "alarm_rate", 0 < self.alarm_rate < self.tail, "in (0, tail)")
+
+    def threshold(self, scores: np.ndarray) -> float:
+        """Return the threshold, see `LabelFreeObjective.threshold`.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 10 rows lie in the tail.
+        """
+        level = np.quantile(scores, self.tail)
+        excesses = level - scores[scores < level]
+        if len(excesses) < self._MIN_EXCESSES:
+            raise ValueError(
+                f"An extreme-value tail needs at least {self._MIN_EXCESSES} rows of different "
+                f"scores in the lowest {self.tail:.0%}, and {len(scores)} rows gave "
+                f"{len(excesses)}. Pass more rows, raise tail, or set scoring='auto'."
+            )
+        unit = excesses.mean()  # the optimiser starts from a scale of 1
+        shape, _, scale = genpareto.fit(excesses / unit, floc=0)
+        share_beyond = self.alarm_rate * len(scores) / len(excesses)
+        return float(level - unit * genpareto.isf(share_beyond, shape, scale=scale))
+
+
+@dataclass(frozen=True)
+class AlarmBudget(LabelFreeObjective):
+    """The line below which at most a given number of rows lie.
+
+    Parameters
+    ----------
+    alarms : float
+        Greatest number of alarms; a share of the rows by default.
+    per : float, default=1
+        Out of how many rows: ``AlarmBudget(0.01)`` is one row in a hundred, and
+        ``AlarmBudget(5, per=1440)`` five a day where a row comes every minute.
+
+    Notes
+    -----
+    With few rows the budget rounds down: below one row in all that are given, none is an alarm.
+    """
+
+    alarms: float
+    per: float = 1
+
+    def __post_init__(self) -> None:
+        _check(self, "per", self.per > 0, "positive")
+        _check(self, "alarms", 0 < self.alarms < self.per, "in (0, per)")
+
+    def threshold(self, scores: np.ndarray) -> float:
+        """Return the threshold, see `LabelFreeObjective.threshold`."""
+        # A whole number of alarms must not round down for the last digit of a float.
+        n_alarms = int(self.alarms / self.per * len(scores) * (1 + 1e-12))
+        return float(np.sort(scores)[n_alarms])
+
+
+@dataclass(frozen=True)
+class _Metric(LabelledObjective):
+    """A metric of labels and decisions that scikit-learn, or the user, has made a scorer of."""
+
+    score_func: Callable[..., float]
+    sign: float
+    kwargs: dict[str, Any]
+
+    def from_counts(self, counts: Counts) -> np.ndarray:
+        """Return the metric at every threshold, from one row per kind where it takes weights."""
+        weighs = "sample_weight" in inspect.signature(self.score_func).parameters
+        y_true, y_pred = np.array([1, 0, 1, 0]), np.array([1, 1, 0, 0])
+        values = []
+        with warnings.catch_warnings():
+            # No alarm at all is one of the thresholds.
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            for numbers in np.column_stack(counts):
+                if weighs:
+                    rows = np.flatnonzero(numbers)
+                    weight = {"sample_weight": numbers[rows].astype(float)}
+                else:
+                    rows, weight = np.repeat(np.arange(4), numbers), {}
+                values.append(self.score_func(y_true[rows], y_pred[rows], **weight, **self.kwargs))
+        return self.sign * np.array(values, dtype=float)
+
+
+NAMED: dict[str, LabelledObjective | LabelFreeObjective] = {
+    "auto": AutoThreshold(),
+    "extreme_value_tail": ExtremeValueTail(),
+    "f1": FBeta(),
+    "f2": FBeta(2.0),
+}
+"""Objectives by name; scikit-learn's scorers of decisions have theirs."""
+
+
+def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
+    """Return the objective that `scoring` means.
+
+    Parameters
+    ----------
+    scoring : objective, str or scorer
+        An objective of this module, its name in `NAMED`, or a scorer of decisions: one that
+        `make_outlier_scorer` made with ``response_method="predict"``, or one of scikit-learn's by
+        name or object.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if isinstance(scoring, LabelledObjective | LabelFreeObjective):
+        return scoring
+    if isinstance(scoring, str):
+        if scoring in NAMED:
+            return NAMED[scoring]
+        try:
+            scorer = get_scorer(scoring)
+        except ValueError:
+            raise ValueError(
+                f"scoring={scoring!r} is no name of an objective: there are "
+                f"{', '.join(map(repr, NAMED))} and scikit-learn's scorers of decisions, such as "
+                "'balanced_accuracy'."
+            ) from None
+    else:
+        scorer = scoring
+    if isinstance(scorer, _OutlierScorer) and scorer.response_method == "predict":
+        return _Metric(scorer.score_func, scorer.sign, scorer.kwargs)
+    if getattr(scorer, "_response_method", None) == "predict":
+        return _Metric(scorer._score_func, scorer._sign, scorer._kwargs)
+    raise ValueError(
+        f"scoring={scoring!r} does not judge decisions. Pass an objective of "
+        "vae_anomaly.objectives or its name, or a scorer that judges what predict returns, as "
+        'make_outlier_scorer(score_func, response_method="predict") makes one.'
+    )

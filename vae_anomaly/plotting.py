@@ -1,0 +1,420 @@
+"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from vae_anomaly.caching import final_step
+from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.objectives import (
+    Counts,
+    LabelledObjective,
+    candidate_thresholds,
+    get_objective,
+    share_below,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+_REACH = 10
+"""Interquartile ranges that are shown below the median; the tail of scores may be huge."""
+
+
+class ThresholdDisplay:
+    """Precision, recall and an objective such as the cost, against the threshold.
+
+    Make it with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    thresholds : ndarray of shape (n_thresholds,)
+        Thresholds, ascending; rows with lower scores are alarms.
+    alarm_rate, precision, recall : ndarray of shape (n_thresholds,)
+        Share of the rows that are alarms, of the alarms that are outliers, and of the outliers
+        that are alarms.
+    objective : ndarray of shape (n_thresholds,), default=None
+        Values of the objective.
+    objective_name : str, default="objective"
+        Its name in the plot.
+    threshold : float, default=None
+        The threshold to mark.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with precision and recall.
+    objective_ax_ : matplotlib Axes or None
+        Axes with the objective, to the right.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        Precision, recall, and the objective if there is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        thresholds: np.ndarray,
+        alarm_rate: np.ndarray,
+        precision: np.ndarray,
+        recall: np.ndarray,
+        objective: np.ndarray | None = None,
+        objective_name: str = "objective",
+        threshold: float | None = None,
+    ) -> None:
+        self.thresholds = thresholds
+        self.alarm_rate = alarm_rate
+        self.precision = precision
+        self.recall = recall
+        self.objective = objective
+        self.objective_name = objective_name
+        self.threshold = threshold
+
+    def plot(self, ax: Axes | None = None, *, against: str = "threshold") -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        against : {"threshold", "alarm_rate"}, default="threshold"
+            The horizontal axis: thresholds, or the share of the rows that they flag, in powers of
+            ten.
+
+        Returns
+        -------
+        display : ThresholdDisplay
+            The display, with its artists.
+        """
+        if against not in ("threshold", "alarm_rate"):
+            raise ValueError(f"against must be 'threshold' or 'alarm_rate', got {against!r}.")
+        self.ax_ = ax = _axes(ax, self)
+        self.figure_ = ax.figure
+        x, marked = self.thresholds, self.threshold
+        ax.set(xlabel="Threshold (score_samples)", ylabel="Precision, recall", ylim=(-0.03, 1.03))
+        if against == "alarm_rate":
+            x = self.alarm_rate
+            if marked is not None:
+                marked = float(np.interp(marked, self.thresholds, x))
+            ax.set(xlabel="Alarm rate", xscale="log")
+        else:
+            quartiles = np.interp([0.25, 0.5, 0.75], self.alarm_rate, x)
+            ax.set_xlim(_left_limit(quartiles, float(x[0]), marked), x[-1])
+        self.lines_ = [
+            *ax.plot(x, self.precision, label="Precision", drawstyle="steps-pre"),
+            *ax.plot(x, self.recall, label="Recall", drawstyle="steps-pre"),
+        ]
+        self.objective_ax_ = None
+        if self.objective is not None:
+            self.objective_ax_ = right = ax.twinx()
+            self.lines_ += right.plot(
+                x,
+                self.objective,
+                color="tab:gray",
+                label=self.objective_name,
+                drawstyle="steps-pre",
+            )
+            right.set_ylabel(self.objective_name)
+        handles = list(self.lines_)
+        if marked is not None:
+            label = f"Threshold {self.threshold:.4g}"
+            handles.append(ax.axvline(marked, color="black", linestyle="--", label=label))
+        ax.legend(handles=handles, loc="best")
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        objective: Any = None,
+        pos_label: Any = None,
+        ax: Axes | None = None,
+        against: str = "threshold",
+    ) -> Self:
+        """Draw the curves of a fitted detector on labelled rows, and mark its threshold.
+
+        Parameters
+        ----------
+        estimator : outlier detector
+            Fitted.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Their labels; rows without one are left out.
+        objective : str, objective or scorer, default=None
+            What to draw besides, see `TunedThresholdDetectorCV`; by default the `scoring` that
+            such an estimator was tuned for.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
+            it has one.
+        ax, against
+            See `plot`.
+
+        Returns
+        -------
+        display : ThresholdDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        if objective is None and hasattr(estimator, "scoring"):
+            tuned_for = get_objective(estimator.scoring)
+            objective = tuned_for if isinstance(tuned_for, LabelledObjective) else None
+        if pos_label is None:
+            pos_label = getattr(estimator, "pos_label", None)
+        return cls.from_predictions(
+            y,
+            estimator.score_samples(X),
+            threshold=getattr(final_step(estimator), "offset_", None),
+            objective=objective,
+            pos_label=pos_label,
+            ax=ax,
+            against=against,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        scores: ArrayLike,
+        *,
+        threshold: float | None = None,
+        objective: Any = None,
+        pos_label: Any = None,
+        ax: Axes | None = None,
+        against: str = "threshold",
+    ) -> Self:
+        """Draw the curves of scores and labels.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels; rows without one are left out.
+        scores : array-like of shape (n_samples,)
+            What `score_samples` returns: the lower, the more abnormal.
+        threshold : float, default=None
+            The threshold to mark.
+        objective : str, objective or scorer, default=None
+            What to draw besides, see `TunedThresholdDetectorCV`.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `make_outlier_scorer`.
+        ax, against
+            See `plot`.
+
+        Returns
+        -------
+        display : ThresholdDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        check_consistent_length(y_true, scores)
+        is_outlier = outlier_indicator(y_true, pos_label)
+        known = ~np.isnan(is_outlier)
+        score, truth = column_or_1d(scores)[known], is_outlier[known] == 1
+        thresholds = candidate_thresholds(score, 1000)
+        counts = Counts.at(thresholds, score, truth)
+        values, name = None, "objective"
+        if objective is not None:
+            resolved = get_objective(objective)
+            if not isinstance(resolved, LabelledObjective):
+                raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
+            values = resolved.from_counts(counts)
+            name = objective if isinstance(objective, str) else str(resolved)
+        return cls(
+            thresholds=thresholds,
+            alarm_rate=share_below(thresholds, score),
+            precision=counts.precision,
+            recall=counts.recall,
+            objective=values,
+            objective_name=name,
+            threshold=threshold,
+        ).plot(ax, against=against)
+
+
+class ScoreDistributionDisplay:
+    """Histograms of the scores, by class where there are labels.
+
+    Make it with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Scores, the lower, the more abnormal.
+    is_outlier : ndarray of shape (n_samples,), default=None
+        1 for outliers, 0 for inliers, NaN for rows without a label.
+    threshold : float, default=None
+        The threshold to mark.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the histograms.
+    figure_ : matplotlib Figure
+        The figure.
+    """
+
+    def __init__(
+        self,
+        *,
+        scores: np.ndarray,
+        is_outlier: np.ndarray | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        self.scores = scores
+        self.is_outlier = is_outlier
+        self.threshold = threshold
+
+    def plot(self, ax: Axes | None = None, *, bins: int = 60) -> Self:
+        """Draw the histograms, each as a share of the rows of its class.
+
+        Scores far below the bulk are counted in the first bin.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        bins : int, default=60
+            Number of bins.
+
+        Returns
+        -------
+        display : ScoreDistributionDisplay
+            The display, with its artists.
+        """
+        self.ax_ = ax = _axes(ax, self)
+        self.figure_ = ax.figure
+        quartiles = np.quantile(self.scores, [0.25, 0.5, 0.75])
+        left = _left_limit(quartiles, float(self.scores.min()), self.threshold)
+        shown = np.maximum(self.scores, left)
+        edges = np.histogram_bin_edges(shown, bins).tolist()
+        for name, rows in self._classes():
+            n_rows = np.sum(rows)
+            if n_rows:
+                weights = np.full(n_rows, 1 / n_rows)
+                label = f"{name} ({n_rows:,})"
+                ax.hist(shown[rows], edges, weights=weights, alpha=0.5, label=label)
+        if self.threshold is not None:
+            label = f"Threshold {self.threshold:.4g}"
+            ax.axvline(self.threshold, color="black", linestyle="--", label=label)
+        ax.set(xlabel="score_samples", ylabel="Share of the class", yscale="log")
+        ax.legend(loc="best")
+        return self
+
+    def _classes(self) -> list[tuple[str, np.ndarray]]:
+        if self.is_outlier is None:
+            return [("Rows", np.ones(len(self.scores), bool))]
+        return [
+            ("Inliers", self.is_outlier == 0),
+            ("Outliers", self.is_outlier == 1),
+            ("Without a label", np.isnan(self.is_outlier)),
+        ]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        pos_label: Any = None,
+        ax: Axes | None = None,
+        bins: int = 60,
+    ) -> Self:
+        """Draw the scores that a fitted detector gives, and mark its threshold.
+
+        Parameters
+        ----------
+        estimator : outlier detector
+            Fitted.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, where there are any.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
+            it has one.
+        ax, bins
+            See `plot`.
+
+        Returns
+        -------
+        display : ScoreDistributionDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        if pos_label is None:
+            pos_label = getattr(estimator, "pos_label", None)
+        return cls.from_predictions(
+            y,
+            estimator.score_samples(X),
+            threshold=getattr(final_step(estimator), "offset_", None),
+            pos_label=pos_label,
+            ax=ax,
+            bins=bins,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike | None,
+        scores: ArrayLike,
+        *,
+        threshold: float | None = None,
+        pos_label: Any = None,
+        ax: Axes | None = None,
+        bins: int = 60,
+    ) -> Self:
+        """Draw scores, by class.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or None
+            Labels, where there are any.
+        scores : array-like of shape (n_samples,)
+            What `score_samples` returns: the lower, the more abnormal.
+        threshold : float, default=None
+            The threshold to mark.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `make_outlier_scorer`.
+        ax, bins
+            See `plot`.
+
+        Returns
+        -------
+        display : ScoreDistributionDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        is_outlier = None
+        if y_true is not None:
+            check_consistent_length(y_true, scores)
+            is_outlier = outlier_indicator(y_true, pos_label)
+        display = cls(scores=column_or_1d(scores), is_outlier=is_outlier, threshold=threshold)
+        return display.plot(ax, bins=bins)
+
+
+def _axes(ax: Axes | None, display: object) -> Axes:
+    check_matplotlib_support(f"{type(display).__name__}.plot")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1] if ax is None else ax
+
+
+def _left_limit(quartiles: np.ndarray, lowest: float, threshold: float | None) -> float:
+    """Return how far down scores are shown: the bulk, and the threshold with some room."""
+    lower, median, upper = quartiles
+    left = median - _REACH * (upper - lower)
+    if threshold is not None and np.isfinite(threshold):
+        left = min(left, median - 1.5 * (median - threshold))
+    return max(float(left), lowest)
