@@ -29,7 +29,7 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
         name="x_mean",
     )(hidden)
     if spec.one_hot_groups:
-        return GroupSoftmax(spec.one_hot_groups, name="group_softmax")(output)
+        output = GroupSoftmax(spec.one_hot_groups, name="group_softmax")(output)
     return keras.layers.Reshape(spec.input_shape)(output) if len(spec.input_shape) > 1 else output
 
 

@@ -83,7 +83,7 @@ def _config(
     ):
         raise ValueError(
             f"{name} holds a Lambda layer or a lambda, which is code and not configuration: it "
-            "could not be stored. Use Keras's own layers, such as those of keras.ops."
+            "could not be stored. Use Keras's own layers and operations (keras.ops)."
         )
     try:
         copy = from_config(config, np.random.RandomState(0))
@@ -104,11 +104,11 @@ def _config(
             f"{name} must return {wanted}, for latent_dim={latent_dim} and samples of shape "
             f"{input_shape}; it returns shapes {shapes}."
         )
-    _refuse_what_training_ignores(copy, name)
+    _refuse_what_training_ignores(copy, config, name)
     return config
 
 
-def _refuse_what_training_ignores(model: keras.Model, name: str) -> None:
+def _refuse_what_training_ignores(model: keras.Model, config: str, name: str) -> None:
     """Raise if a part of the model would silently not do what it is there for."""
     for variable in model.non_trainable_variables:
         if variable.name != "seed_generator_state":
@@ -120,11 +120,13 @@ def _refuse_what_training_ignores(model: keras.Model, name: str) -> None:
     for variable in model.trainable_variables:
         if variable.dtype != "float32":
             raise ValueError(f"{name} holds {variable.path!r} of {variable.dtype}; use float32.")
-        if variable.regularizer is not None or variable.constraint is not None:
-            raise ValueError(
-                f"{name} has a regularizer or constraint on {variable.path!r}, which the training "
-                "does not apply; use weight_decay or dropout."
-            )
+    for part in _dicts(json.loads(config)):
+        for key, value in part.items():
+            if key.endswith(("_regularizer", "_constraint")) and value is not None:
+                raise ValueError(
+                    f"{name} has a {key}, which the training does not apply; use weight_decay or "
+                    "dropout."
+                )
 
 
 def _canonical(config: str) -> str:

@@ -1,0 +1,55 @@
+"""
+Digits in two latent dimensions
+===============================
+
+With ``latent_dim=2`` every image becomes a point in the plane. Nobody has told the network which
+digit an image shows, and yet images of one digit come to lie together: that is the cheapest way to
+rebuild them.
+"""
+
+# %%
+# Where the images lie
+# --------------------
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import norm
+from sklearn.datasets import load_digits
+
+from vae_anomaly import VAEAnomalyDetector
+
+images, digits = load_digits(return_X_y=True)
+vae = VAEAnomalyDetector(latent_dim=2, observation_noise=0.5, max_iter=300, random_state=0)
+codes = vae.fit_transform(images)
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 5.4), width_ratios=(1.15, 1))
+for digit, color in zip(range(10), plt.colormaps["tab10"].colors, strict=True):
+    is_digit = digits == digit
+    left.scatter(*codes[is_digit].T, s=7, alpha=0.6, color=color)
+    left.text(
+        *np.median(codes[is_digit], axis=0),
+        digit,
+        fontsize=15,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": color, "alpha": 0.9},
+    )
+left.set(title="Images as points", xlabel="z_mean 0", ylabel="z_mean 1", aspect="equal")
+
+# %%
+# What lies between them
+# ----------------------
+# A grid of codes, decoded. Its steps are the quantiles of the prior N(0, I), so that every cell is
+# as likely as any other.
+
+n = 12
+quantiles = norm.ppf((np.arange(n) + 0.5) / n)
+grid = np.stack(np.meshgrid(quantiles, quantiles[::-1]), axis=-1)
+decoded = vae.inverse_transform(grid.reshape(-1, 2)).reshape(n, n, 8, 8)
+tiles = np.pad(decoded, ((0, 0), (0, 0), (1, 1), (1, 1)))  # a white frame around each
+tiles = tiles.transpose(0, 2, 1, 3).reshape(10 * n, 10 * n)
+right.imshow(tiles, cmap="gray_r", vmin=0, vmax=16, interpolation="bicubic")
+right.set(title="Points as images", xticks=[], yticks=[])
+figure.tight_layout()
+plt.show()

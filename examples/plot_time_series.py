@@ -1,0 +1,89 @@
+"""
+Disrupted hours at three airports
+=================================
+
+``data/departures.csv`` has a row for each hour of 2013 and each of New York's three airports: how
+many flights left, and how late. ``disrupted`` marks the hours in which many were cancelled; no
+detector sees it.
+
+:class:`~vae_anomaly.WindowedDetector` cuts the series of each airport into windows of 32 hours,
+trains an LSTM VAE on those of the first half of the year, and scores every hour of the second.
+"""
+
+# %%
+# Train on hours that were not disrupted
+# --------------------------------------
+# To drop a row leaves a gap in time, and no window crosses a gap.
+
+from pathlib import Path
+
+import matplotlib.dates as mdates
+import matplotlib.pyplot as plt
+import pandas as pd
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score
+
+from vae_anomaly import VAEAnomalyDetector, WindowedDetector
+
+path = Path("data/departures.csv")
+hours = pd.read_csv(path, parse_dates=["time"], index_col="time")
+known, new = hours.loc[:"2013-06-30"], hours.loc["2013-07-01":]
+is_disrupted = new["disrupted"] == 1
+
+vae = VAEAnomalyDetector(architecture="lstm", input_shape=(32, 2), random_state=0)
+detectors = {
+    "LSTM VAE": WindowedDetector(vae, group_column="airport"),
+    "isolation forest": WindowedDetector(
+        IsolationForest(random_state=0), group_column="airport", aggregation="mean"
+    ),
+}
+channels = ["airport", "departures", "delay"]
+for name, detector in detectors.items():
+    detector.fit(known.loc[known["disrupted"] == 0, channels])
+    precision = average_precision_score(is_disrupted, -detector.score_samples(new[channels]))
+    print(f"{name:17} average precision {precision:.3f}, by chance {is_disrupted.mean():.3f}")
+
+# %%
+# A week with a storm
+# -------------------
+# The scores of all hours of the second half year, one airport, and a week of it from near.
+
+new = new.assign(score=-detectors["LSTM VAE"].score_samples(new[channels]))
+threshold = -detectors["LSTM VAE"].offset_
+airport = new[new["airport"] == "LGA"]
+week = airport.loc["2013-09-09":"2013-09-15"]
+
+
+def mark(ax, table):
+    """Shade the disrupted hours."""
+    for hour in table.index[table["disrupted"] == 1]:
+        ax.axvspan(hour, hour + pd.Timedelta("1h"), color="tab:red", alpha=0.25, linewidth=0)
+
+
+figure, (top, upper, middle, bottom) = plt.subplots(
+    4, 1, figsize=(10, 8.5), height_ratios=(1.3, 1, 1, 1)
+)
+top.plot(airport.index, airport["score"], color="tab:blue", linewidth=0.7)
+top.set(title="LaGuardia, July to December 2013", ylabel="anomaly score")
+upper.step(week.index, week["departures"], where="post", color="black", linewidth=1)
+upper.set(title="The week of 9 September", ylabel="departures / hour")
+middle.step(week.index, week["delay"], where="post", color="black", linewidth=1)
+middle.set(ylabel="mean delay (min)")
+bottom.step(week.index, week["score"], where="post", color="tab:blue", linewidth=1)
+bottom.set(ylabel="anomaly score")
+for ax in (top, bottom):
+    ax.axhline(threshold, color="grey", linestyle=":", label="threshold")
+    ax.set_yscale("log")
+for ax, table in ((top, airport), (upper, week), (middle, week), (bottom, week)):
+    mark(ax, table)
+    ax.margins(x=0)
+    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(ax.xaxis.get_major_locator()))
+top.legend(
+    handles=[
+        *top.get_legend_handles_labels()[0],
+        plt.Rectangle((0, 0), 1, 1, color="tab:red", alpha=0.25, label="disrupted"),
+    ],
+    loc="upper left",
+)
+figure.tight_layout()
+plt.show()
