@@ -79,7 +79,9 @@ def _config(
     except Exception as error:
         raise ValueError(f"{name} has no configuration to rebuild it from: {error}") from error
     if any(
-        part.get("class_name") in ("Lambda", "__lambda__") for part in _dicts(json.loads(config))
+        # A lambda as an activation comes as its code alone.
+        part.get("class_name") in ("Lambda", "__lambda__") or set(part) == {"value"}
+        for part in _dicts(json.loads(config))
     ):
         raise ValueError(
             f"{name} holds a Lambda layer or a lambda, which is code and not configuration: it "
