@@ -83,7 +83,7 @@ def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
 
     def compiled(function: Callable, model: keras.Model, n_columns: int) -> Callable:
         return tf.function(
-            lambda rows, *weights: function(rows, list(weights))
+            lambda rows, *weights: function(rows, list(weights)), autograph=False
         ).get_concrete_function(
             tf.TensorSpec([TILE_ROWS, n_columns], tf.float32),
             *[tf.TensorSpec(v.shape, tf.float32) for v in model.trainable_variables],
