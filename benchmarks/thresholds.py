@@ -1,0 +1,209 @@
+"""Thresholds on real tables: tuned with few labels, without labels, and with a guarantee.
+
+Detectors are fitted on half of the inliers, columns standardised; the other inliers and all
+outliers are new rows. Each detector is fitted by TunedThresholdDetectorCV on 5 folds and once more.
+
+1. F1 with labels: the threshold is chosen on a random half of the new rows, and F1 measured on the
+   other half, as a share of the best F1 that any threshold reaches there. Beside it are quantiles
+   of the training scores, as contamination=... sets the threshold, and the quantile of the tuning
+   half at its true share of outliers. Means over --splits halves.
+2. Without labels: the share of the new inliers that 'auto' and the extreme-value tail flag, next to
+   the share that they aim at.
+3. Conformal p-values: half of the new inliers calibrate. The share of the other half below alpha
+   (false alarms), over 200 draws.
+4. Benjamini-Hochberg at level 0.1 on the other half and all outliers: mean false-discovery
+   proportion over 100 draws, its standard error, and the share of the outliers found.
+"""
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import _adbench
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neighbors import NearestNeighbors
+
+from vae_anomaly import (
+    ConformalDetector,
+    ExtremeValueTail,
+    TunedThresholdDetectorCV,
+    VAEAnomalyDetector,
+)
+
+warnings.filterwarnings("ignore")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+TAILS = {"tail 0.01": ExtremeValueTail(0.01), "tail 0.001": ExtremeValueTail(0.001)}
+CONTAMINATIONS = (0.01, 0.05, 0.1)
+ALPHAS = (0.01, 0.05, 0.1)
+FDR_LEVEL = 0.1
+N_ALARM_DRAWS, N_FDR_DRAWS = 200, 100
+
+
+class NeighborDistance(OutlierMixin, BaseEstimator):
+    """The opposite of the mean distance to the five nearest training rows."""
+
+    def fit(self, X: np.ndarray, y: object = None) -> "NeighborDistance":
+        self.neighbors_ = NearestNeighbors(n_neighbors=5).fit(X)
+        return self
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        return -self.neighbors_.kneighbors(X)[0].mean(axis=1)
+
+
+class Scores(OutlierMixin, BaseEstimator):
+    """Scores that are there already, in the only column of X."""
+
+    def fit(self, X: np.ndarray, y: object = None) -> "Scores":
+        self.is_fitted_ = True
+        return self
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0]
+
+
+KNOWN = Scores().fit(np.zeros((1, 1)))
+
+
+def detectors(seed: int) -> dict[str, Any]:
+    return {
+        "forest": IsolationForest(random_state=seed),
+        "knn": NeighborDistance(),
+        # A number, so that no second network is trained for a threshold that is not used.
+        "vae": VAEAnomalyDetector(random_state=seed, contamination=0.1),
+    }
+
+
+def main() -> None:
+    parser = _adbench.parser(__doc__ or "")
+    parser.add_argument("--splits", type=int, default=10, help="halves for tuning a seed (10)")
+    parser.add_argument(
+        "--detectors", nargs="+", choices=list(detectors(0)), default=list(detectors(0))
+    )
+    args = parser.parse_args()
+    try:
+        paths = _adbench.paths(args)
+    except OSError as error:
+        parser.error(str(error))
+    rows = []
+    for path in paths:
+        for seed in range(args.seeds):
+            train, new, labels = _adbench.draw(path, seed, "one-class", args.max_rows)
+            for name in args.detectors:
+                measured = measure(detectors(seed)[name], train, new, labels, args.splits)
+                rows.append({"dataset": path.stem, "seed": seed, "detector": name, **measured})
+                print(path.stem, seed, name, f"F1 {measured['tuned']:.3f}", flush=True)
+    table = pd.DataFrame(rows).drop(columns="seed")
+    by_set = table.groupby(["detector", "dataset"], sort=False).mean()
+    report(table, by_set)
+
+
+def measure(
+    detector: Any, train: np.ndarray, new: np.ndarray, labels: np.ndarray, n_splits: int
+) -> dict[str, float]:
+    """Return all figures of one fit."""
+    with tempfile.TemporaryDirectory() as memory:  # for all rules the same fits
+        tuned = TunedThresholdDetectorCV(detector, memory=memory).fit(train)
+        scores = tuned.score_samples(new)
+        inliers, outliers = scores[labels == 0], scores[labels == 1]
+        figures = {"auto: alarms": np.mean(inliers < tuned.offset_)}
+        for name, rule in TAILS.items():
+            with contextlib.suppress(ValueError):  # too few rows for a tail
+                offset = clone(tuned).set_params(scoring=rule).fit(train).offset_
+                figures[f"{name}: alarms"] = np.mean(inliers < offset)
+        training_scores = tuned.score_samples(train)
+    shares = pd.DataFrame(f1_shares(training_scores, scores, labels, n_splits))
+    return figures | shares.mean().to_dict() | conformal(inliers, outliers)
+
+
+def f1_shares(
+    training_scores: np.ndarray, scores: np.ndarray, labels: np.ndarray, n_splits: int
+) -> Iterator[dict[str, float]]:
+    """Give, for each half, the share of the best F1 that each rule reaches on the other half."""
+    halves = StratifiedShuffleSplit(n_splits, test_size=0.5, random_state=0)
+    for tuning, rest in halves.split(scores, labels):
+        X, y = scores[tuning, np.newaxis], labels[tuning]
+        objective = {"scoring": "f1", "cv": "prefit"}
+        best = TunedThresholdDetectorCV(KNOWN, **objective, thresholds=10**6)
+        tuned = TunedThresholdDetectorCV(KNOWN, **objective).fit(X, y)
+        offsets = {"tuned": tuned.offset_, "true share": np.quantile(X, y.mean())}
+        for share in CONTAMINATIONS:
+            offsets[f"contamination {share}"] = np.quantile(training_scores, share)
+        reachable = best.fit(scores[rest, np.newaxis], labels[rest]).best_score_
+        yield {
+            name: f1_score(labels[rest], scores[rest] < offset) / reachable
+            for name, offset in offsets.items()
+        }
+
+
+def conformal(inliers: np.ndarray, outliers: np.ndarray) -> dict[str, float]:
+    """Return rates of false alarms, of false discoveries and of outliers found."""
+    alarms: dict[float, list[float]] = {alpha: [] for alpha in ALPHAS}
+    proportions, found = [], []
+    rng = np.random.default_rng(0)
+    for draw in range(N_ALARM_DRAWS):
+        calibration, clean = np.array_split(rng.permutation(inliers), 2)
+        detector = ConformalDetector(KNOWN, cv="prefit").fit(calibration[:, np.newaxis])
+        p_values = detector.p_values(clean[:, np.newaxis])
+        for alpha in ALPHAS:
+            alarms[alpha].append(np.mean(p_values <= alpha))
+        if draw < N_FDR_DRAWS:
+            batch = np.concatenate([clean, outliers])[:, np.newaxis]
+            flagged = detector.predict_batch(batch, fdr_level=FDR_LEVEL) == -1
+            proportions.append(flagged[: len(clean)].sum() / max(flagged.sum(), 1))
+            found.append(flagged[len(clean) :].mean())
+    figures = {f"alpha {alpha}": float(np.mean(rates)) for alpha, rates in alarms.items()}
+    for alpha, rates in alarms.items():
+        figures[f"alpha {alpha} error"] = np.std(rates) / np.sqrt(N_ALARM_DRAWS)
+    return figures | {
+        "false discoveries": float(np.mean(proportions)),
+        "false discoveries error": np.std(proportions) / np.sqrt(N_FDR_DRAWS),
+        "found": float(np.mean(found)),
+    }
+
+
+def report(table: pd.DataFrame, by_set: pd.DataFrame) -> None:
+    rules = ["tuned", "true share", *(f"contamination {share}" for share in CONTAMINATIONS)]
+    show("1. Share of the best F1 of the other half, mean over sets", by_set[rules], "mean")
+    show("   worst set", by_set[rules], "min")
+
+    alarms = table.set_index("detector")[[f"{name}: alarms" for name in ("auto", *TAILS)]]
+    show("2. Share of new inliers flagged, over fits: median", alarms, "median")
+    show("   mean", alarms, "mean")
+    show("   worst fit", alarms, "max")
+
+    fits = table.set_index("detector")
+    rates = [f"alpha {alpha}" for alpha in ALPHAS]
+    show("3. False alarms by conformal p-values, mean over fits", fits[rates], "mean")
+    excess = {
+        rate: (fits[rate] - float(rate.split()[1])) / fits[f"{rate} error"].replace(0, np.nan)
+        for rate in rates
+    }
+    show("   greatest excess over alpha, in standard errors", pd.DataFrame(excess), "max")
+
+    bound = FDR_LEVEL + 2 * fits["false discoveries error"]
+    discoveries = fits[["false discoveries", "found"]].assign(
+        **{"fits above level + 2 errors": (fits["false discoveries"] > bound).astype(float)}
+    )
+    show(f"4. Benjamini-Hochberg at level {FDR_LEVEL}, mean over fits", discoveries, "mean")
+    show("   greatest", discoveries[["false discoveries"]], "max")
+    print("\nBy set\n")
+    columns = [*rules[:2], *alarms.columns, "alpha 0.05", "false discoveries", "found"]
+    print(by_set[columns].round(3).to_string())
+
+
+def show(title: str, table: pd.DataFrame, statistic: str) -> None:
+    figures = table.groupby(level="detector", sort=False).agg(statistic)
+    print(f"\n{title}\n{figures.rename_axis(index=None).round(4).to_string()}")
+
+
+if __name__ == "__main__":
+    main()
