@@ -1,12 +1,14 @@
-"""What train.py and batch_score.py share: CSV files in with typed columns, files out whole."""
+"""What the scripts share: CSV files in with typed columns, models in, files out whole."""
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 
 def parse_numbers(texts: pd.Series) -> pd.Series:
@@ -73,6 +75,31 @@ def _check_parsed(texts: pd.Series, parsed: pd.Series, kind: str, path: Path) ->
         raise ValueError(
             f"{path}, column {texts.name!r}, row {bad.index[0] + 1}: {bad.iloc[0]!r} is no {kind}"
         )
+
+
+def outliers(labels: pd.Series, value: str, path: Path) -> pd.Series:
+    """Tell which rows carry the outliers' value in the label column."""
+    values = sorted(labels.dropna().unique())
+    if value not in values or len(values) == 1:
+        raise ValueError(
+            f"{path}, column {labels.name!r} must have the value {value!r} and others, it has "
+            f"{', '.join(values[:10])}{', ...' if len(values) > 10 else ''}"
+        )
+    return labels == value
+
+
+def load(path: Path) -> Pipeline:
+    """Load a model that train.py has saved."""
+    try:
+        model = joblib.load(path)
+    except OSError:
+        raise
+    except Exception as error:
+        # Unpickling what is no pickle, or not of these versions, may raise anything.
+        raise ValueError(f"{path} cannot be loaded: {error!r}") from error
+    if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
+        raise ValueError(f"{path} is not a model of train.py")
+    return model
 
 
 @contextmanager

@@ -10,11 +10,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import joblib
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
-from _table import read_frames, replacing, with_types
+from _table import load, read_frames, replacing, with_types
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 
@@ -56,19 +54,6 @@ def batch_score(args: argparse.Namespace) -> None:
         assert top is not None  # there is at least one frame
         print(f"\nthe {len(top)} most anomalous rows\n")
         print(top.to_string(index=False, float_format="{:.1f}".format))
-
-
-def load(path: Path) -> Pipeline:
-    try:
-        model = joblib.load(path)
-    except OSError:
-        raise
-    except Exception as error:
-        # Unpickling what is no pickle, or not of these versions, may raise anything.
-        raise ValueError(f"{path} cannot be loaded: {error!r}") from error
-    if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
-        raise ValueError(f"{path} is not a model of train.py")
-    return model
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import argparse
 import ast
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from _table import check_columns, parse_dates, parse_numbers, read_frames, replacing, with_types
+from _table import (
+    check_columns,
+    outliers,
+    parse_dates,
+    parse_numbers,
+    read_frames,
+    replacing,
+    with_types,
+)
 from vae_anomaly import VAEAnomalyDetector
 
 
@@ -33,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--label and --outlier go together")
     if args.train_on == "inliers" and args.label is None:
         parser.error("--train-on inliers needs --label and --outlier")
+    if args.held_out is not None and args.label is None:
+        parser.error("--held-out needs --label and --outlier")
     try:
         train(args)
     except (OSError, ValueError) as error:
@@ -47,7 +58,12 @@ def train(args: argparse.Namespace) -> None:
     check_columns(table, args.drop, args.table)
     not_features = set(args.drop)
     if args.label is not None:
-        is_outlier = outliers(table, args.label, args.outlier, args.table)
+        check_columns(table, [args.label], args.table)
+        labels = table[args.label]
+        if labels.isna().any():
+            row = labels.isna().argmax() + 1
+            raise ValueError(f"{args.table}, column {args.label!r}, row {row}: no label")
+        is_outlier = outliers(labels, args.outlier, args.table)
         not_features.add(args.label)
     rows = table.drop(columns=list(not_features))
     numbers, dates, categories = kinds(rows)
@@ -65,7 +81,11 @@ def train(args: argparse.Namespace) -> None:
             rows = rows[~rows_outlier]
 
     model = Pipeline([("columns", by_column(numbers, dates, categories)), ("detector", detector)])
-    with replacing(args.model) as part:
+    with ExitStack() as files:
+        model_part = files.enter_context(replacing(args.model))
+        if args.held_out is not None:
+            held_out_part = files.enter_context(replacing(args.held_out))
+            table.loc[held_out.index].to_csv(held_out_part, index=False)
         start = time.perf_counter()
         model.fit(rows)
         print(
@@ -73,26 +93,11 @@ def train(args: argparse.Namespace) -> None:
             f"{len(numbers)} columns of numbers, {len(dates)} of dates, "
             f"{len(categories)} of categories"
         )
-        joblib.dump(model, part)
+        joblib.dump(model, model_part)
 
     if args.label is not None:
         report(model, held_out, held_out_outlier)
-    print(f"saved {args.model}")
-
-
-def outliers(table: pd.DataFrame, label: str, value: str, path: Path) -> pd.Series:
-    """Tell which rows carry the outliers' value in the label column."""
-    check_columns(table, [label], path)
-    labels = table[label]
-    if labels.isna().any():
-        raise ValueError(f"{path}, column {label!r}, row {labels.isna().argmax() + 1}: no label")
-    values = sorted(labels.unique())
-    if value not in values:
-        raise ValueError(
-            f"{path}, column {label!r} has no value {value!r}, it has {', '.join(values[:10])}"
-            f"{', ...' if len(values) > 10 else ''}"
-        )
-    return labels == value
+    print("saved", " and ".join(str(path) for path in (args.model, args.held_out) if path))
 
 
 def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
@@ -179,6 +184,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.5,
         metavar="SHARE",
         help="share of labelled rows held out for the measurement (default: 0.5)",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="OUT.csv",
+        help="where to write the rows held out, such as for tune_threshold.py",
     )
     parser.add_argument(
         "--drop", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from"

@@ -5,6 +5,7 @@ Nothing heavy is imported before it is needed: TensorFlow is loaded by the first
 
 from importlib.metadata import version
 
+from vae_anomaly.bootstrap import bootstrap_threshold
 from vae_anomaly.conformal import ConformalDetector
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.metrics import (
@@ -45,6 +46,7 @@ __all__ = [
     "TunedThresholdDetectorCV",
     "VAEAnomalyDetector",
     "WindowedDetector",
+    "bootstrap_threshold",
     "get_outlier_scorer",
     "make_excess_mass_scorer",
     "make_mass_volume_scorer",

@@ -43,12 +43,12 @@ from sklearn.utils.validation import (
 from vae_anomaly.caching import final_step, fit_detector
 from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
-    Counts,
     LabelFreeObjective,
     LabelledObjective,
     candidate_thresholds,
+    choose_threshold,
     get_objective,
-    share_below,
+    threshold_curve,
 )
 
 if TYPE_CHECKING:
@@ -471,33 +471,24 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         else:
             thresholds = np.sort(np.asarray(self.thresholds, dtype=float))
         self.thresholds_ = thresholds
-        alarm_rate = share_below(thresholds, scores)
-        results = {"thresholds": thresholds, "alarm_rate": alarm_rate}
-        if is_outlier is not None:
-            known = ~np.isnan(is_outlier[rows])
-            labelled, truth = scores[known], is_outlier[rows][known] == 1
-            if truth.all() or not truth.any():
-                raise ValueError(
-                    "The rows that cv holds out must have labels of both classes, and have of "
-                    f"{'outliers' if truth.any() else 'inliers'} only."
-                )
-            counts = Counts.at(thresholds, labelled, truth)
-            results |= {"precision": counts.precision, "recall": counts.recall}
-        if isinstance(objective, LabelledObjective):
-            results["scores"] = objective.from_counts(counts)
-            # Of equal ones the first, which gives the fewest alarms.
-            best = int(np.nanargmax(results["scores"]))
-            self.best_threshold_ = float(thresholds[best])
-            self.best_score_ = float(results["scores"][best])
-        else:
-            results["scores"] = alarm_rate
-            self.best_threshold_ = self._nearest(objective.threshold(scores))
-            self.best_score_ = float(share_below(self.best_threshold_, scores))
+        truth = None if is_outlier is None else is_outlier[rows]
+        if truth is not None and not {0, 1} <= set(truth):
+            raise ValueError(
+                "The rows that cv holds out must have labels of both classes; of them "
+                f"{np.sum(truth == 0)} are inliers and {np.sum(truth == 1)} outliers."
+            )
+        curve = threshold_curve(objective, thresholds, scores, truth)
+        self.best_threshold_ = choose_threshold(objective, curve, scores)
+        if isinstance(objective, LabelFreeObjective):
+            self.best_threshold_ = self._nearest(self.best_threshold_)
+        at_best = threshold_curve(objective, np.array([self.best_threshold_]), scores, truth)
+        self.best_score_ = float(at_best["scores"][0])
         self.offset_ = self.best_threshold_
         if self.calibration is not None:
-            self._calibrator = _calibrate(labelled, truth, self.calibration)
+            assert truth is not None
+            self._calibrator = _calibrate(scores, truth, self.calibration)
         if self.store_cv_results:
-            self.cv_results_ = results
+            self.cv_results_ = curve
 
     @available_if(lambda self: self.calibration is not None)
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -659,7 +650,9 @@ class _ScoreClassifier(ClassifierMixin, BaseEstimator):
 def _calibrate(scores: np.ndarray, is_outlier: np.ndarray, method: str) -> Any:
     from sklearn.calibration import CalibratedClassifierCV
 
-    all_rows = np.arange(len(scores))
+    known = ~np.isnan(is_outlier)
+    X, y = scores[known, np.newaxis], is_outlier[known].astype(int)
+    all_rows = np.arange(len(y))
     return CalibratedClassifierCV(
         FrozenEstimator(_ScoreClassifier()), method=method, cv=[(all_rows, all_rows)]
-    ).fit(scores[:, np.newaxis], is_outlier.astype(int))
+    ).fit(X, y)

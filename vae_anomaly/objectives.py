@@ -417,3 +417,54 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
         "vae_anomaly.objectives or its name, or a scorer that judges what predict returns, as "
         'make_outlier_scorer(score_func, response_method="predict") makes one.'
     )
+
+
+def threshold_curve(
+    objective: LabelledObjective | LabelFreeObjective | None,
+    thresholds: np.ndarray,
+    scores: np.ndarray,
+    is_outlier: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return what each threshold gives on scored rows, as `cv_results_` of a tuned detector.
+
+    Parameters
+    ----------
+    objective : objective or None
+        What the "scores" of the curve are by; they are the alarm rate where it needs no labels.
+    thresholds : array of shape (n_thresholds,)
+        Thresholds, ascending.
+    scores : array of shape (n,)
+        Scores, the lower, the more abnormal.
+    is_outlier : array of shape (n,), default=None
+        As `outlier_indicator` gives it. Rows without a label count for the alarm rate only.
+    """
+    alarm_rate = share_below(thresholds, scores)
+    curve = {"thresholds": thresholds, "scores": alarm_rate, "alarm_rate": alarm_rate}
+    if is_outlier is not None:
+        known = ~np.isnan(is_outlier)
+        counts = Counts.at(thresholds, scores[known], is_outlier[known] == 1)
+        curve |= {"precision": counts.precision, "recall": counts.recall}
+        if isinstance(objective, LabelledObjective):
+            curve["scores"] = objective.from_counts(counts)
+    return curve
+
+
+def choose_threshold(
+    objective: LabelledObjective | LabelFreeObjective,
+    curve: dict[str, np.ndarray],
+    scores: np.ndarray,
+) -> float:
+    """Return the threshold that an objective chooses; of equal ones that with the fewest alarms.
+
+    Parameters
+    ----------
+    objective : objective
+        By labels, the best of the curve is chosen; without labels, its rule draws the line.
+    curve : dict
+        As `threshold_curve` gives it.
+    scores : array of shape (n,)
+        The scores that the curve is of.
+    """
+    if isinstance(objective, LabelledObjective):
+        return float(curve["thresholds"][np.nanargmax(curve["scores"])])
+    return objective.threshold(scores)

@@ -12,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from vae_anomaly.caching import final_step
 from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
-    Counts,
+    LabelFreeObjective,
     LabelledObjective,
     candidate_thresholds,
     get_objective,
-    share_below,
+    threshold_curve,
 )
 
 if TYPE_CHECKING:
@@ -220,23 +220,19 @@ class ThresholdDisplay:
         check_consistent_length(y_true, scores)
         is_outlier = outlier_indicator(y_true, pos_label)
         known = ~np.isnan(is_outlier)
-        score, truth = column_or_1d(scores)[known], is_outlier[known] == 1
+        score, is_outlier = column_or_1d(scores)[known], is_outlier[known]
         thresholds = candidate_thresholds(score, 1000)
-        counts = Counts.at(thresholds, score, truth)
-        values, name = None, "objective"
-        if objective is not None:
-            resolved = get_objective(objective)
-            if not isinstance(resolved, LabelledObjective):
-                raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
-            values = resolved.from_counts(counts)
-            name = objective if isinstance(objective, str) else str(resolved)
+        resolved = None if objective is None else get_objective(objective)
+        if isinstance(resolved, LabelFreeObjective):
+            raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
+        curve = threshold_curve(resolved, thresholds, score, is_outlier)
         return cls(
             thresholds=thresholds,
-            alarm_rate=share_below(thresholds, score),
-            precision=counts.precision,
-            recall=counts.recall,
-            objective=values,
-            objective_name=name,
+            alarm_rate=curve["alarm_rate"],
+            precision=curve["precision"],
+            recall=curve["recall"],
+            objective=None if resolved is None else curve["scores"],
+            objective_name=objective if isinstance(objective, str) else str(resolved),
             threshold=threshold,
         ).plot(ax, against=against)
 

@@ -1,0 +1,85 @@
+"""How sure a threshold is: chosen again on resamples, judged on the rows they leave out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from vae_anomaly import AlarmBudget, AlarmCost, bootstrap_threshold
+
+
+def draw(n_inliers, n_outliers, seed=0):
+    """Scores of two normals, three apart, and their labels."""
+    rng = np.random.RandomState(seed)
+    scores = np.concatenate([rng.randn(n_inliers), rng.randn(n_outliers) - 3])
+    return scores, np.repeat([0, 1], [n_inliers, n_outliers])
+
+
+def test_spread_is_that_over_samples():
+    """The standard error of a quantile is known."""
+    scores, _ = draw(2000, 0)
+    thresholds = bootstrap_threshold(AlarmBudget(0.1), scores, random_state=0)["thresholds"]
+    expected = np.sqrt(0.1 * 0.9 / 2000) / norm.pdf(norm.ppf(0.1))
+    assert thresholds.std() == pytest.approx(expected, rel=0.3)
+
+
+def test_more_rows_make_the_choice_surer():
+    cost = AlarmCost(missed=20, false_alarm=1)
+    few, many = (
+        np.ptp(np.quantile(results["thresholds"], [0.05, 0.95]))
+        for results in (
+            bootstrap_threshold(cost, *draw(20 * n, n), random_state=0) for n in (10, 300)
+        )
+    )
+    assert many < 0.5 * few
+
+
+def test_values_are_those_of_rows_the_choice_has_not_seen():
+    """Scores say nothing here, so F1 cannot exceed that of flagging all rows by more than luck."""
+    rng = np.random.RandomState(0)
+    scores, y = rng.randn(60), np.repeat([0, 1], [54, 6])
+    chosen_on = max(2 * y[scores < t].sum() / ((scores < t).sum() + 6) for t in scores)
+    results = bootstrap_threshold("f1", scores, y, random_state=0)
+    flag_all = 2 * 0.1 / 1.1
+    assert results["scores"].mean() < flag_all + 0.05 < chosen_on
+
+
+def test_results_have_an_entry_for_each_resample():
+    results = bootstrap_threshold("f1", *draw(100, 10), n_resamples=30, random_state=0)
+    assert set(results) == {"thresholds", "scores", "alarm_rate", "precision", "recall"}
+    assert pd.DataFrame(results).shape == (30, 5)
+    assert (results["recall"] > 0).any()
+
+
+def test_labels_are_judged_by_where_the_rule_needs_none():
+    scores, y = draw(100, 10)
+    assert "recall" not in bootstrap_threshold("auto", scores, n_resamples=2, random_state=0)
+    assert "recall" in bootstrap_threshold("auto", scores, y, n_resamples=2, random_state=0)
+
+
+def test_rows_without_a_label_count_for_the_alarm_rate_only():
+    scores, y = draw(100, 10)
+    partly = np.concatenate([y, np.full(890, np.nan)])
+    far = np.concatenate([scores, np.full(890, 9.0)])
+    results = bootstrap_threshold("f1", far, partly, random_state=0)
+    assert results["alarm_rate"].mean() < 0.03
+    assert results["recall"].mean() > 0.5
+
+
+def test_the_same_seed_gives_the_same_resamples():
+    one, other = (bootstrap_threshold("f1", *draw(50, 5), random_state=3) for _ in range(2))
+    np.testing.assert_array_equal(one["thresholds"], other["thresholds"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("f1", [0.0, 1.0, 2.0]), "needs labels: pass y"),
+        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "at least two of a kind"),
+        (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
+        (("nonsense", [0.0, 1.0]), "no name of an objective"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_threshold(*arguments)

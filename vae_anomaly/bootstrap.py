@@ -1,0 +1,146 @@
+"""How sure a threshold is: what would have been chosen on other rows of the same kind."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import column_or_1d
+
+from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.objectives import (
+    LabelFreeObjective,
+    LabelledObjective,
+    candidate_thresholds,
+    choose_threshold,
+    get_objective,
+    threshold_curve,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+@validate_params(
+    {
+        "scoring": [str, callable, LabelFreeObjective],
+        "n_resamples": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def bootstrap_threshold(
+    scoring: Any,
+    scores: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    pos_label: Any = None,
+    n_resamples: int = 200,
+    random_state: int | np.random.RandomState | None = None,
+) -> dict[str, np.ndarray]:
+    """Choose the threshold again on bootstrap resamples, and judge it on the rows they leave out.
+
+    The spread of the thresholds tells how sure the choice is. What they reach on rows that they
+    were not chosen on is what to expect of new rows, other than `best_score_` of
+    `TunedThresholdDetectorCV`, which is the greatest of many values on the same rows. No detector
+    is trained.
+
+    Parameters
+    ----------
+    scoring : str, objective or scorer
+        What the threshold is chosen for, see `TunedThresholdDetectorCV`.
+    scores : array-like of shape (n_samples,)
+        What `score_samples` gives for rows that the detector was not trained on.
+    y : array-like of shape (n_samples,), default=None
+        Their labels, needed where `scoring` is by labels. Inliers, outliers and rows without a
+        label are resampled apart, so that the number of each stays.
+    pos_label : int, float, bool or str, default=None
+        Label of the outliers, see `make_outlier_scorer`.
+    n_resamples : int, default=200
+        Number of resamples.
+    random_state : int, RandomState instance or None, default=None
+        Of the resampling.
+
+    Returns
+    -------
+    results : dict of ndarray of shape (n_resamples,)
+        As `cv_results_` of `TunedThresholdDetectorCV`: "thresholds", and of the rows left out
+        "scores" (values of the objective; without labels, the alarm rate), "alarm_rate" (share of
+        the rows that are flagged) and, with labels, "precision" and "recall".
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two inliers or two outliers among the labels, or labels are needed
+        and not given.
+
+    References
+    ----------
+    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_anomaly import bootstrap_threshold
+    >>> rng = np.random.RandomState(0)
+    >>> scores = np.concatenate([rng.randn(190), rng.randn(10) - 4])
+    >>> y = np.repeat([0, 1], [190, 10])
+    >>> results = bootstrap_threshold("f1", scores, y, random_state=0)
+    >>> np.quantile(results["thresholds"], [0.05, 0.95]).round(1)
+    array([-2.9, -1.8])
+    """
+    objective = get_objective(scoring)
+    score = column_or_1d(scores)
+    is_outlier = None
+    if y is not None:
+        check_consistent_length(score, y)
+        is_outlier = outlier_indicator(y, pos_label)
+    elif isinstance(objective, LabelledObjective):
+        raise ValueError(f"scoring={scoring!r} needs labels: pass y.")
+    groups = _groups(score, is_outlier)
+    rng = check_random_state(random_state)
+    results = []
+    for _ in range(n_resamples):
+        drawn, left_out = _resample(groups, rng)
+        in_bag, out_of_bag = (
+            (score[rows], None if is_outlier is None else is_outlier[rows])
+            for rows in (drawn, left_out)
+        )
+        thresholds = candidate_thresholds(in_bag[0], 1000)
+        curve = threshold_curve(objective, thresholds, *in_bag)
+        threshold = choose_threshold(objective, curve, in_bag[0])
+        results.append(threshold_curve(objective, np.array([threshold]), *out_of_bag))
+    return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+
+
+def _groups(scores: np.ndarray, is_outlier: np.ndarray | None) -> list[np.ndarray]:
+    """Return the rows of each kind: inliers, outliers and those without a label."""
+    if is_outlier is None:
+        groups = [np.arange(len(scores))]
+    else:
+        kinds = (is_outlier == 0, is_outlier == 1, np.isnan(is_outlier))
+        groups = [np.flatnonzero(kind) for kind in kinds if kind.any()]
+    if min(map(len, groups)) < 2:
+        raise ValueError(
+            "Resamples leave rows of each kind out, inliers, outliers and those without a label, "
+            f"so there must be at least two of a kind; there are {sorted(map(len, groups))}."
+        )
+    return groups
+
+
+def _resample(
+    groups: list[np.ndarray], rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows drawn with replacement from each group, and those that were not drawn."""
+    drawn, left_out = [], []
+    for rows in groups:
+        absent = rows[:0]
+        while not len(absent):
+            draw = rng.choice(rows, len(rows))
+            absent = np.setdiff1d(rows, draw)
+        drawn.append(draw)
+        left_out.append(absent)
+    return np.concatenate(drawn), np.concatenate(left_out)
