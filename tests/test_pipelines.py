@@ -13,6 +13,7 @@ import pytest
 
 import batch_score
 import train
+import tune_threshold
 
 ROOT = Path(__file__).parents[1]
 BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
@@ -41,6 +42,16 @@ def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "breast_cancer.joblib"
     call(train, BREAST_CANCER, "--model", path, *LABELLED, "--train-on", "inliers", *FAST)
     return path
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """Rows that a model was not trained on, and that model."""
+    folder = tmp_path_factory.mktemp("held_out")
+    rows, model = folder / "rows.csv", folder / "model.joblib"
+    files = ["--model", model, "--held-out", rows]
+    call(train, BREAST_CANCER, *files, *LABELLED, "--train-on", "inliers", *FAST)
+    return rows, model
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +280,127 @@ def test_killed_run_leaves_no_output_and_the_next_one_is_whole(flights_model, tm
     call(batch_score, FLIGHTS, output, "--model", flights_model)
     assert len(pd.read_csv(output)) == 10_000
     assert not part.exists()
+
+
+def test_held_out_rows_are_those_not_trained_on(held_out):
+    rows = pd.read_csv(held_out[0])
+    assert rows.shape == (285, 31)
+    assert (rows["diagnosis"] == "malignant").sum() == 106
+
+
+def test_held_out_rows_need_a_label(tmp_path, capsys):
+    arguments = [BREAST_CANCER, "--model", tmp_path / "m", "--held-out", tmp_path / "rows"]
+    with pytest.raises(SystemExit):
+        call(train, *arguments)
+    assert "--held-out needs --label" in capsys.readouterr().err
+
+
+COST = ["--objective", "cost", "--miss-cost", "20", "--false-alarm-cost", "1"]
+
+
+def tune(held_out, folder, *arguments):
+    """Tune the threshold, and give the tuned model and the rows' labels and scores."""
+    rows, model = held_out
+    call(tune_threshold, rows, "--model", model, "--output", folder / "tuned", *arguments)
+    call(batch_score, rows, folder / "scores.csv", "--model", folder / "tuned")
+    scored = pd.read_csv(folder / "scores.csv", converters={"score": float})
+    return joblib.load(folder / "tuned"), pd.read_csv(rows)["diagnosis"], scored
+
+
+def test_tuned_threshold_has_the_least_cost_of_all(held_out, tmp_path, capsys):
+    _, diagnosis, scored = tune(held_out, tmp_path, *LABELLED, *COST)
+    is_outlier = diagnosis == "malignant"
+
+    def cost(is_alarm):
+        return 20 * (is_outlier & ~is_alarm).sum() + (~is_outlier & is_alarm).sum()
+
+    least = min(cost(scored["score"] >= level) for level in scored["score"])
+    assert cost(scored["is_outlier"]) == least
+    printed = capsys.readouterr().out
+    assert "scored 285 rows: 106 outliers, 179 inliers" in printed
+    assert "mean cost of a row" in printed
+    assert "left out: median" in printed
+
+
+def test_tuning_changes_nothing_but_the_threshold(held_out, tmp_path):
+    before = joblib.load(held_out[1])
+    tuned, _, _ = tune(held_out, tmp_path, "--objective", "budget", "--alarms", "0.1")
+    assert tuned[-1].offset_ != before[-1].offset_
+    rows = pd.read_csv(BREAST_CANCER)
+    np.testing.assert_array_equal(tuned.score_samples(rows), before.score_samples(rows))
+
+
+@pytest.mark.parametrize(
+    ("options", "n_alarms"), [(["--alarms", "0.1"], 28), (["--alarms", "5", "--per", "100"], 14)]
+)
+def test_alarms_keep_the_budget(held_out, tmp_path, capsys, options, n_alarms):
+    _, _, scored = tune(held_out, tmp_path, "--objective", "budget", *options)
+    assert scored["is_outlier"].sum() == n_alarms
+    assert "precision" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["auto"],
+        ["tail", "--alarm-rate", "0.01"],
+        ["f-beta"],
+        ["f-beta", "--beta", "2"],
+        ["recall-at-precision", "--precision", "0.9"],
+        ["precision-at-k", "--alarms", "30"],
+    ],
+    ids=" ".join,
+)
+def test_each_objective_is_told_with_precision_and_recall(held_out, tmp_path, capsys, options):
+    tune(held_out, tmp_path, *LABELLED, "--objective", *options)
+    lines = {line[:9].strip(): line.split() for line in capsys.readouterr().out.splitlines()}
+    assert all(0 <= float(value) <= 1 for value in lines["precision"][1:] + lines["recall"][1:])
+    assert len(lines["precision"]) == 6
+
+
+def test_rows_may_lack_a_label(held_out, tmp_path, capsys):
+    rows = pd.read_csv(held_out[0], dtype=str)
+    rows.loc[::2, "diagnosis"] = None
+    rows.to_csv(tmp_path / "partly.csv", index=False)
+    tune((tmp_path / "partly.csv", held_out[1]), tmp_path, *LABELLED, *COST)
+    assert "143 without a label" in capsys.readouterr().out
+
+
+def test_the_model_may_be_tuned_in_place(held_out, tmp_path):
+    path = tmp_path / "model.joblib"
+    joblib.dump(joblib.load(held_out[1]), path)
+    call(tune_threshold, held_out[0], "--model", path, "--output", path, *LABELLED, *COST)
+    assert joblib.load(path)[-1].offset_ != joblib.load(held_out[1])[-1].offset_
+
+
+@pytest.mark.parametrize("labels", [[], LABELLED], ids=["scores", "scores and labels"])
+def test_a_picture_is_drawn(held_out, tmp_path, labels):
+    tune(held_out, tmp_path, *labels, "--plot", tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (COST, "--objective cost needs labels: set --label and --outlier"),
+        ([*LABELLED, "--objective", "cost", "--miss-cost", "5"], "needs --false-alarm-cost"),
+        (["--beta", "2"], "--beta cannot be used with --objective auto"),
+        (["--objective", "budget", "--alarms", "-1"], "alarms of AlarmBudget must be"),
+        (["--label", "grade", "--outlier", "3"], "rows.csv has no column 'grade'"),
+        (["--label", "diagnosis", "--outlier", "bad"], "'diagnosis' must have the value 'bad'"),
+        (["--plot", "picture.txt"], "must end in one of"),
+    ],
+)
+def test_tune_threshold_refuses_in_one_line(held_out, tmp_path, capsys, options, words):
+    rows, model = held_out
+    arguments = [rows, "--model", model, "--output", tmp_path / "tuned", *options]
+    assert words in error_line(capsys, tune_threshold, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tune_threshold_refuses_what_is_no_model(held_out, tmp_path, capsys):
+    arguments = [held_out[0], "--model", held_out[0], "--output", tmp_path / "tuned"]
+    assert "rows.csv cannot be loaded" in error_line(capsys, tune_threshold, *arguments)
 
 
 def test_script_exits_with_2_and_no_traceback(tmp_path):

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from vae_anomaly.caching import final_step
 from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
+    AlarmCost,
     LabelFreeObjective,
     LabelledObjective,
     candidate_thresholds,
@@ -126,7 +127,8 @@ class ThresholdDisplay:
         if marked is not None:
             label = f"Threshold {self.threshold:.4g}"
             handles.append(ax.axvline(marked, color="black", linestyle="--", label=label))
-        ax.legend(handles=handles, loc="best")
+        # Above the axes, as the curves go everywhere.
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         return self
 
     @classmethod
@@ -226,13 +228,17 @@ class ThresholdDisplay:
         if isinstance(resolved, LabelFreeObjective):
             raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
         curve = threshold_curve(resolved, thresholds, score, is_outlier)
+        values = None if resolved is None else curve["scores"]
+        name = objective if isinstance(objective, str) else str(resolved)
+        if isinstance(resolved, AlarmCost):  # people think of costs, not of their opposite
+            values, name = -curve["scores"], "Mean cost of a row"
         return cls(
             thresholds=thresholds,
             alarm_rate=curve["alarm_rate"],
             precision=curve["precision"],
             recall=curve["recall"],
-            objective=None if resolved is None else curve["scores"],
-            objective_name=objective if isinstance(objective, str) else str(resolved),
+            objective=values,
+            objective_name=name,
             threshold=threshold,
         ).plot(ax, against=against)
 
@@ -291,7 +297,7 @@ class ScoreDistributionDisplay:
         self.figure_ = ax.figure
         quartiles = np.quantile(self.scores, [0.25, 0.5, 0.75])
         left = _left_limit(quartiles, float(self.scores.min()), self.threshold)
-        shown = np.maximum(self.scores, left)
+        shown, is_cut = np.maximum(self.scores, left), self.scores.min() < left
         edges = np.histogram_bin_edges(shown, bins).tolist()
         for name, rows in self._classes():
             n_rows = np.sum(rows)
@@ -302,7 +308,11 @@ class ScoreDistributionDisplay:
         if self.threshold is not None:
             label = f"Threshold {self.threshold:.4g}"
             ax.axvline(self.threshold, color="black", linestyle="--", label=label)
-        ax.set(xlabel="score_samples", ylabel="Share of the class", yscale="log")
+        ax.set(
+            xlabel="score_samples" + ("; lower ones in the first bin" if is_cut else ""),
+            ylabel="Share of the " + ("rows" if self.is_outlier is None else "class"),
+            yscale="log",
+        )
         ax.legend(loc="best")
         return self
 
