@@ -30,7 +30,7 @@ from vae_anomaly.scoring import antithetic_noise
 warnings.filterwarnings("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-DEFAULT = "4 draws (the default)"
+DEFAULT = "n_draws=4 (the default)"
 PARAMETERS = {"one-class": {}, "unsupervised": {"support_fraction": 0.5}}
 
 
@@ -100,13 +100,12 @@ def variants(
     yield DEFAULT, expected + kl
     yield "KL alone", kl
     yield "reconstruction alone", expected
-    yield "plug-in at z_mean", errors[0][0] + kl
-    for n in (1, 2, 3, 16):
-        yield f"{n} draws", errors[n].mean(axis=0) + kl
+    for n in (0, 1, 2, 3, 16):
+        yield f"n_draws={n}", errors[n].mean(axis=0) + kl
     for n in (4, 16):
         z = draws[n]
         log_weight = -0.5 * np.sum(z**2, axis=-1) - posterior.log_density(z) - errors[n]
-        yield f"importance-weighted bound, {n} draws", np.log(n) - logsumexp(log_weight, axis=0)
+        yield f"importance-weighted bound, n_draws={n}", np.log(n) - logsumexp(log_weight, axis=0)
     for beta in (0.5, 2.0):
         yield f"KL weighted by {beta}", expected + beta * kl
 
