@@ -77,6 +77,11 @@ def bootstrap_threshold(
         If there are fewer than two inliers or two outliers among the labels, or labels are needed
         and not given.
 
+    Notes
+    -----
+    The bootstrap [1]_ takes rows as independent. Of neighbouring time points, or of several rows of
+    one customer, the spread that it gives is too small.
+
     References
     ----------
     .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.

@@ -1,4 +1,9 @@
-"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib."""
+"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib.
+
+The curves of ROC and of precision against recall are scikit-learn's own: pass
+``-detector.score_samples(X)`` to `from_predictions` of its `RocCurveDisplay` or
+`PrecisionRecallDisplay`. Their `from_estimator` takes classifiers only.
+"""
 
 from __future__ import annotations
 
@@ -224,6 +229,8 @@ class ThresholdDisplay:
         known = ~np.isnan(is_outlier)
         score, is_outlier = column_or_1d(scores)[known], is_outlier[known]
         thresholds = candidate_thresholds(score, 1000)
+        if threshold is not None and np.isfinite(threshold):
+            thresholds = np.union1d(thresholds, threshold)
         resolved = None if objective is None else get_objective(objective)
         if isinstance(resolved, LabelFreeObjective):
             raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
