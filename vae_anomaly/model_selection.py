@@ -228,9 +228,8 @@ class FixedThresholdDetector(BaseThresholdDetector):
         Cache of fitted detectors, keyed on the detector's parameters and the training rows. A str
         is the path of its folder. For the detectors of this package and of scikit-learn a
         `contamination` that is a number is not part of the key, as it changes only the threshold;
-        "auto" is, as for VAEAnomalyDetector it trains a second network. Parallel workers that come
-        to the same fit at the same time each train; that is rare while `n_jobs` is not more than
-        the number of folds.
+        "auto" is, as for VAEAnomalyDetector it trains a second network. A parallel worker that
+        comes to a fit that another is at waits for its result.
 
     Attributes
     ----------
