@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import f1_score
 
-from vae_anomaly import AlarmBudget, AlarmCost, bootstrap_threshold
+from vae_anomaly import AlarmBudget, AlarmCost, TunedThresholdDetectorCV, bootstrap_threshold
 
 
 def draw(n_inliers, n_outliers, seed=0):
@@ -42,6 +44,18 @@ def test_values_are_those_of_rows_the_choice_has_not_seen():
     results = bootstrap_threshold("f1", scores, y, random_state=0)
     flag_all = 2 * 0.1 / 1.1
     assert results["scores"].mean() < flag_all + 0.05 < chosen_on
+
+
+def test_a_choice_by_folds_can_be_made_again():
+    scores, y = draw(200, 20)
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring="f1", cv=4)
+    tuned.fit(scores[:, np.newaxis], y)
+    truth = y[tuned.held_out_rows_]
+    chosen = f1_score(truth, tuned.held_out_scores_ < tuned.best_threshold_)
+    assert chosen == pytest.approx(tuned.best_score_)
+    results = bootstrap_threshold("f1", tuned.held_out_scores_, truth, random_state=0)
+    low, high = np.quantile(results["thresholds"], [0.01, 0.99])
+    assert low < tuned.best_threshold_ < high
 
 
 def test_results_have_an_entry_for_each_resample():
