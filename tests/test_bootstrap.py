@@ -7,7 +7,13 @@ from scipy.stats import norm
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import f1_score
 
-from vae_anomaly import AlarmBudget, AlarmCost, TunedThresholdDetectorCV, bootstrap_threshold
+from vae_anomaly import (
+    AlarmBudget,
+    AlarmCost,
+    PrecisionAtK,
+    TunedThresholdDetectorCV,
+    bootstrap_threshold,
+)
 
 
 def draw(n_inliers, n_outliers, seed=0):
@@ -69,6 +75,14 @@ def test_labels_are_judged_by_where_the_rule_needs_none():
     scores, y = draw(100, 10)
     assert "recall" not in bootstrap_threshold("auto", scores, n_resamples=2, random_state=0)
     assert "recall" in bootstrap_threshold("auto", scores, y, n_resamples=2, random_state=0)
+
+
+def test_a_number_of_alarms_is_out_of_all_rows():
+    """Of the third of the rows that is left out, a third of the alarms is asked for."""
+    scores, y = draw(300, 60)
+    results = bootstrap_threshold(PrecisionAtK(30), scores - 9 * y, y, random_state=0)
+    assert np.median(results["alarm_rate"]) == pytest.approx(30 / 360, rel=0.2)
+    assert np.median(results["scores"]) > 0.5
 
 
 def test_rows_without_a_label_count_for_the_alarm_rate_only():

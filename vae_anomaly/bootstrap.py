@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
     LabelFreeObjective,
     LabelledObjective,
+    PrecisionAtK,
     candidate_thresholds,
     choose_threshold,
     get_objective,
@@ -79,6 +82,9 @@ def bootstrap_threshold(
 
     Notes
     -----
+    About 37 % of the rows are left out of a resample, and the fewer they are, the more chance there
+    is in the spread of their "scores", "precision" and "recall".
+
     The bootstrap [1]_ takes rows as independent. Of neighbouring time points, or of several rows of
     one customer, the spread that it gives is too small.
 
@@ -105,6 +111,11 @@ def bootstrap_threshold(
         is_outlier = outlier_indicator(y, pos_label)
     elif isinstance(objective, LabelledObjective):
         raise ValueError(f"scoring={scoring!r} needs labels: pass y.")
+    if isinstance(objective, PrecisionAtK) and objective.per is None:
+        # The rows left out are fewer, and so should be the alarms among them.
+        assert is_outlier is not None
+        n_labelled = int(np.sum(~np.isnan(is_outlier)))
+        objective = dataclasses.replace(objective, per=max(n_labelled, math.ceil(objective.k)))
     groups = _groups(score, is_outlier)
     rng = check_random_state(random_state)
     results = []
