@@ -94,6 +94,12 @@ def test_rows_without_a_label_count_for_the_alarm_rate_only():
     assert results["recall"].mean() > 0.5
 
 
+def test_one_row_may_lack_a_label():
+    scores, y = draw(50, 5)
+    y = np.where(np.arange(55) == 7, np.nan, y)
+    assert bootstrap_threshold("f1", scores, y, random_state=0)["recall"].mean() > 0.5
+
+
 def test_the_same_seed_gives_the_same_resamples():
     one, other = (bootstrap_threshold("f1", *draw(50, 5), random_state=3) for _ in range(2))
     np.testing.assert_array_equal(one["thresholds"], other["thresholds"])
@@ -103,7 +109,8 @@ def test_the_same_seed_gives_the_same_resamples():
     ("arguments", "message"),
     [
         (("f1", [0.0, 1.0, 2.0]), "needs labels: pass y"),
-        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "at least two of a kind"),
+        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of both; got 3 and 1"),
+        (("auto", [0.0]), "two of both; got 0 and 0, and 1 row"),
         (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
         (("nonsense", [0.0, 1.0]), "no name of an objective"),
     ],
