@@ -60,9 +60,9 @@ for name, judge in tuned.items():
     )
 
 # %%
-# The budget is kept, without being used up: the second half of the year is calmer than May and June.
-# The tail comes close to the share that it aims at; so does "auto", of which this is the share of
-# *clean* hours: disrupted ones come on top.
+# The budget is kept without being used up: July to December are calmer than May and June. The
+# tail comes close to the share that it aims at. "auto" aims at 1 % of the *clean* hours, and the
+# alarms of disrupted ones come on top.
 
 # %%
 # The alarms of half a year

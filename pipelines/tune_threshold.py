@@ -105,9 +105,11 @@ def make_objective(args: argparse.Namespace) -> Any:
     }
     if missing := required - given:
         raise ValueError(f"--objective {args.objective} needs {flags(missing)}")
-    return objective(
-        **{name: getattr(args, option) for name, option in options.items() if option in given}
-    )
+    parameters = {name: getattr(args, option) for name, option in options.items()}
+    try:
+        return objective(**{name: value for name, value in parameters.items() if value is not None})
+    except ValueError as error:
+        raise ValueError(f"{flags(given)}: {error}") from error
 
 
 def flags(options: Iterable[str]) -> str:

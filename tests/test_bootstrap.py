@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import f1_score
 
-from vae_anomaly import AlarmBudget, AlarmCost, bootstrap_threshold
+from vae_anomaly import (
+    AlarmBudget,
+    AlarmCost,
+    PrecisionAtK,
+    TunedThresholdDetectorCV,
+    bootstrap_threshold,
+)
 
 
 def draw(n_inliers, n_outliers, seed=0):
@@ -44,6 +52,18 @@ def test_values_are_those_of_rows_the_choice_has_not_seen():
     assert results["scores"].mean() < flag_all + 0.05 < chosen_on
 
 
+def test_a_choice_by_folds_can_be_made_again():
+    scores, y = draw(200, 20)
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring="f1", cv=4)
+    tuned.fit(scores[:, np.newaxis], y)
+    truth = y[tuned.held_out_rows_]
+    chosen = f1_score(truth, tuned.held_out_scores_ < tuned.best_threshold_)
+    assert chosen == pytest.approx(tuned.best_score_)
+    results = bootstrap_threshold("f1", tuned.held_out_scores_, truth, random_state=0)
+    low, high = np.quantile(results["thresholds"], [0.01, 0.99])
+    assert low < tuned.best_threshold_ < high
+
+
 def test_results_have_an_entry_for_each_resample():
     results = bootstrap_threshold("f1", *draw(100, 10), n_resamples=30, random_state=0)
     assert set(results) == {"thresholds", "scores", "alarm_rate", "precision", "recall"}
@@ -57,6 +77,14 @@ def test_labels_are_judged_by_where_the_rule_needs_none():
     assert "recall" in bootstrap_threshold("auto", scores, y, n_resamples=2, random_state=0)
 
 
+def test_a_number_of_alarms_is_out_of_all_rows():
+    """Of the third of the rows that is left out, a third of the alarms is asked for."""
+    scores, y = draw(300, 60)
+    results = bootstrap_threshold(PrecisionAtK(30), scores - 9 * y, y, random_state=0)
+    assert np.median(results["alarm_rate"]) == pytest.approx(30 / 360, rel=0.2)
+    assert np.median(results["scores"]) > 0.5
+
+
 def test_rows_without_a_label_count_for_the_alarm_rate_only():
     scores, y = draw(100, 10)
     partly = np.concatenate([y, np.full(890, np.nan)])
@@ -64,6 +92,12 @@ def test_rows_without_a_label_count_for_the_alarm_rate_only():
     results = bootstrap_threshold("f1", far, partly, random_state=0)
     assert results["alarm_rate"].mean() < 0.03
     assert results["recall"].mean() > 0.5
+
+
+def test_one_row_may_lack_a_label():
+    scores, y = draw(50, 5)
+    y = np.where(np.arange(55) == 7, np.nan, y)
+    assert bootstrap_threshold("f1", scores, y, random_state=0)["recall"].mean() > 0.5
 
 
 def test_the_same_seed_gives_the_same_resamples():
@@ -75,7 +109,8 @@ def test_the_same_seed_gives_the_same_resamples():
     ("arguments", "message"),
     [
         (("f1", [0.0, 1.0, 2.0]), "needs labels: pass y"),
-        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "at least two of a kind"),
+        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of both; got 3 and 1"),
+        (("auto", [0.0]), "two of both; got 0 and 0, and 1 row"),
         (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
         (("nonsense", [0.0, 1.0]), "no name of an objective"),
     ],

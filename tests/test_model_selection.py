@@ -1,5 +1,7 @@
 """Thresholds by objective, and the grid search over them: what is chosen, and what it trains."""
 
+import time
+
 import joblib
 import numpy as np
 import pytest
@@ -37,6 +39,14 @@ class CountingForest(IsolationForest):
 
     def fit(self, X, y=None, sample_weight=None):
         CountingForest.n_fits += 1
+        return super().fit(X, y, sample_weight)
+
+
+class SlowForest(CountingForest):
+    """Gives other workers the time to come to the same fit."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        time.sleep(0.2)
         return super().fit(X, y, sample_weight)
 
 
@@ -167,6 +177,20 @@ def test_grid_search_over_objectives_trains_once_a_fold(forest, labelled, tmp_pa
         cv=2,
     ).fit(*labelled)
     assert CountingForest.n_fits == 3 * (2 + 1)
+
+
+def test_parallel_workers_do_not_train_what_another_is_training(labelled, tmp_path):
+    CountingForest.n_fits = 0
+    search = GridSearchCV(
+        FixedThresholdDetector(SlowForest(n_estimators=5, random_state=0), memory=str(tmp_path)),
+        {"threshold": [-0.7, -0.6, -0.5, "auto"]},
+        scoring=get_outlier_scorer("f1"),
+        cv=2,
+        n_jobs=4,
+    )
+    with joblib.parallel_config("threading"):
+        search.fit(*labelled)
+    assert CountingForest.n_fits == 2 + 1
 
 
 def test_other_rows_are_trained_on_again(forest, labelled, tmp_path):

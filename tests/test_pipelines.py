@@ -385,7 +385,7 @@ def test_a_picture_is_drawn(held_out, tmp_path, labels):
         (COST, "--objective cost needs labels: set --label and --outlier"),
         ([*LABELLED, "--objective", "cost", "--miss-cost", "5"], "needs --false-alarm-cost"),
         (["--beta", "2"], "--beta cannot be used with --objective auto"),
-        (["--objective", "budget", "--alarms", "-1"], "alarms of AlarmBudget must be"),
+        (["--objective", "budget", "--alarms", "-1"], "--alarms: alarms of AlarmBudget must be"),
         (["--label", "grade", "--outlier", "3"], "rows.csv has no column 'grade'"),
         (["--label", "diagnosis", "--outlier", "bad"], "'diagnosis' must have the value 'bad'"),
         (["--plot", "picture.txt"], "must end in one of"),

@@ -95,10 +95,10 @@ def test_histograms_are_shares_of_each_class(tuned, labelled):
     partly = np.where(np.arange(len(y)) % 2, y, np.nan)
     display = ScoreDistributionDisplay.from_estimator(tuned, X, partly)
     assert legend(display) == [
-        f"Threshold {tuned.offset_:.4g}",
         "Inliers (95)",
         "Outliers (5)",
         "Without a label (100)",
+        f"Threshold {tuned.offset_:.4g}",
     ]
     for bars in display.ax_.containers:
         assert sum(bar.get_height() for bar in bars) == pytest.approx(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
     LabelFreeObjective,
     LabelledObjective,
+    PrecisionAtK,
     candidate_thresholds,
     choose_threshold,
     get_objective,
@@ -77,6 +80,14 @@ def bootstrap_threshold(
         If there are fewer than two inliers or two outliers among the labels, or labels are needed
         and not given.
 
+    Notes
+    -----
+    About 37 % of the rows are left out of a resample, and the fewer they are, the more chance there
+    is in the spread of their "scores", "precision" and "recall".
+
+    The bootstrap [1]_ takes rows as independent. Of neighbouring time points, or of several rows of
+    one customer, the spread that it gives is too small.
+
     References
     ----------
     .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.
@@ -100,7 +111,12 @@ def bootstrap_threshold(
         is_outlier = outlier_indicator(y, pos_label)
     elif isinstance(objective, LabelledObjective):
         raise ValueError(f"scoring={scoring!r} needs labels: pass y.")
-    groups = _groups(score, is_outlier)
+    if isinstance(objective, PrecisionAtK) and objective.per is None:
+        # The rows left out are fewer, and so should be the alarms among them.
+        assert is_outlier is not None
+        n_labelled = int(np.sum(~np.isnan(is_outlier)))
+        objective = dataclasses.replace(objective, per=max(n_labelled, math.ceil(objective.k)))
+    groups = _groups(len(score), is_outlier)
     rng = check_random_state(random_state)
     results = []
     for _ in range(n_resamples):
@@ -116,31 +132,35 @@ def bootstrap_threshold(
     return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
 
-def _groups(scores: np.ndarray, is_outlier: np.ndarray | None) -> list[np.ndarray]:
+def _groups(n_rows: int, is_outlier: np.ndarray | None) -> list[np.ndarray]:
     """Return the rows of each kind: inliers, outliers and those without a label."""
     if is_outlier is None:
-        groups = [np.arange(len(scores))]
-    else:
-        kinds = (is_outlier == 0, is_outlier == 1, np.isnan(is_outlier))
-        groups = [np.flatnonzero(kind) for kind in kinds if kind.any()]
-    if min(map(len, groups)) < 2:
+        is_outlier = np.full(n_rows, np.nan)
+    inliers, outliers, unlabelled = (
+        np.flatnonzero(kind) for kind in (is_outlier == 0, is_outlier == 1, np.isnan(is_outlier))
+    )
+    groups = [inliers, outliers] if len(unlabelled) < n_rows else []
+    if n_rows < 2 or any(len(rows) < 2 for rows in groups):
         raise ValueError(
-            "Resamples leave rows of each kind out, inliers, outliers and those without a label, "
-            f"so there must be at least two of a kind; there are {sorted(map(len, groups))}."
+            "Resamples leave out some of the inliers and some of the outliers, so there must be at "
+            f"least two of both; got {len(inliers)} and {len(outliers)}, and {len(unlabelled)} "
+            "rows without a label."
         )
-    return groups
+    return [*groups, unlabelled]
 
 
 def _resample(
     groups: list[np.ndarray], rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows drawn with replacement from each group, and those that were not drawn."""
+    """Return rows drawn with replacement from each group, and those that were not drawn.
+
+    Of groups of two rows and more some are left out always.
+    """
     drawn, left_out = [], []
     for rows in groups:
-        absent = rows[:0]
-        while not len(absent):
+        draw = rows
+        while len(rows) > 1 and len(np.unique(draw)) == len(rows):
             draw = rng.choice(rows, len(rows))
-            absent = np.setdiff1d(rows, draw)
         drawn.append(draw)
-        left_out.append(absent)
+        left_out.append(np.setdiff1d(rows, draw))
     return np.concatenate(drawn), np.concatenate(left_out)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+from filelock import FileLock
 from sklearn.base import clone
 from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
@@ -43,14 +46,14 @@ def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memo
     detector = clone(detector)
     if memory is None or isinstance(detector, FrozenEstimator):
         return _fit(detector, X, y, fit_params)
-    cached_fit = check_memory(memory).cache(_fit)
+    memory = check_memory(memory)
     final = final_step(detector)
     contamination = getattr(final, "contamination", None)
     moves_offset_only = isinstance(final, tuple(_TRAINING_SCORES)) and not fit_params
     if not (moves_offset_only and isinstance(contamination, Real)):
-        return cached_fit(detector, X, y, fit_params)
+        return _fit_once(memory, detector, X, y, fit_params)
     final.set_params(contamination=_ANY_SHARE)
-    fitted = cached_fit(detector, X, y, fit_params)
+    fitted = _fit_once(memory, detector, X, y, fit_params)
     final = final_step(fitted).set_params(contamination=contamination)
     final.offset_ = float(np.percentile(_training_scores(fitted, X), 100 * float(contamination)))
     return fitted
@@ -61,6 +64,17 @@ def final_step(detector: Any) -> Any:
     while hasattr(detector, "steps"):
         detector = detector.steps[-1][1]
     return detector
+
+
+def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
+    """Fit through the cache. Who comes to a fit that another worker is at waits for its result."""
+    cached_fit = memory.cache(_fit)
+    folder = getattr(memory, "location", None)
+    if folder is None:
+        return cached_fit(detector, X, y, fit_params)
+    key = joblib.hash((detector, X, y, fit_params))
+    with FileLock(Path(folder, "locks", f"{key}.lock")):
+        return cached_fit(detector, X, y, fit_params)
 
 
 def _fit(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:

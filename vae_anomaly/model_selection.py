@@ -228,9 +228,8 @@ class FixedThresholdDetector(BaseThresholdDetector):
         Cache of fitted detectors, keyed on the detector's parameters and the training rows. A str
         is the path of its folder. For the detectors of this package and of scikit-learn a
         `contamination` that is a number is not part of the key, as it changes only the threshold;
-        "auto" is, as for VAEAnomalyDetector it trains a second network. Parallel workers that come
-        to the same fit at the same time each train; that is rare while `n_jobs` is not more than
-        the number of folds.
+        "auto" is, as for VAEAnomalyDetector it trains a second network. A parallel worker that
+        comes to a fit that another is at waits for its result.
 
     Attributes
     ----------
@@ -356,7 +355,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         Of the split where `cv` is a float.
 
     store_cv_results : bool, default=True
-        Whether to keep the curve in `cv_results_`.
+        Whether to keep the curve in `cv_results_`, and the scores that it is of.
 
     Attributes
     ----------
@@ -377,6 +376,10 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         "thresholds", "scores" (as `best_score_`) and "alarm_rate" (share of the held-out rows that
         are flagged); with labels, "precision" and "recall" too.
 
+    held_out_rows_, held_out_scores_ : ndarray of shape (n_held_out,)
+        Indices of the rows that were held out, and their scores, from which `bootstrap_threshold`
+        tells how sure the choice is.
+
     n_features_in_ : int
         Number of features seen in `fit`, where the detector tells it.
 
@@ -385,6 +388,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
 
     See Also
     --------
+    bootstrap_threshold : How sure the choice is.
     FixedThresholdDetector : A threshold set by hand.
     ConformalDetector : A guaranteed false-alarm rate, without labels.
     sklearn.model_selection.TunedThresholdClassifierCV : The same for classifiers.
@@ -392,7 +396,8 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
     Notes
     -----
     `best_score_` is the greatest of many values on the same rows, and so too good: measure on
-    other rows, or nest it in `sklearn.model_selection.cross_validate`.
+    other rows, nest it in `sklearn.model_selection.cross_validate`, or take the "scores" of
+    `bootstrap_threshold`, which trains nothing.
 
     References
     ----------
@@ -489,6 +494,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
             self._calibrator = _calibrate(scores, truth, self.calibration)
         if self.store_cv_results:
             self.cv_results_ = curve
+            self.held_out_rows_, self.held_out_scores_ = rows, scores
 
     @available_if(lambda self: self.calibration is not None)
     def predict_proba(self, X: ArrayLike) -> np.ndarray:

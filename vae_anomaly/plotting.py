@@ -1,4 +1,9 @@
-"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib."""
+"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib.
+
+The curves of ROC and of precision against recall are scikit-learn's own: pass
+``-detector.score_samples(X)`` to `from_predictions` of its `RocCurveDisplay` or
+`PrecisionRecallDisplay`. Their `from_estimator` takes classifiers only.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +104,8 @@ class ThresholdDisplay:
         self.ax_ = ax = _axes(ax, self)
         self.figure_ = ax.figure
         x, marked = self.thresholds, self.threshold
-        ax.set(xlabel="Threshold (score_samples)", ylabel="Precision, recall", ylim=(-0.03, 1.03))
+        ax.set(xlabel="Threshold (score_samples)", ylabel="Precision, recall")
+        ax.set(ylim=_with_room(0, 1), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
         if against == "alarm_rate":
             x = self.alarm_rate
             if marked is not None:
@@ -122,13 +128,15 @@ class ThresholdDisplay:
                 label=self.objective_name,
                 drawstyle="steps-pre",
             )
-            right.set_ylabel(self.objective_name)
+            right.set(
+                ylabel=self.objective_name,
+                ylim=_with_room(np.nanmin(self.objective), np.nanmax(self.objective)),
+            )
         handles = list(self.lines_)
         if marked is not None:
             label = f"Threshold {self.threshold:.4g}"
             handles.append(ax.axvline(marked, color="black", linestyle="--", label=label))
-        # Above the axes, as the curves go everywhere.
-        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        ax.legend(handles=handles, loc="upper center", ncols=2, framealpha=1)
         return self
 
     @classmethod
@@ -224,6 +232,8 @@ class ThresholdDisplay:
         known = ~np.isnan(is_outlier)
         score, is_outlier = column_or_1d(scores)[known], is_outlier[known]
         thresholds = candidate_thresholds(score, 1000)
+        if threshold is not None and np.isfinite(threshold):
+            thresholds = np.union1d(thresholds, threshold)
         resolved = None if objective is None else get_objective(objective)
         if isinstance(resolved, LabelFreeObjective):
             raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
@@ -415,6 +425,12 @@ def _axes(ax: Axes | None, display: object) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots()[1] if ax is None else ax
+
+
+def _with_room(low: float, high: float) -> tuple[float, float]:
+    """Return the limits of an axis, with room for the legend above curves that go everywhere."""
+    span = high - low or 1
+    return low - 0.03 * span, high + 0.25 * span
 
 
 def _left_limit(quartiles: np.ndarray, lowest: float, threshold: float | None) -> float:
