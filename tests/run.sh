@@ -20,4 +20,5 @@ cd "$root"
 "$python" -m ruff check
 "$python" -m ruff format --check
 "$python" -m mypy
-"$python" -m pytest "$@"
+# One file of tests stays in one process, where its fits and traces are shared.
+"$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
