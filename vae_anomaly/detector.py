@@ -101,8 +101,10 @@ class VAEAnomalyDetector(
         Kind of the hidden layers, see `hidden_layer_sizes`.
 
         - "dense": fully connected; a sample is a row of features.
-        - "conv": convolutions of width 3 that halve the size (stride 2), and transposed ones that
-          double it. A sample is an image or, with one-dimensional convolutions, a sequence.
+        - "conv": convolutions of width 5 that halve the size (stride 2), and transposed ones that
+          double it. Between them and the code is a dense layer, of four units for each filter of
+          the last convolution. A sample is an image or, with one-dimensional convolutions, a
+          sequence.
         - "lstm", "gru": recurrent, sequence in and sequence out. The last state of the encoder
           makes the code, and the code goes into the decoder at every time step.
 
@@ -178,8 +180,9 @@ class VAEAnomalyDetector(
     batch_size : int, default=128
         Rows per gradient step; all rows where there are fewer.
 
-    learning_rate_init : float, default=0.001
-        Adam's learning rate at the start; it falls to zero along half a cosine.
+    learning_rate_init : float or "auto", default="auto"
+        Adam's learning rate at the start; it falls to zero along half a cosine. "auto" is 0.003 for
+        "conv" and 0.001 for the others.
 
     weight_decay : float, default=0.0
         Decoupled weight decay of the layers' kernels, as in AdamW.
@@ -250,8 +253,8 @@ class VAEAnomalyDetector(
         Number of latent dimensions.
 
     center_, scale_ : ndarray of shape (n_features,)
-        Mean and standard deviation that standardise the columns; with `input_shape`, those of the
-        channel or feature that a column belongs to, except for "dense".
+        Mean and standard deviation that standardise the columns. With `input_shape`, all positions
+        of a channel or feature have one `scale_`, the root mean square, except for "dense".
 
     one_hot_groups_ : tuple of (int, int)
         First column, and the one after the last, of each group that ``reconstruction_loss="auto"``
@@ -323,7 +326,7 @@ class VAEAnomalyDetector(
         "n_draws": [Interval(Integral, 0, None, closed="left")],
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -355,7 +358,7 @@ class VAEAnomalyDetector(
         n_draws: int = 4,
         support_fraction: float = 1.0,
         batch_size: int = 128,
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float | str = "auto",
         weight_decay: float = 0.0,
         dropout: float = 0.0,
         max_iter: int | str = "auto",
@@ -768,8 +771,13 @@ class VAEAnomalyDetector(
 
     def _flattened(self, X: Any) -> Any:
         """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
-        if self.input_shape is None or getattr(X, "ndim", 2) <= 2:
+        if getattr(X, "ndim", 2) <= 2:
             return X
+        if self.input_shape is None:
+            raise ValueError(
+                f"Found array with dim {X.ndim}, while dim <= 2 is required by "
+                f"{type(self).__name__} without input_shape; set input_shape={X.shape[1:]}."
+            )
         if X.shape[1:] != tuple(self.input_shape):
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
@@ -1028,11 +1036,14 @@ class VAEAnomalyDetector(
     def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
         from vae_anomaly.training import Settings
 
+        learning_rate = self.learning_rate_init
+        if isinstance(learning_rate, str):
+            learning_rate = ARCHITECTURES[self.architecture].learning_rate
         return Settings(
             beta=float(self.beta),
             input_noise=float(self.input_noise),
             batch_size=int(self.batch_size),
-            learning_rate=float(self.learning_rate_init),
+            learning_rate=float(learning_rate),
             weight_decay=float(self.weight_decay),
             support_fraction=float(self.support_fraction),
             n_epochs=int(n_epochs),
