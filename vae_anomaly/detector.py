@@ -282,7 +282,7 @@ class VAEAnomalyDetector(
     -----
     `z_log_var` is bounded to (-10, 10) and standardised values are clipped to +-1e6. A column that
     was constant in training has one millionth of its value as its unit: when it moves, the score
-    is huge.
+    is huge. The encoder does not see it move, so the code stays that of the other columns.
 
     Scores are computed in float32 on fixed tiles of rows, so the same row gets the same score to
     the bit in any batch, in any order and in any process on one machine.
@@ -623,7 +623,9 @@ class VAEAnomalyDetector(
         rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         z_mean = np.empty((rows.shape[0], self.latent_dim_), rows.dtype)
-        scoring.map_tiles(lambda x: encode(x)[:1], self._reader(rows), (z_mean,))
+        scoring.map_tiles(
+            lambda x: encode(scoring.known(x, self._varies))[:1], self._reader(rows), (z_mean,)
+        )
         return z_mean
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -677,12 +679,13 @@ class VAEAnomalyDetector(
         rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         decode = make_decode(self._spec, self._weights)
+
+        def rebuild(x: np.ndarray) -> tuple[np.ndarray]:
+            z_mean, _ = encode(scoring.known(x, self._varies))
+            return (unstandardize(decode(z_mean), self.center_, self.scale_),)
+
         X_mean = np.empty(rows.shape, rows.dtype)
-        scoring.map_tiles(
-            lambda x: (unstandardize(decode(encode(x)[0]), self.center_, self.scale_),),
-            self._reader(rows),
-            (X_mean,),
-        )
+        scoring.map_tiles(rebuild, self._reader(rows), (X_mean,))
         return X_mean.reshape(shape)
 
     def sample(
@@ -904,11 +907,12 @@ class VAEAnomalyDetector(
             self.one_hot_groups_ = one_hot_groups(sample)
             spec = dataclasses.replace(spec, one_hot_groups=self.one_hot_groups_)
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(
+            self.center_, self.scale_, self._varies = fit_scaling(
                 rows, self._n_channels(spec), spec.one_hot_groups
             )
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
+            self._varies = np.ones(spec.n_features, bool)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.
         self._network = dataclasses.asdict(spec)
         self.latent_dim_ = spec.latent_dim
@@ -1085,7 +1089,12 @@ class VAEAnomalyDetector(
 
     def _score_terms(self, X: Any, weights: Weights | None = None) -> tuple[np.ndarray, np.ndarray]:
         return scoring.score_terms(
-            self._reader(X), X.shape[0], self._spec, weights or self._weights, self._noise
+            self._reader(X),
+            X.shape[0],
+            self._spec,
+            weights or self._weights,
+            self._noise,
+            self._varies,
         )
 
     def _scores(self, X: Any, weights: Weights | None = None) -> np.ndarray:

@@ -36,8 +36,8 @@ def in_chunks(X: Any, sample_weight: np.ndarray) -> Rows:
 
 def fit_scaling(
     rows: Rows, n_channels: int, one_hot_groups: tuple[tuple[int, int], ...] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the center and the unit of every column, float64.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the center and the unit of every column, and which columns vary.
 
     The center is the weighted mean, and the unit the weighted standard deviation, with three
     exceptions. A constant column has one millionth of its value as its unit. Columns of one-hot
@@ -60,7 +60,9 @@ def fit_scaling(
     Returns
     -------
     center, scale : array of shape (p,)
-        Standardised values are (X - center) / scale.
+        Standardised values are (X - center) / scale, float64.
+    varies : bool array of shape (p,)
+        False for constant columns.
 
     Raises
     ------
@@ -93,11 +95,16 @@ def fit_scaling(
     if alike.any():
         variance[alike] = np.mean(variance[alike])
     scale = np.where(constant, _CONSTANT_UNIT * magnitude, np.sqrt(variance))
-    center, scale = scaler.mean_, np.tile(scale, len(scaler.mean_) // n_channels)
+    n_positions = len(scaler.mean_) // n_channels
+    center, scale, varies = (
+        scaler.mean_,
+        np.tile(scale, n_positions),
+        np.tile(~constant, n_positions),
+    )
     if one_hot_groups:
         center = np.where(grouped, low, center)
         scale = np.where(grouped, high - low, scale)
-    return center, scale
+    return center, scale, varies
 
 
 def _share_a_unit(low: np.ndarray, high: np.ndarray, left_out: np.ndarray) -> np.ndarray:
