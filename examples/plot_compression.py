@@ -6,9 +6,10 @@ The fewer latent dimensions, the more is lost. PCA is the best linear code there
 networks save is due to their being non-linear. The error is that of images not trained on, as a
 share of their variance.
 
-A VAE spends no more of a code than pays off in its loss: beyond some number of dimensions it
-leaves the others unused, and the curve is flat. How many it uses is set by ``observation_noise``.
-The plain autoencoder has no such cost.
+With half as many numbers as pixels PCA overtakes: it keeps what is noise, too. The networks are
+trained to leave noise out (``input_noise``), and a VAE besides spends no more of a code than pays
+off in its loss: dimensions that it has no use for stay empty (``observation_noise`` sets their
+price).
 """
 
 import matplotlib.pyplot as plt
@@ -37,7 +38,7 @@ def plain(n_dimensions):
     return vae(n_dimensions, variational=False)
 
 
-n_dimensions = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+n_dimensions = [1, 2, 4, 8, 16, 32]
 figure, ax = plt.subplots(figsize=(7.5, 4.5))
 for name, rebuild, style in (
     ("PCA", pca, "o-"),

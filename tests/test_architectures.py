@@ -260,17 +260,17 @@ def test_constant_channel_that_moves_raises_the_alarm(waves, name):
 
 
 @pytest.mark.parametrize("name", ["conv of sequences", "lstm"])
-def test_positions_of_a_channel_share_center_and_unit(waves, name):
+def test_positions_of_a_channel_have_centers_of_their_own_and_one_unit(waves, name):
     shape = KINDS[name]["input_shape"]
-    samples = waves(shape) * [1.0, 50.0] + [0.0, 1000.0]
-    weight = np.random.RandomState(0).uniform(size=len(samples))
+    rng = np.random.RandomState(0)
+    samples = waves(shape) * [1.0, 50.0] + 100 * rng.standard_normal(shape)
+    weight = rng.uniform(size=len(samples))
     detector = VAEAnomalyDetector(**SMALL, **KINDS[name]).fit(samples, sample_weight=weight)
-    center = np.average(samples.mean(axis=1), axis=0, weights=weight)
-    variance = np.average(((samples - center) ** 2).mean(axis=1), axis=0, weights=weight)
-    repeats = (shape[0], 1)
-    np.testing.assert_allclose(detector.center_.reshape(shape), np.tile(center, repeats), rtol=1e-6)
+    center = np.average(samples, axis=0, weights=weight)
+    variance = np.average((samples - center) ** 2, axis=0, weights=weight).mean(axis=0)
+    np.testing.assert_allclose(detector.center_.reshape(shape), center)
     np.testing.assert_allclose(
-        detector.scale_.reshape(shape), np.tile(np.sqrt(variance), repeats), rtol=1e-6
+        detector.scale_.reshape(shape), np.tile(np.sqrt(variance), (shape[0], 1))
     )
 
 
@@ -357,6 +357,11 @@ def of_sequences(sequences):
 def test_samples_of_a_wrong_shape_are_refused(of_sequences, shape, method):
     with pytest.raises(ValueError, match=r"samples of shape .* but input_shape=\(9, 2\)"):
         getattr(copy.copy(of_sequences), method)(np.zeros(shape))
+
+
+def test_samples_that_are_no_rows_need_an_input_shape():
+    with pytest.raises(ValueError, match=r"set input_shape=\(9, 2\)"):
+        VAEAnomalyDetector(architecture="lstm").fit(np.zeros((10, 9, 2)))
 
 
 @pytest.mark.parametrize("change", [{"architecture": "gru"}, {"variational": False}], ids=str)

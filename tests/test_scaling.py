@@ -129,6 +129,16 @@ def test_rounding_errors_of_a_constant_raise_no_alarm(make_detector, X, X_new):
     assert np.mean(labels == 1) > 0.9
 
 
+@pytest.mark.parametrize("method", ["transform", "reconstruct"])
+def test_constant_column_that_moves_leaves_the_others_alone(make_detector, X, method):
+    detector = make_detector().fit(np.column_stack([X, np.zeros(len(X))]))
+    still, moved = (
+        getattr(detector, method)(np.column_stack([X, np.full(len(X), value)]))
+        for value in (0.0, 0.3)
+    )
+    np.testing.assert_array_equal(moved, still)
+
+
 def test_reconstruction_of_a_constant_is_the_constant(make_detector, X):
     X = np.column_stack([X, np.full(len(X), 7.0)])
     np.testing.assert_allclose(make_detector().fit(X).reconstruct(X)[:, 5], 7.0, rtol=1e-4)

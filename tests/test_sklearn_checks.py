@@ -24,7 +24,7 @@ TINY = {"hidden_layer_sizes": (8,), "latent_dim": 2, "max_iter": 3}
         VAEAnomalyDetector(**TINY, variational=False),
         VAEAnomalyDetector(**TINY | {"hidden_layer_sizes": (4,)}, architecture="conv"),
         VAEAnomalyDetector(**TINY | {"hidden_layer_sizes": (4,)}, architecture="lstm"),
-        VAEAnomalyDetector(**TINY | {"hidden_layer_sizes": (4, 3)}, architecture="gru"),
+        VAEAnomalyDetector(**TINY | {"hidden_layer_sizes": (4,)}, architecture="gru"),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
 )

@@ -101,8 +101,10 @@ class VAEAnomalyDetector(
         Kind of the hidden layers, see `hidden_layer_sizes`.
 
         - "dense": fully connected; a sample is a row of features.
-        - "conv": convolutions of width 3 that halve the size (stride 2), and transposed ones that
-          double it. A sample is an image or, with one-dimensional convolutions, a sequence.
+        - "conv": convolutions of width 5 that halve the size (stride 2), and transposed ones that
+          double it. Between them and the code is a dense layer, of four units for each filter of
+          the last convolution. A sample is an image or, with one-dimensional convolutions, a
+          sequence.
         - "lstm", "gru": recurrent, sequence in and sequence out. The last state of the encoder
           makes the code, and the code goes into the decoder at every time step.
 
@@ -178,8 +180,9 @@ class VAEAnomalyDetector(
     batch_size : int, default=128
         Rows per gradient step; all rows where there are fewer.
 
-    learning_rate_init : float, default=0.001
-        Adam's learning rate at the start; it falls to zero along half a cosine.
+    learning_rate_init : float or "auto", default="auto"
+        Adam's learning rate at the start; it falls to zero along half a cosine. "auto" is 0.003 for
+        "conv" and 0.001 for the others.
 
     weight_decay : float, default=0.0
         Decoupled weight decay of the layers' kernels, as in AdamW.
@@ -250,8 +253,8 @@ class VAEAnomalyDetector(
         Number of latent dimensions.
 
     center_, scale_ : ndarray of shape (n_features,)
-        Mean and standard deviation that standardise the columns; with `input_shape`, those of the
-        channel or feature that a column belongs to, except for "dense".
+        Mean and standard deviation that standardise the columns. With `input_shape`, all positions
+        of a channel or feature have one `scale_`, the root mean square, except for "dense".
 
     one_hot_groups_ : tuple of (int, int)
         First column, and the one after the last, of each group that ``reconstruction_loss="auto"``
@@ -279,7 +282,7 @@ class VAEAnomalyDetector(
     -----
     `z_log_var` is bounded to (-10, 10) and standardised values are clipped to +-1e6. A column that
     was constant in training has one millionth of its value as its unit: when it moves, the score
-    is huge.
+    is huge. The encoder does not see it move, so the code stays that of the other columns.
 
     Scores are computed in float32 on fixed tiles of rows, so the same row gets the same score to
     the bit in any batch, in any order and in any process on one machine.
@@ -323,7 +326,7 @@ class VAEAnomalyDetector(
         "n_draws": [Interval(Integral, 0, None, closed="left")],
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -355,7 +358,7 @@ class VAEAnomalyDetector(
         n_draws: int = 4,
         support_fraction: float = 1.0,
         batch_size: int = 128,
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float | str = "auto",
         weight_decay: float = 0.0,
         dropout: float = 0.0,
         max_iter: int | str = "auto",
@@ -620,7 +623,9 @@ class VAEAnomalyDetector(
         rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         z_mean = np.empty((rows.shape[0], self.latent_dim_), rows.dtype)
-        scoring.map_tiles(lambda x: encode(x)[:1], self._reader(rows), (z_mean,))
+        scoring.map_tiles(
+            lambda x: encode(scoring.known(x, self._varies))[:1], self._reader(rows), (z_mean,)
+        )
         return z_mean
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -674,12 +679,13 @@ class VAEAnomalyDetector(
         rows = self._validate(X)
         encode = make_encode(self._spec, self._weights)
         decode = make_decode(self._spec, self._weights)
+
+        def rebuild(x: np.ndarray) -> tuple[np.ndarray]:
+            z_mean, _ = encode(scoring.known(x, self._varies))
+            return (unstandardize(decode(z_mean), self.center_, self.scale_),)
+
         X_mean = np.empty(rows.shape, rows.dtype)
-        scoring.map_tiles(
-            lambda x: (unstandardize(decode(encode(x)[0]), self.center_, self.scale_),),
-            self._reader(rows),
-            (X_mean,),
-        )
+        scoring.map_tiles(rebuild, self._reader(rows), (X_mean,))
         return X_mean.reshape(shape)
 
     def sample(
@@ -768,8 +774,13 @@ class VAEAnomalyDetector(
 
     def _flattened(self, X: Any) -> Any:
         """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
-        if self.input_shape is None or getattr(X, "ndim", 2) <= 2:
+        if getattr(X, "ndim", 2) <= 2:
             return X
+        if self.input_shape is None:
+            raise ValueError(
+                f"Found array with dim {X.ndim}, while dim <= 2 is required by "
+                f"{type(self).__name__} without input_shape; set input_shape={X.shape[1:]}."
+            )
         if X.shape[1:] != tuple(self.input_shape):
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
@@ -896,11 +907,12 @@ class VAEAnomalyDetector(
             self.one_hot_groups_ = one_hot_groups(sample)
             spec = dataclasses.replace(spec, one_hot_groups=self.one_hot_groups_)
         if spec.likelihood.standardized:
-            self.center_, self.scale_ = fit_scaling(
+            self.center_, self.scale_, self._varies = fit_scaling(
                 rows, self._n_channels(spec), spec.one_hot_groups
             )
         else:
             self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
+            self._varies = np.ones(spec.n_features, bool)
         # Plain data only: whatever unpickles the detector needs no class of ours for its state.
         self._network = dataclasses.asdict(spec)
         self.latent_dim_ = spec.latent_dim
@@ -1028,11 +1040,14 @@ class VAEAnomalyDetector(
     def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
         from vae_anomaly.training import Settings
 
+        learning_rate = self.learning_rate_init
+        if isinstance(learning_rate, str):
+            learning_rate = ARCHITECTURES[self.architecture].learning_rate
         return Settings(
             beta=float(self.beta),
             input_noise=float(self.input_noise),
             batch_size=int(self.batch_size),
-            learning_rate=float(self.learning_rate_init),
+            learning_rate=float(learning_rate),
             weight_decay=float(self.weight_decay),
             support_fraction=float(self.support_fraction),
             n_epochs=int(n_epochs),
@@ -1074,7 +1089,12 @@ class VAEAnomalyDetector(
 
     def _score_terms(self, X: Any, weights: Weights | None = None) -> tuple[np.ndarray, np.ndarray]:
         return scoring.score_terms(
-            self._reader(X), X.shape[0], self._spec, weights or self._weights, self._noise
+            self._reader(X),
+            X.shape[0],
+            self._spec,
+            weights or self._weights,
+            self._noise,
+            self._varies,
         )
 
     def _scores(self, X: Any, weights: Weights | None = None) -> np.ndarray:

