@@ -110,13 +110,14 @@ def variants(
         yield f"KL weighted by {beta}", expected + beta * kl
 
     seen = encode(detector, train)
+    codes = seen.mean + np.exp(0.5 * seen.log_var) * rng.standard_normal(seen.mean.shape)
     for n_components in (8, 32):
         prior = GaussianMixture(
             min(n_components, -(-len(train) // 4)),
             covariance_type="diag",
             reg_covar=1e-2,
             random_state=0,
-        ).fit(seen.draws(tables[1])[0])
+        ).fit(codes)
         crossed = [
             posterior.log_density(z) - 0.5 * z.shape[1] * np.log(2 * np.pi) - prior.score_samples(z)
             for z in draws[4]
