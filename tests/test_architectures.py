@@ -170,6 +170,16 @@ def test_partial_fit_and_warm_start_go_on(kind, rows):
     assert detector.score(rows) > once
 
 
+@pytest.mark.parametrize(("name", "rate"), [("conv of sequences", 0.003), ("lstm", 0.001)])
+def test_automatic_learning_rate_goes_with_the_architecture(waves, name, rate):
+    samples = waves(KINDS[name]["input_shape"])
+    scores = [
+        VAEAnomalyDetector(**SMALL, **KINDS[name], **chosen).fit(samples).score_samples(samples)
+        for chosen in ({}, {"learning_rate_init": rate})
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
 @pytest.mark.parametrize("name", ["conv of images", "gru"])
 def test_dropout_weights_and_early_stopping_work(waves, name):
     samples = waves(KINDS[name]["input_shape"])
@@ -211,6 +221,14 @@ def test_convolutions_give_any_size_back(spec, size, channels):
         np.random.RandomState(0),
     )
     assert decoder.output_shape == (None, *shape)
+
+
+def test_a_dense_layer_lies_between_convolutions_and_code(spec):
+    network = spec(architecture="conv", input_shape=(9, 5, 1), hidden_layer_sizes=(4, 6))
+    for build, units in ((build_encoder, [24, 2, 2]), (build_decoder, [24, 3 * 2 * 6])):
+        model = build(network, np.random.RandomState(0))
+        dense = [part.units for part in model.layers if isinstance(part, keras.layers.Dense)]
+        assert dense == units
 
 
 def test_convolutions_halve_the_size(spec):
