@@ -703,8 +703,9 @@ class VAEAnomalyDetector(
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Means of x given codes drawn from the prior N(0, I), in the units of the training data.
-            Nothing has taught a plain autoencoder what such codes stand for.
+            Means of x given codes drawn from the prior N(0, I), in the units of the training data;
+            ``X.reshape(-1, *input_shape)`` makes samples of rows. Nothing has taught a plain
+            autoencoder what such codes stand for.
         """
         check_is_fitted(self)
         if n_samples < 1:

@@ -40,12 +40,12 @@ def fit_scaling(
     """Return the center and the unit of every column, and which columns vary.
 
     The center is the weighted mean, and the unit the weighted standard deviation, with three
-    exceptions. A constant column has one millionth of its value as its unit. Columns of one-hot
-    groups become 0 and 1. And columns that share a unit already, as pixels or indicators do, keep
-    a common one, the root mean square of their standard deviations: the positions of one channel,
-    and, when at least half of the other varying channels have the very same smallest and largest
-    value, all channels within these bounds. A pixel that is hardly ever lit would count too much
-    otherwise.
+    exceptions. A constant column has one millionth of its value as its unit, unless it shares
+    another. Columns of one-hot groups become 0 and 1. And columns that share a unit already, as
+    pixels or indicators do, keep a common one, the root mean square of their standard deviations:
+    the positions of one channel, and, when at least half of the other varying channels have the
+    very same smallest and largest value, all channels within these bounds. A pixel that is hardly
+    ever lit would count too much otherwise.
 
     Parameters
     ----------
@@ -84,8 +84,9 @@ def fit_scaling(
     # StandardScaler gives a scale of 1 to columns whose spread is rounding error, which may be a
     # tiny unit to one column and a huge one to another.
     spread = np.where(np.sqrt(scaler.var_) == scaler.scale_, scaler.var_, 0.0)
-    variance = spread.reshape(-1, n_channels).mean(axis=0)
-    magnitude = np.abs(scaler.mean_).reshape(-1, n_channels).max(axis=0)
+    n_positions = len(spread) // n_channels
+    variance = np.sum(spread.reshape(n_positions, n_channels) / n_positions, axis=0)
+    magnitude = np.abs(scaler.mean_).reshape(n_positions, n_channels).max(axis=0)
     magnitude[magnitude == 0] = 1.0
     constant = variance == 0
     grouped = np.zeros_like(constant)
@@ -95,16 +96,11 @@ def fit_scaling(
     if alike.any():
         variance[alike] = np.mean(variance[alike])
     scale = np.where(constant, _CONSTANT_UNIT * magnitude, np.sqrt(variance))
-    n_positions = len(scaler.mean_) // n_channels
-    center, scale, varies = (
-        scaler.mean_,
-        np.tile(scale, n_positions),
-        np.tile(~constant, n_positions),
-    )
+    center = scaler.mean_
     if one_hot_groups:
         center = np.where(grouped, low, center)
         scale = np.where(grouped, high - low, scale)
-    return center, scale, varies
+    return center, np.tile(scale, n_positions), np.tile(~constant, n_positions)
 
 
 def _share_a_unit(low: np.ndarray, high: np.ndarray, left_out: np.ndarray) -> np.ndarray:
