@@ -121,6 +121,7 @@ def measure(
         inliers, outliers = scores[labels == 0], scores[labels == 1]
         figures = {"auto: alarms": np.mean(inliers < tuned.offset_)}
         for name, rule in TAILS.items():
+            figures[f"{name}: alarms"] = np.nan
             with contextlib.suppress(ValueError):  # too few rows for a tail
                 offset = clone(tuned).set_params(scoring=rule).fit(train).offset_
                 figures[f"{name}: alarms"] = np.mean(inliers < offset)
