@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.compose import make_column_transformer
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -137,3 +138,14 @@ def test_mean_of_a_group_is_its_softmax():
     mean = Mixed(((0, 3),), 4).mean(np.log([[0.1, 0.2, 0.4, 3.0]]), np)
     np.testing.assert_allclose(mean[0, :3], np.array([1, 2, 4]) / 7, rtol=0.02)
     assert mean[0, 3] == np.log(3.0)
+
+
+def test_categories_that_do_not_go_together_stand_out():
+    rng = np.random.RandomState(0)
+    item = rng.choice(24, 3000)
+    kind = item // 8
+    kind[-500:] += rng.choice([1, 2], 500)
+    X = np.column_stack([np.eye(24)[item], np.eye(3)[kind % 3], rng.randn(3000)])
+    detector = VAEAnomalyDetector(contamination=0.1, random_state=0).fit(X[:2000])
+    is_outlier = np.arange(1000) >= 500
+    assert roc_auc_score(is_outlier, -detector.score_samples(X[2000:])) > 0.8

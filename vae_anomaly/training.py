@@ -23,6 +23,9 @@ WARM_UP = 0.3
 
 MAX_GRADIENT_NORM = 1.0
 
+INDICATOR_DEVIATION = 0.5
+"""Of a column that is 0 or 1, the largest it can be: the unit of the noise on such an input."""
+
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's, as in Keras
 _STEPS_PER_CALL = 200
 _BUFFER_ROWS = 65_536
@@ -230,6 +233,9 @@ def _compiled_steps(
     shapes = [tuple(v.shape) for v in kernels] + [(spec.n_features,)]
     sizes = [int(np.prod(shape)) for shape in shapes]
     n_encoder, d = len(encoder.trainable_variables), spec.latent_dim
+    deviation = np.ones(spec.n_features, np.float32)
+    for first, stop in spec.one_hot_groups:
+        deviation[first:stop] = INDICATOR_DEVIATION
     decayed = np.repeat([float(len(shape) > 1) for shape in shapes], sizes).astype(np.float32)
 
     def step_losses(
@@ -276,7 +282,7 @@ def _compiled_steps(
             x = x_input = tf.gather(X, batches[i])
             if noisy:
                 level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
-                x_input = x + input_noise * level * noise[:, d:]
+                x_input = x + input_noise * level * deviation * noise[:, d:]
             flat = parameters.read_value()
             parts = [
                 tf.reshape(part, shape)
