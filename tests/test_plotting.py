@@ -143,6 +143,7 @@ def test_an_axes_can_be_given(plt, tuned, labelled):
         ({"against": "recall"}, "against must be"),
         ({"y_true": [0, 1]}, "inconsistent numbers"),
         ({"y_true": [0, 0, 0]}, "two classes"),
+        ({"scores": [3.0, np.nan, 1.0]}, "1 scores are NaN, the first in row 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(arguments, message):
@@ -150,6 +151,11 @@ def test_what_cannot_be_drawn_is_refused(arguments, message):
         ThresholdDisplay.from_predictions(
             **({"y_true": [0, 0, 1], "scores": [3.0, 2.0, 1.0]} | arguments)
         )
+
+
+def test_scores_that_are_missing_are_not_drawn():
+    with pytest.raises(ValueError, match="1 scores are NaN, the first in row 0"):
+        ScoreDistributionDisplay.from_predictions(None, [np.nan, 1.0])
 
 
 def test_the_threshold_of_any_detector_is_marked(labelled):

@@ -232,7 +232,7 @@ class ThresholdDisplay:
         check_consistent_length(y_true, scores)
         is_outlier = outlier_indicator(y_true, outlier_label(objective, pos_label))
         known = ~np.isnan(is_outlier)
-        score, is_outlier = column_or_1d(scores)[known], is_outlier[known]
+        score, is_outlier = _checked(scores)[known], is_outlier[known]
         thresholds = candidate_thresholds(score, 1000)
         if threshold is not None and np.isfinite(threshold):
             thresholds = np.union1d(thresholds, threshold)
@@ -419,8 +419,19 @@ class ScoreDistributionDisplay:
         if y_true is not None:
             check_consistent_length(y_true, scores)
             is_outlier = outlier_indicator(y_true, pos_label)
-        display = cls(scores=column_or_1d(scores), is_outlier=is_outlier, threshold=threshold)
+        display = cls(scores=_checked(scores), is_outlier=is_outlier, threshold=threshold)
         return display.plot(ax, bins=bins)
+
+
+def _checked(scores: ArrayLike) -> np.ndarray:
+    """Return the scores, or raise ValueError where one is NaN."""
+    score = column_or_1d(scores)
+    missing = np.flatnonzero(np.isnan(score))
+    if missing.size:
+        raise ValueError(
+            f"{missing.size} scores are NaN, the first in row {missing[0]}; leave these rows out."
+        )
+    return score
 
 
 def _axes(ax: Axes | None, display: object) -> Axes:
