@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -174,8 +175,9 @@ class AlarmCost(LabelledObjective):
     found: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, "missed", self.missed > self.found, "greater than found")
-        _check(self, "false_alarm", self.false_alarm > 0, "positive")
+        # By an infinite cost no miss at all would cost 0 * inf, which is NaN.
+        _check(self, "missed", self.found < self.missed < math.inf, "finite, greater than found")
+        _check(self, "false_alarm", 0 < self.false_alarm < math.inf, "finite and positive")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
         """Return the opposite of the mean cost at every threshold."""
