@@ -204,6 +204,18 @@ def test_warm_start_sets_the_threshold_anew(make_detector, X, X_new):
     assert np.mean(labels == -1) == pytest.approx(0.1, abs=0.011)
 
 
+def test_warm_start_takes_over_what_does_not_change_the_network(make_detector, X, X_new):
+    detector = make_detector(warm_start=True, max_iter=1).fit(X)
+    detector.set_params(observation_noise=0.5, n_draws=0).fit(X)
+    np.testing.assert_allclose(detector.observation_scale_, 2 * np.log(0.5), rtol=1e-6)
+    error = (X_new - detector.reconstruct(X_new)) / detector.scale_
+    np.testing.assert_allclose(
+        detector.score_components(X_new)["reconstruction"],
+        0.5 * np.sum((error / 0.5) ** 2, axis=1),
+        rtol=1e-3,
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [

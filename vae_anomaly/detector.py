@@ -429,11 +429,8 @@ class VAEAnomalyDetector(
         if not goes_on:
             chunks = in_chunks(rows, weight)
             self._initialize(chunks, chunks, rng)
-        elif self._make_spec() != dataclasses.replace(self._spec, one_hot_groups=()):
-            raise ValueError(
-                "warm_start=True cannot go on from a fit with another network; set "
-                "warm_start=False to start afresh."
-            )
+        else:
+            self._go_on(rng)
         self._train(rows, weight, rng)
         return self
 
@@ -918,15 +915,32 @@ class VAEAnomalyDetector(
         self._network = dataclasses.asdict(spec)
         self.latent_dim_ = spec.latent_dim
         self._set_weights(initial_weights(spec, self._initial_scale(), rng))
-        # A generator of its own, so that n_draws does not change the training.
-        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-        self._noise = scoring.antithetic_noise(
-            self.n_draws if spec.variational else 0, spec.latent_dim, noise_rng
-        )
+        self._noise = self._draw_noise(rng)
         self._moments: tuple | None = None
         self.training_scores_ = np.empty(0)
         self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
         self.n_iter_ = 0
+
+    def _go_on(self, rng: np.random.RandomState) -> None:
+        """Keep network, scaling and weights of the fit before; set what other parameters set."""
+        groups = self.one_hot_groups_ if self.reconstruction_loss == "auto" else ()
+        if dataclasses.replace(self._make_spec(), one_hot_groups=groups) != self._spec:
+            raise ValueError(
+                "warm_start=True cannot go on from a fit with another network; set "
+                "warm_start=False to start afresh."
+            )
+        if not self._spec.likelihood.learns_scale:
+            self.observation_scale_ = self._initial_scale()
+        n_draws = len(self._noise) if self._noise.any() else 0  # no draw is a row of zeros
+        if self._spec.variational and self.n_draws != n_draws:
+            self._noise = self._draw_noise(rng)
+
+    def _draw_noise(self, rng: np.random.RandomState) -> np.ndarray:
+        """Return the table of noise of the score, see `scoring.antithetic_noise`."""
+        # A generator of its own, so that n_draws does not change the training.
+        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+        n_draws = self.n_draws if self._spec.variational else 0
+        return scoring.antithetic_noise(n_draws, self.latent_dim_, noise_rng)
 
     def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Train the present weights on X by the schedule of `fit`, and set the threshold."""
