@@ -238,6 +238,13 @@ def test_warm_start_refuses_another_number_of_features(make_detector, X):
         detector.fit(X[:, :3])
 
 
+def test_partial_fit_goes_on_with_a_single_row(make_detector, X):
+    detector = make_detector().partial_fit(X).partial_fit(X[:1])
+    assert detector.n_iter_ == 2
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        make_detector().partial_fit(X[:1])
+
+
 def test_partial_fit_learns_from_call_to_call(make_detector, X, X_new):
     detector = make_detector().partial_fit(X)
     once = detector.score(X_new)

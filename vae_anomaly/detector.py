@@ -505,7 +505,7 @@ class VAEAnomalyDetector(
             If a parameter or X is not valid, or training diverges.
         """
         first = not hasattr(self, "offset_")
-        rows, weight = self._validate_training(X, None, reset=first)
+        rows, weight = self._validate_training(X, None, reset=first, n_least=2 if first else 1)
         rng = check_random_state(self.random_state)
         if first:
             chunks = in_chunks(rows, weight)
@@ -726,7 +726,7 @@ class VAEAnomalyDetector(
         return self._built()["vae"]
 
     def _validate_training(
-        self, X: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, sample_weight: Any, *, reset: bool, n_least: int = 2
     ) -> tuple[Any, np.ndarray]:
         """Return the rows of positive weight, and their weights."""
         X = self._validate(X, reset=reset)
@@ -735,7 +735,7 @@ class VAEAnomalyDetector(
         )
         if not sample_weight.all():
             X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
-        if X.shape[0] < 2:
+        if X.shape[0] < n_least:
             raise ValueError(
                 "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
                 f"of 2 is required by {type(self).__name__}."
