@@ -746,14 +746,23 @@ class VAEAnomalyDetector(
         """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
         if fitted and not reset:
             check_is_fitted(self)
-        X = validate_data(
-            self,
-            self._flattened(X),
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-        )
+        try:
+            X = validate_data(
+                self,
+                self._flattened(X),
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+            )
+        except (TypeError, ValueError) as error:
+            name = _first_without_numbers(X)
+            if name is None:
+                raise
+            raise ValueError(
+                f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
+                "pipeline before the detector, with OneHotEncoder for example."
+            ) from None
         try:
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         except ValueError as error:
@@ -1149,6 +1158,20 @@ class VAEAnomalyDetector(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _first_without_numbers(X: Any) -> Any:
+    """Return the name of the first column of text or dates in a pandas frame, None without any."""
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return None
+    for name, column in X.items():
+        try:
+            column.dropna().to_numpy().astype(np.float64)
+        except (TypeError, ValueError):
+            return name
+        if column.dtype.kind in "mM":
+            return name
+    return None
 
 
 def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
