@@ -793,7 +793,7 @@ class VAEAnomalyDetector(
                 f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
                 "of a two-dimensional X would be one sample flattened."
             )
-        return np.reshape(X, (len(X), -1))
+        return np.reshape(X, (len(X), math.prod(X.shape[1:])))
 
     def _batch_reader(self, batches: Any) -> Callable[..., Iterator[Any]]:
         """Return a function that goes through valid batches; with `reset`, the first sets names."""
@@ -802,6 +802,11 @@ class VAEAnomalyDetector(
             raise ValueError(
                 "batches is an iterator, which can be read only once, but training reads the rows "
                 "several times. Pass the function that makes it."
+            )
+        if hasattr(batches, "columns") or getattr(batches, "ndim", 3) < 3:
+            raise ValueError(
+                f"batches is a single {type(batches).__name__}, and must give X in parts; pass a "
+                "list of them, or call fit."
             )
 
         def read(*, reset: bool = False) -> Iterator[Any]:
