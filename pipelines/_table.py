@@ -25,21 +25,22 @@ def parse_dates(texts: pd.Series) -> pd.Series:
 
 
 def read_frames(
-    path: Path, columns: Iterable[str] | None = None, rows_per_frame: int = 100_000
+    path: Path, columns: list[str] | None = None, rows_per_frame: int = 100_000
 ) -> Iterator[pd.DataFrame]:
     """Read a CSV file frame by frame, every value as text.
 
     The type that pandas infers for a column may change from one part of a file to the next.
     """
     try:
-        if columns is not None:
-            columns = list(columns)
-            check_columns(pd.read_csv(path, nrows=0), columns, path)
-        with pd.read_csv(path, dtype=str, usecols=columns, chunksize=rows_per_frame) as frames:
+        # Without usecols, which makes pandas cut off what a row has beyond the header.
+        with pd.read_csv(path, dtype=str, chunksize=rows_per_frame) as frames:
             for frame in frames:
                 # Rows longer than the header: pandas takes their first fields for an index.
                 if not isinstance(frame.index, pd.RangeIndex):
                     raise ValueError(f"{path} has rows with more fields than its header")
+                if columns is not None:
+                    check_columns(frame, columns, path)
+                    frame = frame[columns]
                 if frame.empty:
                     raise ValueError(f"{path} has no rows")
                 yield frame

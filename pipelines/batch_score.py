@@ -31,7 +31,7 @@ def batch_score(args: argparse.Namespace) -> None:
         raise ValueError(f"--keep {' '.join(sorted(taken))}: the output has its own such column")
     model = load(args.model)
     columns = {name: names for name, _, names in model["columns"].transformers_}
-    wanted = [*model.feature_names_in_, *args.keep]
+    wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0
     top: pd.DataFrame | None = None

@@ -377,6 +377,11 @@ def test_samples_of_a_wrong_shape_are_refused(of_sequences, shape, method):
         getattr(copy.copy(of_sequences), method)(np.zeros(shape))
 
 
+def test_no_samples_at_all_are_refused(of_sequences):
+    with pytest.raises(ValueError, match="0 sample"):
+        of_sequences.predict(np.empty((0, 9, 2)))
+
+
 def test_samples_that_are_no_rows_need_an_input_shape():
     with pytest.raises(ValueError, match=r"set input_shape=\(9, 2\)"):
         VAEAnomalyDetector(architecture="lstm").fit(np.zeros((10, 9, 2)))

@@ -13,6 +13,7 @@ from vae_anomaly import (
     PrecisionAtK,
     TunedThresholdDetectorCV,
     bootstrap_threshold,
+    get_outlier_scorer,
 )
 
 
@@ -100,6 +101,14 @@ def test_one_row_may_lack_a_label():
     assert bootstrap_threshold("f1", scores, y, random_state=0)["recall"].mean() > 0.5
 
 
+def test_the_outliers_are_those_of_the_scorer():
+    scores, y = draw(50, 5)
+    scorer = get_outlier_scorer("f1", pos_label=0)
+    one = bootstrap_threshold(scorer, scores, 1 - y, random_state=0)
+    other = bootstrap_threshold("f1", scores, y, random_state=0)
+    np.testing.assert_array_equal(one["thresholds"], other["thresholds"])
+
+
 def test_the_same_seed_gives_the_same_resamples():
     one, other = (bootstrap_threshold("f1", *draw(50, 5), random_state=3) for _ in range(2))
     np.testing.assert_array_equal(one["thresholds"], other["thresholds"])
@@ -112,6 +121,7 @@ def test_the_same_seed_gives_the_same_resamples():
         (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of both; got 3 and 1"),
         (("auto", [0.0]), "two of both; got 0 and 0, and 1 row"),
         (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
+        (("auto", [0.0, np.nan, 1.0]), "1 of 3 held-out rows .* not finite"),
         (("nonsense", [0.0, 1.0]), "no name of an objective"),
     ],
 )

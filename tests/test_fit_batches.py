@@ -94,6 +94,12 @@ def test_an_iterator_is_refused(fit_batches, parts):
         fit_batches(part for part in parts)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, sp.csr_array], ids=str)
+def test_rows_that_are_not_in_parts_are_refused(fit_batches, X, kind):
+    with pytest.raises(ValueError, match=r"batches is a single .*pass a list of them, or call fit"):
+        fit_batches(kind(X))
+
+
 def test_a_function_that_returns_a_used_iterator_is_refused(fit_batches, parts):
     used = iter(parts)
     with pytest.raises(ValueError, match="none when read again"):

@@ -165,6 +165,24 @@ def test_text_is_refused(make_detector, rows):
         make_detector().fit(rows)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [["x", "y"], pd.Categorical(["x", "y"]), pd.to_datetime(["2024-01-01", "2024-01-02"])],
+    ids=["text", "category", "date"],
+)
+@pytest.mark.usefixtures("no_training")
+def test_the_column_that_holds_no_numbers_is_named(make_detector, column):
+    rows = pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([1, None], "Int64"), "c": column})
+    with pytest.raises(ValueError, match="Column 'c' does not hold numbers: leave it out, or"):
+        make_detector().fit(rows)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_series_is_refused(make_detector):
+    with pytest.raises(ValueError, match="Expected a 2-dimensional container"):
+        make_detector().fit(pd.Series([1.0, 2.0]))
+
+
 @pytest.mark.usefixtures("no_training")
 def test_complex_numbers_are_refused(make_detector, X):
     with pytest.raises(ValueError, match="Complex data not supported"):

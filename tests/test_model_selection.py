@@ -1,6 +1,7 @@
 """Thresholds by objective, and the grid search over them: what is chosen, and what it trains."""
 
 import time
+import warnings
 
 import joblib
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import brier_score_loss, f1_score
+from sklearn.metrics import brier_score_loss, f1_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -255,6 +256,23 @@ def test_any_outlier_detector_can_be_tuned(detector, labelled):
     assert f1_score(y, tuned.predict(X) == -1) > 0.85
 
 
+def test_the_threshold_of_any_outlier_detector_can_be_kept(labelled):
+    X, _ = labelled
+    svm = OneClassSVM(nu=0.1)
+    kept_threshold = FixedThresholdDetector(svm).fit(X)
+    np.testing.assert_array_equal(kept_threshold.predict(X), svm.fit(X).predict(X))
+
+
+def test_the_outliers_are_those_of_the_scorer(labelled):
+    X, y = labelled
+    forest = IsolationForest(n_estimators=10, random_state=0)
+    scorer = get_outlier_scorer("f1", pos_label=0)
+    assert (
+        TunedThresholdDetectorCV(forest, scoring=scorer).fit(X, 1 - y).best_threshold_
+        == TunedThresholdDetectorCV(forest, scoring="f1").fit(X, y).best_threshold_
+    )
+
+
 def test_the_chosen_threshold_is_the_best_of_all(labelled):
     X, y = labelled
     forest = IsolationForest(random_state=0).fit(X[::2])
@@ -389,6 +407,17 @@ def test_rows_without_a_label_are_not_counted(labelled, missing):
     assert tuned.fit(X, partly).best_score_ == expected
 
 
+@pytest.mark.parametrize("cv", [4, 0.3, OneClassKFold(4)])
+def test_a_single_row_may_lack_a_label(labelled, cv):
+    X, y = labelled
+    partly = np.where(np.arange(len(y)) == 7, np.nan, y)
+    forest = IsolationForest(n_estimators=10, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuned = TunedThresholdDetectorCV(forest, scoring="f1", cv=cv, random_state=0)
+        assert tuned.fit(X, partly).best_score_ > 0.7
+
+
 def test_rows_without_a_label_are_trained_on(labelled):
     X, y = labelled
     partly = np.where(np.arange(len(y)) < 150, y, np.nan)
@@ -436,6 +465,7 @@ def test_wrong_labels_are_refused_before_any_training(forest, labelled, y, messa
         ({"scoring": "nonsense"}, "no name of an objective"),
         ({"scoring": "roc_auc"}, "does not judge decisions"),
         ({"scoring": make_outlier_scorer(f1_score)}, "does not judge decisions"),
+        ({"scoring": make_scorer(f1_score, pos_label=0)}, "make_outlier_scorer.*pos_label=0"),
         ({"thresholds": []}, "thresholds must be"),
         ({"thresholds": [0.0, np.nan]}, "thresholds must be"),
         ({"cv": 5, "refit": False}, "refit=False keeps"),

@@ -157,7 +157,8 @@ def test_neighbouring_floats_are_told_apart():
     ("make", "message"),
     [
         (lambda: FBeta(0), "beta of FBeta must be positive, got 0"),
-        (lambda: AlarmCost(missed=0, false_alarm=1), "missed of AlarmCost must be greater"),
+        (lambda: AlarmCost(missed=0, false_alarm=1), "missed of AlarmCost must be finite, gr"),
+        (lambda: AlarmCost(missed=np.inf, false_alarm=1), "missed of AlarmCost must be finite"),
         (lambda: AlarmCost(missed=1, false_alarm=0), "false_alarm"),
         (lambda: RecallAtPrecision(1.5), "precision"),
         (lambda: PrecisionAtK(0), "k of"),

@@ -134,6 +134,12 @@ def test_cross_entropy_of_a_group():
     assert likelihood.log_normalizer(scale) == pytest.approx(np.log(2 * np.pi * 0.01))
 
 
+def test_warm_start_refuses_a_loss_without_groups(make, table):
+    detector = make(warm_start=True, max_iter=1).fit(table).fit(table)
+    with pytest.raises(ValueError, match="warm_start"):
+        detector.set_params(reconstruction_loss="mse").fit(table)
+
+
 def test_mean_of_a_group_is_its_softmax():
     mean = Mixed(((0, 3),), 4).mean(np.log([[0.1, 0.2, 0.4, 3.0]]), np)
     np.testing.assert_allclose(mean[0, :3], np.array([1, 2, 4]) / 7, rtol=0.02)

@@ -239,6 +239,19 @@ def test_batch_score_names_the_column_and_row(model, table, tmp_path, capsys, ch
     assert words in line
 
 
+def test_batch_score_refuses_rows_longer_than_the_header(model, tmp_path, capsys):
+    header, first, second, *others = BREAST_CANCER.read_text().splitlines()
+    path = tmp_path / "table.csv"
+    for lines, words in (
+        ([first, f"shifted,{second}", *others], "line 3"),
+        ([f"shifted,{line}" for line in (first, second, *others)], "more fields than its header"),
+    ):
+        path.write_text("\n".join([header, *lines]))
+        line = error_line(capsys, batch_score, path, tmp_path / "out.csv", "--model", model)
+        assert "table.csv" in line
+        assert words in line
+
+
 def test_batch_score_refuses_what_is_no_date(flights_model, tmp_path, capsys):
     path = tmp_path / "flights.csv"
     pd.read_csv(FLIGHTS, dtype=str, nrows=5).assign(time_hour="Monday").to_csv(path)

@@ -7,12 +7,14 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import precision_score, recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 
 from vae_anomaly import (
     AlarmCost,
     ScoreDistributionDisplay,
     ThresholdDisplay,
     TunedThresholdDetectorCV,
+    get_outlier_scorer,
 )
 
 COST = AlarmCost(missed=20, false_alarm=1)
@@ -141,6 +143,7 @@ def test_an_axes_can_be_given(plt, tuned, labelled):
         ({"against": "recall"}, "against must be"),
         ({"y_true": [0, 1]}, "inconsistent numbers"),
         ({"y_true": [0, 0, 0]}, "two classes"),
+        ({"scores": [3.0, np.nan, 1.0]}, "1 scores are NaN, the first in row 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(arguments, message):
@@ -148,3 +151,24 @@ def test_what_cannot_be_drawn_is_refused(arguments, message):
         ThresholdDisplay.from_predictions(
             **({"y_true": [0, 0, 1], "scores": [3.0, 2.0, 1.0]} | arguments)
         )
+
+
+def test_scores_that_are_missing_are_not_drawn():
+    with pytest.raises(ValueError, match="1 scores are NaN, the first in row 0"):
+        ScoreDistributionDisplay.from_predictions(None, [np.nan, 1.0])
+
+
+def test_the_threshold_of_any_detector_is_marked(labelled):
+    X, y = labelled
+    svm = OneClassSVM().fit(X)
+    assert ThresholdDisplay.from_estimator(svm, X, y).threshold == svm.offset_[0]
+    display = ScoreDistributionDisplay.from_estimator(svm, X)
+    assert f"Threshold {svm.offset_[0]:.4g}" in legend(display)
+
+
+def test_the_outliers_are_those_of_the_scorer(labelled):
+    X, y = labelled
+    scorer = get_outlier_scorer("f1", pos_label=0)
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=scorer)
+    display = ThresholdDisplay.from_estimator(tuned.fit(X, 1 - y), X, 1 - y)
+    assert display.recall[len(display.recall) // 4] > 0.5

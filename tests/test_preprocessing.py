@@ -64,6 +64,13 @@ def test_jitter_is_no_gap(hourly):
     assert len(SlidingWindow(window_size=5).fit_transform(hourly([0, 1.1, 1.9, 3.2, 4]))) == 1
 
 
+def test_jitter_is_no_gap_in_whole_seconds():
+    seconds = pd.date_range("2024-01-01", periods=5, freq="s").as_unit("s")
+    sliding = SlidingWindow(window_size=5).fit(pd.DataFrame({"a": np.arange(5.0)}, seconds))
+    jittered = pd.DatetimeIndex(seconds + pd.to_timedelta([0, 200, 0, 200, 0], unit="ms"))
+    assert len(sliding.transform(pd.DataFrame({"a": np.arange(5.0)}, jittered))) == 1
+
+
 def test_the_gap_is_that_of_fit(hourly):
     sliding = SlidingWindow(window_size=2).fit(hourly([0, 1, 2]))
     assert sliding.sampling_interval_ == pd.Timedelta("1h")

@@ -204,6 +204,18 @@ def test_warm_start_sets_the_threshold_anew(make_detector, X, X_new):
     assert np.mean(labels == -1) == pytest.approx(0.1, abs=0.011)
 
 
+def test_warm_start_takes_over_what_does_not_change_the_network(make_detector, X, X_new):
+    detector = make_detector(warm_start=True, max_iter=1).fit(X)
+    detector.set_params(observation_noise=0.5, n_draws=0).fit(X)
+    np.testing.assert_allclose(detector.observation_scale_, 2 * np.log(0.5), rtol=1e-6)
+    error = (X_new - detector.reconstruct(X_new)) / detector.scale_
+    np.testing.assert_allclose(
+        detector.score_components(X_new)["reconstruction"],
+        0.5 * np.sum((error / 0.5) ** 2, axis=1),
+        rtol=1e-3,
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -224,6 +236,13 @@ def test_warm_start_refuses_another_number_of_features(make_detector, X):
     detector = make_detector(warm_start=True, max_iter=1).fit(X)
     with pytest.raises(ValueError, match="features"):
         detector.fit(X[:, :3])
+
+
+def test_partial_fit_goes_on_with_a_single_row(make_detector, X):
+    detector = make_detector().partial_fit(X).partial_fit(X[:1])
+    assert detector.n_iter_ == 2
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        make_detector().partial_fit(X[:1])
 
 
 def test_partial_fit_learns_from_call_to_call(make_detector, X, X_new):

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vae_anomaly import SlidingWindow, VAEAnomalyDetector, WindowedDetector, make_outlier_scorer
@@ -168,3 +169,16 @@ def test_a_detector_without_scores_is_refused(series):
 def test_unfitted_is_said(series):
     with pytest.raises(NotFittedError, match="WindowedDetector instance is not fitted"):
         WindowedDetector(IsolationForest()).predict(series)
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [make_pipeline(StandardScaler(), IsolationForest(random_state=0)), OneClassSVM(nu=0.01)],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_any_outlier_detector_brings_its_threshold(detector, series):
+    fitted = WindowedDetector(detector, window_size=8).fit(series)
+    assert isinstance(fitted.offset_, float)
+    windows = fitted.windows_.transform(series)
+    expected = detector.fit(windows).score_samples(windows[:1]) - fitted.offset_
+    assert fitted.decision_function(series)[0] == expected

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import column_or_1d
 
 from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.model_selection import check_scores
 from vae_anomaly.objectives import (
     LabelFreeObjective,
     LabelledObjective,
@@ -20,6 +21,7 @@ from vae_anomaly.objectives import (
     candidate_thresholds,
     choose_threshold,
     get_objective,
+    outlier_label,
     threshold_curve,
 )
 
@@ -77,8 +79,8 @@ def bootstrap_threshold(
     Raises
     ------
     ValueError
-        If there are fewer than two inliers or two outliers among the labels, or labels are needed
-        and not given.
+        If a score is infinite or NaN, there are fewer than two inliers or two outliers among the
+        labels, or labels are needed and not given.
 
     Notes
     -----
@@ -104,11 +106,12 @@ def bootstrap_threshold(
     array([-2.9, -1.8])
     """
     objective = get_objective(scoring)
-    score = column_or_1d(scores)
+    score = column_or_1d(scores, dtype=np.float64)
+    check_scores(score)
     is_outlier = None
     if y is not None:
         check_consistent_length(score, y)
-        is_outlier = outlier_indicator(y, pos_label)
+        is_outlier = outlier_indicator(y, outlier_label(scoring, pos_label))
     elif isinstance(objective, LabelledObjective):
         raise ValueError(f"scoring={scoring!r} needs labels: pass y.")
     if isinstance(objective, PrecisionAtK) and objective.per is None:

@@ -66,6 +66,12 @@ def final_step(detector: Any) -> Any:
     return detector
 
 
+def own_threshold(detector: Any) -> float | None:
+    """Return the `offset_` of a fitted detector, of a pipeline that of its last step, or None."""
+    offset = getattr(final_step(detector), "offset_", None)
+    return None if offset is None else np.asarray(offset).item()  # OneClassSVM's is an array
+
+
 def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
     """Fit through the cache. Who comes to a fit that another worker is at waits for its result."""
     cached_fit = memory.cache(_fit)

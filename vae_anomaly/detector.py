@@ -429,11 +429,8 @@ class VAEAnomalyDetector(
         if not goes_on:
             chunks = in_chunks(rows, weight)
             self._initialize(chunks, chunks, rng)
-        elif self._make_spec() != dataclasses.replace(self._spec, one_hot_groups=()):
-            raise ValueError(
-                "warm_start=True cannot go on from a fit with another network; set "
-                "warm_start=False to start afresh."
-            )
+        else:
+            self._go_on(rng)
         self._train(rows, weight, rng)
         return self
 
@@ -508,7 +505,7 @@ class VAEAnomalyDetector(
             If a parameter or X is not valid, or training diverges.
         """
         first = not hasattr(self, "offset_")
-        rows, weight = self._validate_training(X, None, reset=first)
+        rows, weight = self._validate_training(X, None, reset=first, n_least=2 if first else 1)
         rng = check_random_state(self.random_state)
         if first:
             chunks = in_chunks(rows, weight)
@@ -729,7 +726,7 @@ class VAEAnomalyDetector(
         return self._built()["vae"]
 
     def _validate_training(
-        self, X: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, sample_weight: Any, *, reset: bool, n_least: int = 2
     ) -> tuple[Any, np.ndarray]:
         """Return the rows of positive weight, and their weights."""
         X = self._validate(X, reset=reset)
@@ -738,7 +735,7 @@ class VAEAnomalyDetector(
         )
         if not sample_weight.all():
             X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
-        if X.shape[0] < 2:
+        if X.shape[0] < n_least:
             raise ValueError(
                 "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
                 f"of 2 is required by {type(self).__name__}."
@@ -749,14 +746,23 @@ class VAEAnomalyDetector(
         """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
         if fitted and not reset:
             check_is_fitted(self)
-        X = validate_data(
-            self,
-            self._flattened(X),
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-        )
+        try:
+            X = validate_data(
+                self,
+                self._flattened(X),
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+            )
+        except (TypeError, ValueError) as error:
+            name = _first_without_numbers(X)
+            if name is None:
+                raise
+            raise ValueError(
+                f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
+                "pipeline before the detector, with OneHotEncoder for example."
+            ) from None
         try:
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         except ValueError as error:
@@ -787,7 +793,7 @@ class VAEAnomalyDetector(
                 f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
                 "of a two-dimensional X would be one sample flattened."
             )
-        return np.reshape(X, (len(X), -1))
+        return np.reshape(X, (len(X), math.prod(X.shape[1:])))
 
     def _batch_reader(self, batches: Any) -> Callable[..., Iterator[Any]]:
         """Return a function that goes through valid batches; with `reset`, the first sets names."""
@@ -796,6 +802,11 @@ class VAEAnomalyDetector(
             raise ValueError(
                 "batches is an iterator, which can be read only once, but training reads the rows "
                 "several times. Pass the function that makes it."
+            )
+        if hasattr(batches, "columns") or getattr(batches, "ndim", 3) < 3:
+            raise ValueError(
+                f"batches is a single {type(batches).__name__}, and must give X in parts; pass a "
+                "list of them, or call fit."
             )
 
         def read(*, reset: bool = False) -> Iterator[Any]:
@@ -918,15 +929,32 @@ class VAEAnomalyDetector(
         self._network = dataclasses.asdict(spec)
         self.latent_dim_ = spec.latent_dim
         self._set_weights(initial_weights(spec, self._initial_scale(), rng))
-        # A generator of its own, so that n_draws does not change the training.
-        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-        self._noise = scoring.antithetic_noise(
-            self.n_draws if spec.variational else 0, spec.latent_dim, noise_rng
-        )
+        self._noise = self._draw_noise(rng)
         self._moments: tuple | None = None
         self.training_scores_ = np.empty(0)
         self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
         self.n_iter_ = 0
+
+    def _go_on(self, rng: np.random.RandomState) -> None:
+        """Keep network, scaling and weights of the fit before; set what other parameters set."""
+        groups = self.one_hot_groups_ if self.reconstruction_loss == "auto" else ()
+        if dataclasses.replace(self._make_spec(), one_hot_groups=groups) != self._spec:
+            raise ValueError(
+                "warm_start=True cannot go on from a fit with another network; set "
+                "warm_start=False to start afresh."
+            )
+        if not self._spec.likelihood.learns_scale:
+            self.observation_scale_ = self._initial_scale()
+        n_draws = len(self._noise) if self._noise.any() else 0  # no draw is a row of zeros
+        if self._spec.variational and self.n_draws != n_draws:
+            self._noise = self._draw_noise(rng)
+
+    def _draw_noise(self, rng: np.random.RandomState) -> np.ndarray:
+        """Return the table of noise of the score, see `scoring.antithetic_noise`."""
+        # A generator of its own, so that n_draws does not change the training.
+        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+        n_draws = self.n_draws if self._spec.variational else 0
+        return scoring.antithetic_noise(n_draws, self.latent_dim_, noise_rng)
 
     def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Train the present weights on X by the schedule of `fit`, and set the threshold."""
@@ -1135,6 +1163,20 @@ class VAEAnomalyDetector(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _first_without_numbers(X: Any) -> Any:
+    """Return the name of the first column of text or dates in a pandas frame, None without any."""
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return None
+    for name, column in X.items():
+        try:
+            column.dropna().to_numpy().astype(np.float64)
+        except (TypeError, ValueError):
+            return name
+        if column.dtype.kind in "mM":
+            return name
+    return None
 
 
 def _positive_integers(values: Any, name: str) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from vae_anomaly.caching import final_step, fit_detector
+from vae_anomaly.caching import final_step, fit_detector, own_threshold
 from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
     LabelFreeObjective,
@@ -48,8 +48,10 @@ from vae_anomaly.objectives import (
     candidate_thresholds,
     choose_threshold,
     get_objective,
+    outlier_label,
     threshold_curve,
 )
+from vae_anomaly.splitting import strata
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -280,13 +282,13 @@ class FixedThresholdDetector(BaseThresholdDetector):
         if self.threshold != "auto":
             self.offset_ = float(self.threshold)
             return
-        final = final_step(self.detector_)
-        if not hasattr(final, "offset_"):
+        offset = own_threshold(self.detector_)
+        if offset is None:
             raise ValueError(
                 f"threshold='auto' takes the threshold from the offset_ of the detector, and "
-                f"{type(final).__name__} has none; set threshold to a number."
+                f"{type(final_step(self.detector_)).__name__} has none; set threshold to a number."
             )
-        self.offset_ = float(final.offset_)
+        self.offset_ = offset
 
 
 class TunedThresholdDetectorCV(BaseThresholdDetector):
@@ -341,8 +343,8 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         which. Without labels, see `ConformalDetector.p_values`.
 
     pos_label : int, float, bool or str, default=None
-        Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
-        they are {-1, 1}.
+        Label of the outliers. By default that of `scoring` if it is a scorer with one, else 1 where
+        the labels are {0, 1} or booleans, and -1 where they are {-1, 1}.
 
     memory : str or joblib.Memory, default=None
         Cache of fitted detectors, see `FixedThresholdDetector`: with it, `GridSearchCV` over
@@ -539,7 +541,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
                 "pass y to fit. Without labels, set calibration=None and scoring='auto', "
                 "'extreme_value_tail' or AlarmBudget(...)."
             )
-        return outlier_indicator(y, self.pos_label)
+        return outlier_indicator(y, outlier_label(self.scoring, self.pos_label))
 
     def _held_out_scores(
         self, X: Any, y: Any, is_outlier: np.ndarray | None, params: Any
@@ -572,15 +574,16 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         self, X: Any, y: Any, is_outlier: np.ndarray | None, params: Any
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the pairs of training and test rows."""
-        # Rows without a label are a class of their own.
-        strata = None if is_outlier is None else np.nan_to_num(is_outlier, nan=-1).astype(int)
         if isinstance(self.cv, Integral | None):
-            cv = (KFold if strata is None else StratifiedKFold)(self.cv or 5)
-            splits = cv.split(np.zeros(_num_samples(X)), strata)
+            n_splits = int(self.cv or 5)
+            cv = (KFold if is_outlier is None else StratifiedKFold)(n_splits)
+            classes = None if is_outlier is None else strata(is_outlier, n_splits)
+            splits = cv.split(np.zeros(_num_samples(X)), classes)
         elif isinstance(self.cv, Real):
-            splitter = ShuffleSplit if strata is None else StratifiedShuffleSplit
+            splitter = ShuffleSplit if is_outlier is None else StratifiedShuffleSplit
             cv = splitter(1, test_size=self.cv, random_state=self.random_state)
-            splits = cv.split(np.zeros(_num_samples(X)), strata)
+            classes = None if is_outlier is None else strata(is_outlier, 2)
+            splits = cv.split(np.zeros(_num_samples(X)), classes)
         else:
             splits = check_cv(self.cv).split(X, y, **params.splitter.split)
         return [(_as_rows(train), _as_rows(test)) for train, test in splits]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -174,8 +175,9 @@ class AlarmCost(LabelledObjective):
     found: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, "missed", self.missed > self.found, "greater than found")
-        _check(self, "false_alarm", self.false_alarm > 0, "positive")
+        # By an infinite cost no miss at all would cost 0 * inf, which is NaN.
+        _check(self, "missed", self.found < self.missed < math.inf, "finite, greater than found")
+        _check(self, "false_alarm", 0 < self.false_alarm < math.inf, "finite and positive")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
         """Return the opposite of the mean cost at every threshold."""
@@ -411,12 +413,25 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
     if isinstance(scorer, _OutlierScorer) and scorer.response_method == "predict":
         return _Metric(scorer.score_func, scorer.sign, scorer.kwargs)
     if getattr(scorer, "_response_method", None) == "predict":
+        if scorer._kwargs.get("pos_label", 1) != 1:
+            raise ValueError(
+                f"scoring={scoring!r} has a pos_label, but whatever the labels, outliers are 1 to "
+                "it; make it by make_outlier_scorer(score_func, response_method='predict', "
+                f"pos_label={scorer._kwargs['pos_label']!r}) if that is the label of the outliers."
+            )
         return _Metric(scorer._score_func, scorer._sign, scorer._kwargs)
     raise ValueError(
         f"scoring={scoring!r} does not judge decisions. Pass an objective of "
         "vae_anomaly.objectives or its name, or a scorer that judges what predict returns, as "
         'make_outlier_scorer(score_func, response_method="predict") makes one.'
     )
+
+
+def outlier_label(scoring: Any, pos_label: Any) -> Any:
+    """Return `pos_label` or, without one, that of the scorer, if it is one and has any."""
+    if pos_label is None and isinstance(scoring, _OutlierScorer):
+        return scoring.pos_label
+    return pos_label
 
 
 def threshold_curve(

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from vae_anomaly.caching import final_step
+from vae_anomaly.caching import own_threshold
 from vae_anomaly.metrics import outlier_indicator
 from vae_anomaly.objectives import (
     AlarmCost,
@@ -22,6 +22,7 @@ from vae_anomaly.objectives import (
     LabelledObjective,
     candidate_thresholds,
     get_objective,
+    outlier_label,
     threshold_curve,
 )
 
@@ -182,10 +183,11 @@ class ThresholdDisplay:
             objective = tuned_for if isinstance(tuned_for, LabelledObjective) else None
         if pos_label is None:
             pos_label = getattr(estimator, "pos_label", None)
+            pos_label = outlier_label(getattr(estimator, "scoring", None), pos_label)
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
-            threshold=getattr(final_step(estimator), "offset_", None),
+            threshold=own_threshold(estimator),
             objective=objective,
             pos_label=pos_label,
             ax=ax,
@@ -228,9 +230,9 @@ class ThresholdDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         check_consistent_length(y_true, scores)
-        is_outlier = outlier_indicator(y_true, pos_label)
+        is_outlier = outlier_indicator(y_true, outlier_label(objective, pos_label))
         known = ~np.isnan(is_outlier)
-        score, is_outlier = column_or_1d(scores)[known], is_outlier[known]
+        score, is_outlier = _checked(scores)[known], is_outlier[known]
         thresholds = candidate_thresholds(score, 1000)
         if threshold is not None and np.isfinite(threshold):
             thresholds = np.union1d(thresholds, threshold)
@@ -371,10 +373,11 @@ class ScoreDistributionDisplay:
         check_is_fitted(estimator)
         if pos_label is None:
             pos_label = getattr(estimator, "pos_label", None)
+            pos_label = outlier_label(getattr(estimator, "scoring", None), pos_label)
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
-            threshold=getattr(final_step(estimator), "offset_", None),
+            threshold=own_threshold(estimator),
             pos_label=pos_label,
             ax=ax,
             bins=bins,
@@ -416,8 +419,19 @@ class ScoreDistributionDisplay:
         if y_true is not None:
             check_consistent_length(y_true, scores)
             is_outlier = outlier_indicator(y_true, pos_label)
-        display = cls(scores=column_or_1d(scores), is_outlier=is_outlier, threshold=threshold)
+        display = cls(scores=_checked(scores), is_outlier=is_outlier, threshold=threshold)
         return display.plot(ax, bins=bins)
+
+
+def _checked(scores: ArrayLike) -> np.ndarray:
+    """Return the scores, or raise ValueError where one is NaN."""
+    score = column_or_1d(scores)
+    missing = np.flatnonzero(np.isnan(score))
+    if missing.size:
+        raise ValueError(
+            f"{missing.size} scores are NaN, the first in row {missing[0]}; leave these rows out."
+        )
+    return score
 
 
 def _axes(ax: Axes | None, display: object) -> Axes:

@@ -249,7 +249,9 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
             steps = np.diff(time[order])
             _check_steps(steps, is_break, order, time)
             if reset:
-                self.sampling_interval_ = pd.Series(steps[~is_break]).median()
+                # In nanoseconds: pandas rounds half a second off where the index has whole ones.
+                intervals = steps[~is_break].astype("timedelta64[ns]")
+                self.sampling_interval_ = pd.Series(intervals).median()
             is_break |= steps > self._longest_step()
         return channels[order], self._place(order, is_break)
 

@@ -12,6 +12,15 @@ from sklearn.utils import check_consistent_length
 from vae_anomaly.metrics import outlier_indicator
 
 
+def strata(is_outlier: np.ndarray, n_least: int) -> np.ndarray:
+    """Return the classes to stratify rows by: 0 for inliers, 1 for outliers, -1 without a label.
+
+    Rows without a label, if fewer than `n_least`, are too few for a class and go with the inliers.
+    """
+    unlabelled = np.isnan(is_outlier)
+    return np.where(unlabelled, -1 if unlabelled.sum() >= n_least else 0, is_outlier).astype(int)
+
+
 class OneClassKFold(BaseCrossValidator):
     """Stratified folds that train on inliers only and test on all rows.
 
@@ -112,6 +121,6 @@ class OneClassKFold(BaseCrossValidator):
             shuffle=self.shuffle,
             random_state=self.random_state if self.shuffle else None,
         )
-        strata = np.nan_to_num(is_outlier, nan=-1).astype(int)
-        for train, test in folds.split(np.zeros(len(strata)), strata):
+        classes = strata(is_outlier, self.n_splits)
+        for train, test in folds.split(np.zeros(len(classes)), classes):
             yield train[is_outlier[train] != 1], test

@@ -13,6 +13,7 @@ from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.caching import own_threshold
 from vae_anomaly.preprocessing import AGGREGATIONS, SlidingWindow
 
 
@@ -27,9 +28,9 @@ class WindowedDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     detector : estimator
         An outlier detector with `score_samples` and `offset_`, as all of scikit-learn's have:
-        `VAEAnomalyDetector`, `sklearn.ensemble.IsolationForest` or
-        ``LocalOutlierFactor(novelty=True)``. A row that it sees is a window, reshaped from
-        (window_size, n_channels).
+        `VAEAnomalyDetector`, `sklearn.ensemble.IsolationForest`,
+        ``LocalOutlierFactor(novelty=True)`` or a Pipeline that ends in one. A row that it sees is
+        a window, reshaped from (window_size, n_channels).
 
     window_size : int, default=32
         Number of time points in a window.
@@ -202,7 +203,13 @@ class WindowedDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
     def offset_(self) -> float:
         """The threshold of the detector."""
         check_is_fitted(self)
-        return self.detector_.offset_
+        offset = own_threshold(self.detector_)
+        if offset is None:
+            raise AttributeError(
+                f"{type(self.detector_).__name__} has no offset_; set a threshold by hand with "
+                "FixedThresholdDetector around WindowedDetector."
+            )
+        return offset
 
     @property
     def n_features_in_(self) -> int:
