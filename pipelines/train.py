@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--train-on inliers needs --label and --outlier")
     if args.held_out is not None and args.label is None:
         parser.error("--held-out needs --label and --outlier")
+    if args.held_out == args.model:
+        parser.error("--held-out and --model name the same file")
     try:
         train(args)
     except (OSError, ValueError) as error:

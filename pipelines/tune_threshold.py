@@ -138,16 +138,18 @@ def report(
     print(f"scored {len(scores):,} rows{'' if is_outlier is None else counts(is_outlier)}")
     print(f"by {objective} a row is an outlier if its score is above {-chosen:.4g}\n")
     both = threshold_curve(objective, np.array([before, chosen]), scores, is_outlier)
-    resampled = bootstrap_threshold(objective, scores, is_outlier, random_state=0)
-    table = pd.concat(
-        [
-            in_words(objective, both).set_axis(["before", "chosen"]),
-            in_words(objective, resampled)
-            .quantile([0.5, 0.05, 0.95])
-            .set_axis(["left out: median", "5 %", "95 %"]),
-        ]
-    )
+    table = in_words(objective, both).set_axis(["before", "chosen"])
+    try:
+        resampled = bootstrap_threshold(objective, scores, is_outlier, random_state=0)
+    except ValueError as error:  # a choice that is possible, by rows too few to resample
+        unsure = f"how sure the choice is cannot be told: {error}"
+    else:
+        unsure = ""
+        quantiles = in_words(objective, resampled).quantile([0.5, 0.05, 0.95])
+        table = pd.concat([table, quantiles.set_axis(["left out: median", "5 %", "95 %"])])
     print(table.T.to_string(float_format="{:.4g}".format))
+    if unsure:
+        print(unsure)
 
 
 def in_words(objective: Any, curve: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -308,6 +308,13 @@ def test_held_out_rows_need_a_label(tmp_path, capsys):
     assert "--held-out needs --label" in capsys.readouterr().err
 
 
+def test_held_out_rows_do_not_overwrite_the_model(tmp_path, capsys):
+    paths = ["--model", tmp_path / "m", "--held-out", tmp_path / "m"]
+    with pytest.raises(SystemExit):
+        call(train, BREAST_CANCER, *LABELLED, *paths)
+    assert "name the same file" in capsys.readouterr().err
+
+
 COST = ["--objective", "cost", "--miss-cost", "20", "--false-alarm-cost", "1"]
 
 
@@ -369,6 +376,13 @@ def test_each_objective_is_told_with_precision_and_recall(held_out, tmp_path, ca
     lines = {line[:9].strip(): line.split() for line in capsys.readouterr().out.splitlines()}
     assert all(0 <= float(value) <= 1 for value in lines["precision"][1:] + lines["recall"][1:])
     assert len(lines["precision"]) == 6
+
+
+def test_rows_too_few_to_resample_still_give_a_threshold(held_out, tmp_path, capsys):
+    rows = pd.read_csv(held_out[0]).head(101)
+    rows.to_csv(tmp_path / "few.csv", index=False)
+    tune((tmp_path / "few.csv", held_out[1]), tmp_path, "--objective", "tail")
+    assert "how sure the choice is cannot be told" in capsys.readouterr().out
 
 
 def test_rows_may_lack_a_label(held_out, tmp_path, capsys):

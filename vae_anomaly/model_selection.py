@@ -267,7 +267,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseThresholdDetector._parameter_constraints,
-        "threshold": [StrOptions({"auto"}), Real],
+        "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="neither")],
     }
 
     def __init__(
