@@ -160,8 +160,9 @@ class VAEAnomalyDetector(
 
     input_noise : float, default=0.35
         Mean standard deviation of the noise that training adds to the encoder's input, in the same
-        units; each row draws its own level between none and twice that. The target stays clean
-        (denoising VAE [2]_), and so do the rows that are scored.
+        units; columns of one-hot groups, whose standard deviation is at most 0.5, get half as much.
+        Each row draws its own level between none and twice that. The target stays clean (denoising
+        VAE [2]_), and so do the rows that are scored.
 
     beta : float, default=1.0
         Weight of the KL divergence, in training and in the score [3]_.
