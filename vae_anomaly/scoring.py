@@ -19,7 +19,7 @@ from vae_anomaly.networks.dense_numpy import LANES
 from vae_anomaly.networks.forward import make_decode, make_encode
 
 _TILE_ROWS = 512  # their activations fit the processor's cache
-_TILES_PER_TASK = 16
+_TILES_PER_TASK = 2  # few, so that the threads end at the same time
 
 Read = Callable[[slice], np.ndarray]
 """Gives the rows of a slice as the networks see them: (n, p) float32."""
