@@ -48,7 +48,8 @@ class ConformalDetector(BaseThresholdDetector):
     cv : float or "prefit", default=0.3
         Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
         already, on other rows, and calibrates on all that are given to `fit`. There should be many
-        more than 1 / alpha of them: with fewer, nothing is ever flagged.
+        more than 1 / alpha of them: with fewer, nothing is ever flagged. Time points cannot be held
+        out at random (`WindowedDetector` refuses it): use "prefit" and later ones.
 
     memory : str or joblib.Memory, default=None
         Cache of fitted detectors, see `FixedThresholdDetector`.

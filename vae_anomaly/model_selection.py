@@ -330,7 +330,8 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         - None: 5 folds, stratified by the labels where there are any;
         - int: that number of such folds;
         - float in (0, 1): one random split, this share of the rows held out;
-        - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices;
+        - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices; where labels
+          are missing, scikit-learn's stratified ones refuse;
         - "prefit": the detector is fitted already, on other rows than those given to `fit`.
 
     refit : bool, default=True
