@@ -230,3 +230,12 @@ def test_averaged_draws_give_the_exact_expectation_of_a_square(make_detector, X,
     expected = (squared_error + spread) / (2 * 0.5**2)
     actual = detector.score_components(X_new)["reconstruction"]
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_score_is_independent_of_the_order_in_memory(make_detector):
+    X = np.random.RandomState(0).standard_normal((96, 30))
+    detector = make_detector(max_iter=1).fit(X)
+    expected = detector.score_samples(X)
+    by_column = np.asfortranarray(X)  # as a frame read from a file is
+    np.testing.assert_array_equal(detector.score_samples(by_column), expected)
+    np.testing.assert_array_equal(detector.score_samples(by_column[5:6]), expected[5:6])
