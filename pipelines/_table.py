@@ -1,5 +1,6 @@
 """What the scripts share: CSV files in with typed columns, models in, files out whole."""
 
+import argparse
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,12 @@ def with_types(
     return frame.assign(**typed)
 
 
+def as_trained(frame: pd.DataFrame, model: Pipeline, path: Path) -> pd.DataFrame:
+    """Turn texts into what the columns were that a model of train.py has been fitted on."""
+    columns = {name: names for name, _, names in model["columns"].transformers_}
+    return with_types(frame, columns["numbers"], columns["dates"], path)
+
+
 def _check_parsed(texts: pd.Series, parsed: pd.Series, kind: str, path: Path) -> None:
     bad = texts[texts.notna() & ~parsed]
     if len(bad):
@@ -87,6 +94,16 @@ def outliers(labels: pd.Series, value: str, path: Path) -> pd.Series:
             f"{', '.join(values[:10])}{', ...' if len(values) > 10 else ''}"
         )
     return labels == value
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="MODEL.joblib",
+        help="a pipeline that train.py saved; load only files you trust, they may run code",
+    )
 
 
 def load(path: Path) -> Pipeline:

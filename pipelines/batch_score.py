@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from _table import load, read_frames, replacing, with_types
+from _table import add_model_option, as_trained, load, read_frames, replacing
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 
@@ -30,14 +30,13 @@ def batch_score(args: argparse.Namespace) -> None:
     if taken := set(args.keep).intersection(OUTPUT_COLUMNS):
         raise ValueError(f"--keep {' '.join(sorted(taken))}: the output has its own such column")
     model = load(args.model)
-    columns = {name: names for name, _, names in model["columns"].transformers_}
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0
     top: pd.DataFrame | None = None
     with replacing(args.output) as part, part.open("w", encoding="utf-8", newline="") as file:
         for texts in read_frames(args.input, wanted, args.chunk_rows):
-            rows = with_types(texts, columns["numbers"], columns["dates"], args.input)
+            rows = as_trained(texts, model, args.input)
             scores = texts[args.keep].assign(score=-model.score_samples(rows))
             scores["is_outlier"] = scores["score"] > -model[-1].offset_
             scores.insert(0, "row", scores.index + 1)
@@ -62,13 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("input", type=Path, metavar="IN.csv", help="the rows to score")
     parser.add_argument("output", type=Path, metavar="OUT.csv", help="where to write the scores")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="MODEL.joblib",
-        help="a pipeline that train.py saved; load only files you trust, they may run code",
-    )
+    add_model_option(parser)
     parser.add_argument(
         "--keep",
         nargs="+",

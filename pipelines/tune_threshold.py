@@ -19,7 +19,15 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from _table import check_columns, load, outliers, read_frames, replacing, with_types
+from _table import (
+    add_model_option,
+    as_trained,
+    check_columns,
+    load,
+    outliers,
+    read_frames,
+    replacing,
+)
 from vae_anomaly import (
     AlarmBudget,
     AlarmCost,
@@ -71,8 +79,7 @@ def tune(args: argparse.Namespace) -> None:
 
         table = pd.concat(read_frames(args.table))
         check_columns(table, model.feature_names_in_, args.table)
-        columns = {name: names for name, _, names in model["columns"].transformers_}
-        rows = with_types(table, columns["numbers"], columns["dates"], args.table)
+        rows = as_trained(table, model, args.table)
         is_outlier = None
         if args.label is not None:
             check_columns(table, [args.label], args.table)
@@ -199,13 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "table", type=Path, metavar="TABLE.csv", help="rows that the model was not trained on"
     )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="MODEL.joblib",
-        help="a pipeline that train.py saved; load only files you trust, they may run code",
-    )
+    add_model_option(parser)
     parser.add_argument(
         "--output",
         type=Path,
