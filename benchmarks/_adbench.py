@@ -34,6 +34,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[Path]]:
+    """Return the arguments and `paths` of them, or end with what is wrong."""
+    args = parser.parse_args()
+    try:
+        return args, paths(args)
+    except OSError as error:
+        parser.error(str(error))
+
+
 def paths(args: argparse.Namespace) -> list[Path]:
     """Return the files of the sets asked for, the smallest first."""
     found = sorted(args.folder.glob("*.npz"), key=lambda path: path.stat().st_size)

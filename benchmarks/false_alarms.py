@@ -19,11 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def main() -> None:
     parser = _adbench.parser(__doc__ or "")
-    args = parser.parse_args()
-    try:
-        paths = _adbench.paths(args)
-    except OSError as error:
-        parser.error(str(error))
+    args, paths = _adbench.parse(parser)
     rows = []
     for path, seed in itertools.product(paths, range(args.seeds)):
         train, test, labels = _adbench.draw(path, seed, "one-class", args.max_rows, raw=True)

@@ -53,11 +53,7 @@ class Posterior(NamedTuple):
 def main() -> None:
     parser = _adbench.parser(__doc__ or "")
     parser.add_argument("--setting", choices=_adbench.SETTINGS, default="one-class")
-    args = parser.parse_args()
-    try:
-        paths = _adbench.paths(args)
-    except OSError as error:
-        parser.error(str(error))
+    args, paths = _adbench.parse(parser)
     rows = []
     for path, seed in itertools.product(paths, range(args.seeds)):
         train, test, labels = _adbench.draw(path, seed, args.setting, args.max_rows)

@@ -93,11 +93,7 @@ def main() -> None:
     parser.add_argument(
         "--detectors", nargs="+", choices=list(detectors(0)), default=list(detectors(0))
     )
-    args = parser.parse_args()
-    try:
-        paths = _adbench.paths(args)
-    except OSError as error:
-        parser.error(str(error))
+    args, paths = _adbench.parse(parser)
     rows = []
     for path in paths:
         for seed in range(args.seeds):
