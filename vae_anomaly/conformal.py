@@ -10,11 +10,9 @@ import numpy as np
 from scipy.stats import false_discovery_control
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from vae_anomaly.caching import fit_detector
-from vae_anomaly.model_selection import BaseThresholdDetector, check_scores
+from vae_anomaly.model_selection import BaseThresholdDetector, check_scores, fit_and_score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -167,11 +165,9 @@ class ConformalDetector(BaseThresholdDetector):
             train, test = train_test_split(
                 np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
             )
-            fit_params = _check_method_params(X, params.detector.fit, indices=train)
-            X_train, y_train = _safe_split(self.detector, X, y, train)
-            self.detector_ = fit_detector(self.detector, X_train, y_train, fit_params, self.memory)
-            X_test, _ = _safe_split(self.detector, X, y, test, train)
-            scores = self.detector_.score_samples(X_test)
+            self.detector_, scores = fit_and_score(
+                self.detector, X, y, train, test, params.detector.fit, self.memory
+            )
         check_scores(scores)
         self.calibration_scores_ = np.sort(scores)
         # p(x) <= alpha where fewer than `rank` calibration scores are as low as that of x.

@@ -561,7 +561,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         if self.refit:
             tasks.append((np.unique(np.concatenate([train for train, _ in splits])), None))
         results = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_score)(
+            delayed(fit_and_score)(
                 self.detector, X, y, train, test, params.detector.fit, self.memory
             )
             for train, test in tasks
@@ -615,7 +615,7 @@ def check_scores(scores: np.ndarray) -> None:
         )
 
 
-def _fit_and_score(
+def fit_and_score(
     detector: Any,
     X: Any,
     y: Any,
@@ -623,8 +623,8 @@ def _fit_and_score(
     test: np.ndarray | None,
     fit_params: dict[str, Any],
     memory: Any,
-) -> tuple[Any, np.ndarray | None]:
-    """Return the detector of the training rows, and the scores of the test rows, if any."""
+) -> tuple[Any, Any]:
+    """Return the detector of the training rows, and the scores of the test rows or None."""
     X_train, y_train = _safe_split(detector, X, y, train)
     fit_params = _check_method_params(X, fit_params, indices=train)
     fitted = fit_detector(detector, X_train, y_train, fit_params, memory)

@@ -181,15 +181,12 @@ class ThresholdDisplay:
         if objective is None and hasattr(estimator, "scoring"):
             tuned_for = get_objective(estimator.scoring)
             objective = tuned_for if isinstance(tuned_for, LabelledObjective) else None
-        if pos_label is None:
-            pos_label = getattr(estimator, "pos_label", None)
-            pos_label = outlier_label(getattr(estimator, "scoring", None), pos_label)
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
             threshold=own_threshold(estimator),
             objective=objective,
-            pos_label=pos_label,
+            pos_label=_label_of(estimator) if pos_label is None else pos_label,
             ax=ax,
             against=against,
         )
@@ -371,14 +368,11 @@ class ScoreDistributionDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
-        if pos_label is None:
-            pos_label = getattr(estimator, "pos_label", None)
-            pos_label = outlier_label(getattr(estimator, "scoring", None), pos_label)
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
             threshold=own_threshold(estimator),
-            pos_label=pos_label,
+            pos_label=_label_of(estimator) if pos_label is None else pos_label,
             ax=ax,
             bins=bins,
         )
@@ -421,6 +415,12 @@ class ScoreDistributionDisplay:
             is_outlier = outlier_indicator(y_true, pos_label)
         display = cls(scores=_checked(scores), is_outlier=is_outlier, threshold=threshold)
         return display.plot(ax, bins=bins)
+
+
+def _label_of(estimator: Any) -> Any:
+    """Return the label of the outliers that an estimator was tuned by, or None."""
+    scoring, pos_label = (getattr(estimator, name, None) for name in ("scoring", "pos_label"))
+    return outlier_label(scoring, pos_label)
 
 
 def _checked(scores: ArrayLike) -> np.ndarray:

@@ -78,10 +78,11 @@ def _config(
         config = _canonical(model.to_json())
     except Exception as error:
         raise ValueError(f"{name} has no configuration to rebuild it from: {error}") from error
+    parts = list(_dicts(json.loads(config)))
     if any(
         # A lambda as an activation comes as its code alone.
         part.get("class_name") in ("Lambda", "__lambda__") or set(part) == {"value"}
-        for part in _dicts(json.loads(config))
+        for part in parts
     ):
         raise ValueError(
             f"{name} holds a Lambda layer or a lambda, which is code and not configuration: it "
@@ -106,11 +107,11 @@ def _config(
             f"{name} must return {wanted}, for latent_dim={latent_dim} and samples of shape "
             f"{input_shape}; it returns shapes {shapes}."
         )
-    _refuse_what_training_ignores(copy, config, name)
+    _refuse_what_training_ignores(copy, parts, name)
     return config
 
 
-def _refuse_what_training_ignores(model: keras.Model, config: str, name: str) -> None:
+def _refuse_what_training_ignores(model: keras.Model, parts: list[dict], name: str) -> None:
     """Raise if a part of the model would silently not do what it is there for."""
     for variable in model.non_trainable_variables:
         if variable.name != "seed_generator_state":
@@ -122,7 +123,7 @@ def _refuse_what_training_ignores(model: keras.Model, config: str, name: str) ->
     for variable in model.trainable_variables:
         if variable.dtype != "float32":
             raise ValueError(f"{name} holds {variable.path!r} of {variable.dtype}; use float32.")
-    for part in _dicts(json.loads(config)):
+    for part in parts:
         for key, value in part.items():
             if key.endswith(("_regularizer", "_constraint")) and value is not None:
                 raise ValueError(
