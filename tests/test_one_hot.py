@@ -107,6 +107,15 @@ def test_same_score_alone_and_in_a_batch(fitted, table):
         np.testing.assert_array_equal(fitted.score_samples(table[:n]), scores[:n])
 
 
+def test_same_score_alone_and_in_a_batch_with_many_groups(make):
+    rng = np.random.RandomState(0)
+    table = np.column_stack([np.eye(5)[rng.randint(5, size=400)] for _ in range(30)])
+    fitted = make(max_iter=1).fit(table)
+    assert len(fitted.one_hot_groups_) == 30
+    alone = np.concatenate([fitted.score_samples(row[None]) for row in table[:40]])
+    np.testing.assert_array_equal(alone, fitted.score_samples(table)[:40])
+
+
 @pytest.mark.parametrize(
     ("columns", "values"),
     [

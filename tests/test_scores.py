@@ -1,5 +1,6 @@
 """Scores: the same for the same row to the bit, and made of the terms that they say."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 
 SCORE_ELSEWHERE = """
 import sys, joblib, numpy as np
@@ -39,22 +41,22 @@ NETWORKS = {
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request, make_detector):
-    """A fitted detector of some network, and 70 new rows of 30 columns in [0, 1]."""
+    """A fitted detector of some network, and 300 new rows of 30 columns in [0, 1]."""
     rng = np.random.RandomState(0)
     detector = make_detector(**NETWORKS[request.param], max_iter=1)
-    return detector.fit(rng.uniform(size=(64, 30))), rng.uniform(size=(70, 30))
+    return detector.fit(rng.uniform(size=(64, 30))), rng.uniform(size=(300, 30))
 
 
 def test_score_of_a_row_alone_is_its_score_in_a_batch(network):
     detector, X = network
-    alone = np.concatenate([detector.score_samples(row[None]) for row in X])
-    np.testing.assert_array_equal(alone, detector.score_samples(X))
+    alone = np.concatenate([detector.score_samples(row[None]) for row in X[:40]])
+    np.testing.assert_array_equal(alone, detector.score_samples(X)[:40])
 
 
 def test_code_of_a_row_alone_is_its_code_in_a_batch(network):
     detector, X = network
-    alone = np.concatenate([detector.transform(row[None]) for row in X])
-    np.testing.assert_array_equal(alone, detector.transform(X))
+    alone = np.concatenate([detector.transform(row[None]) for row in X[:40]])
+    np.testing.assert_array_equal(alone, detector.transform(X)[:40])
 
 
 def test_score_is_independent_of_batch_order(network):
@@ -67,18 +69,32 @@ def test_score_is_independent_of_batch_order(network):
 
 @pytest.mark.parametrize("n_features", [1, 2, 3, 8, 31, 33, 257, 1000])
 def test_score_alone_is_the_score_in_a_batch_for_any_width(make_detector, n_features):
-    X = np.random.RandomState(0).standard_normal((40, n_features))
+    X = np.random.RandomState(0).standard_normal((300, n_features))
     detector = make_detector(max_iter=1).fit(X)
-    alone = np.concatenate([detector.score_samples(row[None]) for row in X])
-    np.testing.assert_array_equal(alone, detector.score_samples(X))
+    alone = np.concatenate([detector.score_samples(row[None]) for row in X[:40]])
+    np.testing.assert_array_equal(alone, detector.score_samples(X)[:40])
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 15, 16, 17, 511, 512, 513, 8191, 8193])
+@pytest.mark.parametrize("n_rows", [1, 2, 15, 16, 17, 128, 129, 256, 257, 1023, 1024, 1025, 8193])
 def test_first_rows_score_alike_in_a_larger_batch(detector, curve, n_rows):
     X = curve(20_000, seed=2)
     np.testing.assert_array_equal(
         detector.score_samples(X[:n_rows]), detector.score_samples(X)[:n_rows]
     )
+
+
+def test_working_memory_bounds_the_memory_and_changes_no_score(make_detector, curve):
+    detector = make_detector(max_iter=1, hidden_layer_sizes=(500,), n_draws=8).fit(curve(100))
+    X = curve(1_000, seed=2)
+    expected = detector.score_samples(X)
+    peaks = []
+    for megabytes in (1024, 1):
+        with config_context(working_memory=megabytes):
+            tracemalloc.start()
+            np.testing.assert_array_equal(detector.score_samples(X), expected)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 0.6 * peaks[0]
 
 
 def test_score_is_the_same_from_call_to_call(detector, X_new):

@@ -622,7 +622,10 @@ class VAEAnomalyDetector(
         encode = make_encode(self._spec, self._weights)
         z_mean = np.empty((rows.shape[0], self.latent_dim_), rows.dtype)
         scoring.map_tiles(
-            lambda x: encode(scoring.known(x, self._varies))[:1], self._reader(rows), (z_mean,)
+            lambda x: encode(scoring.known(x, self._varies))[:1],
+            self._reader(rows),
+            (z_mean,),
+            self._spec,
         )
         return z_mean
 
@@ -657,6 +660,7 @@ class VAEAnomalyDetector(
             lambda z: (unstandardize(decode(z), self.center_, self.scale_),),
             lambda rows: Z[rows].astype(np.float32),
             (X_mean,),
+            self._spec,
         )
         return X_mean
 
@@ -683,7 +687,7 @@ class VAEAnomalyDetector(
             return (unstandardize(decode(z_mean), self.center_, self.scale_),)
 
         X_mean = np.empty(rows.shape, rows.dtype)
-        scoring.map_tiles(rebuild, self._reader(rows), (X_mean,))
+        scoring.map_tiles(rebuild, self._reader(rows), (X_mean,), self._spec)
         return X_mean.reshape(shape)
 
     def sample(
@@ -946,8 +950,7 @@ class VAEAnomalyDetector(
             )
         if not self._spec.likelihood.learns_scale:
             self.observation_scale_ = self._initial_scale()
-        n_draws = len(self._noise) if self._noise.any() else 0  # no draw is a row of zeros
-        if self._spec.variational and self.n_draws != n_draws:
+        if self._spec.variational and self.n_draws != len(self._noise):
             self._noise = self._draw_noise(rng)
 
     def _draw_noise(self, rng: np.random.RandomState) -> np.ndarray:

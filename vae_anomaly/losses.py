@@ -239,7 +239,7 @@ def loss_terms(
     decode : callable
         (n_draws, ..., n, d) -> output (n_draws, ..., n, p).
     noise : (n_draws, ..., n or 1, d)
-        Standard normal draws. One draw of zeros gives the plug-in at z_mean.
+        Standard normal draws. No draw gives the plug-in at z_mean.
     likelihood : Likelihood
         Reconstruction loss.
     scale : (p,)
@@ -258,7 +258,7 @@ def loss_terms(
     if z_log_var is None:
         z, kl = z_mean[None], xp.zeros_like(z_mean)
     else:
-        z = reparameterize(z_mean, z_log_var, noise, xp)
+        z = reparameterize(z_mean, z_log_var, noise, xp) if noise.shape[0] else z_mean[None]
         kl = kl_divergence(z_mean, z_log_var, xp)
     reconstruction = likelihood.negative_log_likelihood(x, decode(z), scale, xp)
     return xp.mean(reconstruction, axis=0), kl

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
+from sklearn import get_config
 from threadpoolctl import ThreadpoolController
 
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.dense_numpy import LANES
-from vae_anomaly.networks.forward import make_decode, make_encode
+from vae_anomaly.networks.dense_numpy import IDLE
+from vae_anomaly.networks.forward import lanes, make_decode, make_encode
 
-_TILE_ROWS = 512  # their activations fit the processor's cache
-_TILES_PER_TASK = 2  # few, so that the threads end at the same time
+# Rows of a tile: more would not fit the processor's cache, and fewer would not be worth a thread.
+_MIN_TILE_ROWS, _MAX_TILE_ROWS = 512, 1024
+
+_BYTES = 20  # of a number in the widest layer: five arrays of its kind at a time
 
 Read = Callable[[slice], np.ndarray]
 """Gives the rows of a slice as the networks see them: (n, p) float32."""
@@ -30,10 +33,8 @@ def antithetic_noise(n_draws: int, latent_dim: int, rng: np.random.RandomState) 
 
     Draws come in pairs (eps, -eps), and the table is rescaled to unit second moment in every
     dimension: the average of any quadratic function of one latent dimension is exact. With one
-    draw the table is plain noise; with none it is a row of zeros, the plug-in at z_mean.
+    draw the table is plain noise; with none it is empty, and the score is the plug-in at z_mean.
     """
-    if n_draws == 0:
-        return np.zeros((1, latent_dim), np.float32)
     noise = rng.standard_normal(((n_draws + 1) // 2, latent_dim))
     if n_draws > 1:
         noise = np.concatenate([noise, -noise])[:n_draws]
@@ -60,7 +61,7 @@ def score_terms(
         Number of rows.
     spec, weights : NetworkSpec, Weights
         The trained model.
-    noise : array of shape (max(1, n_draws), latent_dim)
+    noise : array of shape (n_draws, latent_dim)
         The noise shared by all rows, see `antithetic_noise`.
     varies : bool array of shape (p,)
         Which columns varied in training, see `known`.
@@ -81,7 +82,7 @@ def score_terms(
         return reconstruction.sum(axis=-1), kl.sum(axis=-1)
 
     outputs = np.empty(n_rows), np.empty(n_rows)
-    map_tiles(terms, read, outputs)
+    map_tiles(terms, read, outputs, spec, len(noise))
     return outputs
 
 
@@ -98,42 +99,68 @@ def map_tiles(
     function: Callable[[np.ndarray], tuple[np.ndarray, ...]],
     read: Read,
     outputs: tuple[np.ndarray, ...],
+    spec: NetworkSpec,
+    n_draws: int = 1,
 ) -> None:
     """Fill `outputs`, one entry per row, with what `function` makes of the rows.
 
     Parameters
     ----------
     function : callable
-        Maps rows in blocks, (n_blocks, LANES, p), to one array (n_blocks, LANES, ...) per output.
+        Maps rows in blocks, (n_blocks, n, p), to one array (n_blocks, n, ...) per output.
     read : callable
         Gives the rows of a slice, see `Read`.
     outputs : tuple of arrays of shape (n_rows, ...)
-        Filled in place. The memory used besides does not grow with the number of rows.
+        Filled in place. The memory used besides is bounded by scikit-learn's setting
+        ``working_memory``, or one block of rows a thread if that takes more.
+    spec : NetworkSpec
+        The network that `function` computes.
+    n_draws : int, default=1
+        How often `function` computes the decoder.
     """
     n_rows = len(outputs[0])
 
-    def fill(first: int, stop: int) -> None:
-        for start in range(first, stop, _TILE_ROWS):
-            rows = slice(start, min(start + _TILE_ROWS, stop))
-            for output, result in zip(outputs, function(_blocks(read(rows))), strict=True):
-                output[rows] = result.reshape(-1, *output.shape[1:])[: rows.stop - rows.start]
-
-    firsts = range(0, n_rows, _TILE_ROWS * _TILES_PER_TASK)
-    stops = [*firsts[1:], n_rows]
     with _blas_on_one_thread() as n_threads:
-        if len(firsts) <= 1 or n_threads == 1:
-            fill(0, n_rows)
+        n_lanes = lanes(spec, n_rows)
+        tile_rows = min(
+            _MAX_TILE_ROWS,
+            max(_MIN_TILE_ROWS, -(-n_rows // n_threads)),
+            max(n_lanes, _affordable_rows(spec, n_draws) // n_threads),
+        )
+
+        def fill(start: int) -> None:
+            rows = slice(start, min(start + tile_rows, n_rows))
+            for output, result in zip(outputs, function(_blocks(read(rows), n_lanes)), strict=True):
+                used = result[:, IDLE:-IDLE].reshape(-1, *output.shape[1:])
+                output[rows] = used[: rows.stop - rows.start]
+
+        starts = range(0, n_rows, tile_rows)
+        if len(starts) == 1 or n_threads == 1:
+            for start in starts:
+                fill(start)
         else:
-            with ThreadPoolExecutor(min(n_threads, len(firsts))) as pool:
-                list(pool.map(fill, firsts, stops))
+            with ThreadPoolExecutor(min(n_threads, len(starts))) as pool:
+                list(pool.map(fill, starts))
 
 
-def _blocks(rows: np.ndarray) -> np.ndarray:
-    """Return rows (n, p) as (n_blocks, LANES, p), the last block filled up with zeros."""
-    n_missing = -len(rows) % LANES
+def _affordable_rows(spec: NetworkSpec, n_draws: int) -> int:
+    """Return the number of rows that scikit-learn's working memory is enough for."""
+    widest = max(spec.n_features, spec.latent_dim, *spec.hidden_layer_sizes)
+    return int(get_config()["working_memory"] * 2**20) // (_BYTES * widest * max(1, n_draws))
+
+
+def _blocks(rows: np.ndarray, n_lanes: int) -> np.ndarray:
+    """Return rows (n, p) as blocks (n_blocks, n_lanes + 2 * IDLE, p), filled up with zeros.
+
+    In memory the rows of a block come last, see `vae_anomaly.networks.dense_numpy`.
+    """
+    n_missing = -len(rows) % n_lanes
     if n_missing:
         rows = np.concatenate([rows, np.zeros((n_missing, rows.shape[1]), rows.dtype)])
-    return rows.reshape(-1, LANES, rows.shape[1])
+    used = rows.reshape(-1, n_lanes, rows.shape[1])
+    blocks = np.zeros((len(used), rows.shape[1], n_lanes + 2 * IDLE), rows.dtype)
+    blocks[..., IDLE:-IDLE] = np.swapaxes(used, 1, 2)
+    return np.swapaxes(blocks, 1, 2)
 
 
 @functools.cache

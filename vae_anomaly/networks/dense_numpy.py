@@ -1,13 +1,19 @@
 """The dense networks of `dense.py` as numpy functions: scoring needs no TensorFlow.
 
 A float32 matrix product rounds a row differently by its place among the rows and by their number.
-So the products here are of LANES rows each, however many rows there are: few enough for BLAS to
-treat them all alike. A row's result then does not depend on the rows that come with it.
+So the products here are of blocks of rows, as many in each however many rows there are, with IDLE
+ones at both ends, which OpenBLAS rounds differently from those between. A row's result then does
+not depend on the rows that come with it.
+
+Within a block rows come last in memory: they are the lanes of the processor's vectors, all treated
+alike. And below the features comes a row of ones, by which a product adds the bias too.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from itertools import pairwise, starmap
 
 import numpy as np
 from scipy.special import erf, expit
@@ -15,8 +21,13 @@ from scipy.special import erf, expit
 from vae_anomaly.losses import Mixed, bound_log_var
 from vae_anomaly.networks import NetworkSpec, Weights
 
-LANES = 16
-"""Rows of one matrix product."""
+LANES = 256
+"""Rows of a block, besides the idle ones."""
+
+IDLE = 8
+"""Idle rows at either end of a block: the width of a vector."""
+
+_FEW = 16  # rows of the blocks that few rows come in
 
 Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 Decode = Callable[[np.ndarray], np.ndarray]
@@ -31,8 +42,7 @@ def _elu(x: np.ndarray) -> np.ndarray:
 
 def _relu(x: np.ndarray) -> np.ndarray:
     # Against an array, not against the number 0, which numpy does not vectorise.
-    zeros = np.swapaxes(np.zeros(x.shape[:-3:-1], x.dtype), -1, -2)
-    return np.maximum(x, zeros, out=x)
+    return np.maximum(x, np.zeros(x.shape[-1], x.dtype), out=x)
 
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -49,56 +59,77 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Keras's activations by Keras's names; each takes a scratch array that it may overwrite."""
 
 
+def lanes(spec: NetworkSpec, n_rows: int) -> int:
+    """Return the number of rows of a block, besides the idle ones, to compute `n_rows` rows."""
+    if n_rows > LANES // 2:
+        return LANES
+    hidden, d, p = spec.hidden_layer_sizes, spec.latent_dim, spec.n_features
+    encoder, decoder = (p, *hidden, (1 + spec.variational) * d), (d, *hidden[::-1], p)
+    shapes = [(m, k + 1) for k, m in (*pairwise(encoder), *pairwise(decoder))]
+    n_groups = len(spec.one_hot_groups)
+    if n_groups:
+        shapes += [(n_groups, p), (p, n_groups)]
+    return _FEW if all(starmap(_few_round_alike, shapes)) else LANES
+
+
+@functools.cache
+def _few_round_alike(m: int, k: int) -> bool:
+    """Tell whether products (m, k) x (k, n) round a row alike in blocks of _FEW and of LANES.
+
+    They do unless BLAS has other code for small matrices, as for processors with AVX-512.
+    """
+    rng = np.random.default_rng(0)
+    matrix, x = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, _FEW), np.float32)
+    few, many = (matrix @ np.pad(x, ((0, 0), (IDLE, n - _FEW + IDLE))) for n in (_FEW, LANES))
+    rows = slice(IDLE, IDLE + _FEW)
+    return np.array_equal(few[:, rows], many[:, rows])
+
+
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., LANES, p) -> z_mean, z_log_var, each (..., LANES, d), float32.
+    """Return x (..., n, p) -> z_mean, z_log_var, each (..., n, d), float32.
 
     A plain autoencoder has None for z_log_var.
     """
     n_heads = 2 if spec.variational else 1
     hidden, heads = weights.encoder[: -2 * n_heads], weights.encoder[-2 * n_heads :]
-    hidden_layers = _hidden(hidden, spec)
-    z_layer = _affine(np.concatenate(heads[::2], axis=1), np.concatenate(heads[1::2]))
+    z_layer = [np.concatenate(heads[::2], axis=1), np.concatenate(heads[1::2])]
+    network = _network([*hidden, *z_layer], spec)
     d = spec.latent_dim
 
     def encode(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        z = z_layer(hidden_layers(x))
+        z = network(x)
         return z[..., :d], bound_log_var(z[..., d:], np) if spec.variational else None
 
     return encode
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., LANES, d) -> mean of x given z (..., LANES, p), float32."""
-    *hidden, kernel, bias = weights.decoder
-    hidden_layers, last = _hidden(hidden, spec), _affine(kernel, bias)
+    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
+    network = _network(weights.decoder, spec)
     likelihood = spec.likelihood
     if isinstance(likelihood, Mixed):
-        return lambda z: likelihood.mean(last(hidden_layers(z)), np)
+        return lambda z: likelihood.mean(network(z), np)
     activation = ACTIVATIONS[likelihood.output_activation]
-    return lambda z: activation(last(hidden_layers(z)))
+    return lambda z: activation(network(z))
 
 
-def _hidden(weights: list[np.ndarray], spec: NetworkSpec) -> Decode:
+def _network(weights: list[np.ndarray], spec: NetworkSpec) -> Decode:
+    """Return x (..., n, k) -> the last layer's affine map (..., n, m)."""
     activation = ACTIVATIONS[spec.activation]
-    layers = [_affine(*pair) for pair in zip(weights[::2], weights[1::2], strict=True)]
+    pairs = zip(weights[::2], weights[1::2], strict=True)
+    *hidden, last = [np.concatenate([kernel, bias[None]]).T.copy() for kernel, bias in pairs]
 
-    def hidden(x: np.ndarray) -> np.ndarray:
-        for layer in layers:
-            x = activation(layer(x))
-        return x
+    def network(x: np.ndarray) -> np.ndarray:
+        *outer, width, n_features = x.shape
+        inputs = np.empty((*outer, n_features + 1, width), np.float32)
+        inputs[..., :-1, :] = np.swapaxes(x, -1, -2)
+        for matrix in hidden:
+            inputs[..., -1, :] = 1
+            outputs = np.empty((*outer, len(matrix) + 1, width), np.float32)
+            np.matmul(matrix, inputs, out=outputs[..., :-1, :])
+            outputs[..., :-1, :] = activation(outputs[..., :-1, :])
+            inputs = outputs
+        inputs[..., -1, :] = 1
+        return np.swapaxes(np.matmul(last, inputs), -1, -2)
 
-    return hidden
-
-
-def _affine(kernel: np.ndarray, bias: np.ndarray) -> Decode:
-    """Return x (..., LANES, k) -> x kernel + bias (..., LANES, m)."""
-    # Rows come last in memory: they are the lanes of the processor's vectors, all treated alike.
-    kernel = np.ascontiguousarray(kernel.T)
-    bias = np.repeat(bias[:, None], LANES, axis=1)  # numpy adds whole blocks faster than scalars
-
-    def affine(x: np.ndarray) -> np.ndarray:
-        out = np.matmul(kernel, np.swapaxes(x, -1, -2))
-        out += bias
-        return np.swapaxes(out, -1, -2)
-
-    return affine
+    return network

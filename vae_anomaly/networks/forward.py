@@ -8,8 +8,13 @@ from vae_anomaly.networks import NetworkSpec, Weights, dense_numpy
 from vae_anomaly.networks.dense_numpy import Decode, Encode
 
 
+def lanes(spec: NetworkSpec, n_rows: int) -> int:
+    """Return the number of rows of a block, besides the idle ones, to compute `n_rows` rows."""
+    return _module(spec).lanes(spec, n_rows)
+
+
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., LANES, p) -> z_mean and z_log_var, each (..., LANES, d), float32.
+    """Return x (..., n, p) -> z_mean and z_log_var, each (..., n, d), float32.
 
     A plain autoencoder has None for z_log_var.
     """
@@ -17,7 +22,7 @@ def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., LANES, d) -> mean of x given z (..., LANES, p), float32."""
+    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
     return _module(spec).make_decode(spec, weights)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from vae_anomaly.backend import keras, tf
 from vae_anomaly.networks import NetworkSpec, Weights
 from vae_anomaly.networks.build import build_decoder, build_encoder
-from vae_anomaly.networks.dense_numpy import Decode, Encode
+from vae_anomaly.networks.dense_numpy import IDLE, Decode, Encode
 
-TILE_ROWS = 64
-"""Rows of one call. TensorFlow's kernels round a row differently by the number of rows, but treat
-all rows of such a tile alike: the last one is filled up with zeros."""
+LANES = 64
+"""Rows of a block, besides the idle ones, and of one call. TensorFlow's kernels round a row
+differently by the number of rows, but treat all rows of so many alike."""
 
 
 class Functions:
@@ -64,28 +64,33 @@ def _call(model: keras.Model, inputs: Any, weights: list, step: Any) -> list:
     return tf.nest.flatten(outputs)
 
 
+def lanes(spec: NetworkSpec, n_rows: int) -> int:
+    """Return LANES."""
+    return LANES
+
+
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., p) -> z_mean and z_log_var (or None), each (..., d), float32."""
+    """Return x (..., n, p) -> z_mean, z_log_var (or None), each (..., n, d), float32."""
     compiled, tensors = _compiled(spec)[0], _constants(weights.encoder)
-    return lambda x: _in_tiles(lambda tile: compiled(tile, *tensors), x)
+    return lambda x: _by_block(lambda block: compiled(block, *tensors), x)
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., d) -> mean of x given z (..., p), float32."""
+    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
     compiled, tensors = _compiled(spec)[1], _constants(weights.decoder)
-    return lambda z: _in_tiles(lambda tile: (compiled(tile, *tensors),), z)[0]
+    return lambda z: _by_block(lambda block: (compiled(block, *tensors),), z)[0]
 
 
 @functools.lru_cache(maxsize=32)
 def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
-    """Return the compiled `Functions.encode` and `Functions.decode` of a tile."""
+    """Return the compiled `Functions.encode` and `Functions.decode` of LANES rows."""
     functions = Functions(spec)
 
     def compiled(function: Callable, model: keras.Model, n_columns: int) -> Callable:
         return tf.function(
             lambda rows, *weights: function(rows, list(weights)), autograph=False
         ).get_concrete_function(
-            tf.TensorSpec([TILE_ROWS, n_columns], tf.float32),
+            tf.TensorSpec([LANES, n_columns], tf.float32),
             *[tf.TensorSpec(v.shape, tf.float32) for v in model.trainable_variables],
         )
 
@@ -99,13 +104,14 @@ def _constants(weights: list[np.ndarray]) -> list:
     return [tf.constant(w) for w in weights]
 
 
-def _in_tiles(function: Callable[..., tuple], x: np.ndarray) -> tuple:
-    """Call `function` on tiles of the rows of x (..., k); return its outputs as arrays (..., m)."""
-    rows = x.reshape(-1, x.shape[-1])
-    missing = np.zeros((-len(rows) % TILE_ROWS, x.shape[-1]), np.float32)
-    tiles = np.concatenate([rows, missing]).reshape(-1, TILE_ROWS, x.shape[-1])
-    outputs = zip(*[function(tf.constant(tile)) for tile in tiles], strict=True)
+def _by_block(function: Callable[..., tuple], x: np.ndarray) -> tuple:
+    """Call `function` on the blocks of x (..., n, k), but for idle rows; return (..., n, m)."""
+    blocks = x[..., IDLE:-IDLE, :].reshape(-1, LANES, x.shape[-1])
+    outputs = zip(*[function(tf.constant(block)) for block in blocks], strict=True)
+    idle = [(0, 0)] * (x.ndim - 2) + [(IDLE, IDLE), (0, 0)]
     return tuple(
-        None if parts[0] is None else np.concatenate(parts)[: len(rows)].reshape(*x.shape[:-1], -1)
+        None
+        if parts[0] is None
+        else np.pad(np.stack(parts).reshape(*x.shape[:-2], LANES, -1), idle)
         for parts in outputs
     )
