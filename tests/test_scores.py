@@ -85,7 +85,7 @@ def test_first_rows_score_alike_in_a_larger_batch(detector, curve, n_rows):
 
 def test_working_memory_bounds_the_memory_and_changes_no_score(make_detector, curve):
     detector = make_detector(max_iter=1, hidden_layer_sizes=(500,), n_draws=8).fit(curve(100))
-    X = curve(1_000, seed=2)
+    X = curve(4_000, seed=2)
     expected = detector.score_samples(X)
     peaks = []
     for megabytes in (1024, 1):
