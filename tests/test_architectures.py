@@ -330,7 +330,7 @@ def test_fits_of_one_architecture_trace_once(waves, traces, name):
     parameters = TINY | KINDS[name] | {"hidden_layer_sizes": (5,), "contamination": "auto"}
     VAEAnomalyDetector(**parameters).fit(samples)
     n_traces = len(traces)
-    VAEAnomalyDetector(**parameters, beta=2.0, batch_size=31).fit(2 * samples[:99])
+    VAEAnomalyDetector(**parameters, beta=2.0).fit(2 * samples[:99])
     assert len(traces) == n_traces > 0
 
 

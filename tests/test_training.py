@@ -364,7 +364,6 @@ def test_fits_of_one_architecture_trace_once(make_detector, curve, traces):
     assert n_traces > 0
     make_detector(
         **unique,
-        batch_size=50,
         beta=2.0,
         learning_rate_init=0.01,
         max_iter=3,
@@ -375,7 +374,30 @@ def test_fits_of_one_architecture_trace_once(make_detector, curve, traces):
     assert len(traces) == n_traces
 
 
-@pytest.mark.parametrize("n_rows", [64, 65, 1000])
+@pytest.mark.parametrize("batch_size", [21, 128, 2000])
+def test_batch_larger_than_the_data_is_all_rows(make_detector, curve, batch_size):
+    # Without noise, so that the batch is all there is to tell two fits apart.
+    exact = {"variational": False, "input_noise": 0.0, "max_iter": 20}
+    X = curve(20)
+    expected = make_detector(**exact, batch_size=20).fit(X)
+    detector = make_detector(**exact, batch_size=batch_size).fit(X)
+    np.testing.assert_allclose(detector.score_samples(X), expected.score_samples(X), rtol=1e-3)
+    np.testing.assert_allclose(
+        detector.history_["loss"], expected.history_["loss"], rtol=1e-4, err_msg="mean over rows"
+    )
+
+
+def test_trimming_leaves_out_the_same_share_of_few_rows(make_detector, curve):
+    losses = [
+        make_detector(input_noise=0.0, max_iter=1, batch_size=batch_size, support_fraction=0.6)
+        .fit(curve(50))
+        .history_["kl"][0]
+        for batch_size in (50, 500)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("n_rows", [20, 64, 65, 1000])
 def test_number_of_rows_costs_no_traces(make_detector, curve, traces, n_rows):
     detector = make_detector(hidden_layer_sizes=(14,), latent_dim=2).partial_fit(curve(50))
     n_traces = len(traces)
