@@ -241,6 +241,8 @@ def _compiled_steps(
     of fits, rows, steps and threads. Networks and noise are rebuilt from their specification.
     A known `batch_size` spares a step sixty small operations that compute shapes. And halves of a
     batch are computed side by side, on a core each: these products are too small to be shared.
+    XLA has no part in it: it compiles for most of a second, for steps that take two thirds of the
+    time in a 30-128-64-8 network and hardly less in a 30-256-128-32 one.
     """
     functions = Functions(spec)
     encoder, decoder = functions.encoder, functions.decoder
