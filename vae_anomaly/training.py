@@ -296,12 +296,12 @@ def _compiled_steps(
             step = n_steps_before + i
             key = tf.stack([seed, step])
             batch = batches[i]
-            noise = _normal(batch_size, d + spec.n_features if noisy else d, key)
+            noise = tf.random.stateless_normal(
+                [batch_size, d + spec.n_features if noisy else d], key
+            )
             x = x_input = tf.gather(X, batch)
             if noisy:
-                level = tf.random.stateless_uniform(
-                    [batch_size, 1], key + tf.constant([1, 0]), maxval=2.0
-                )
+                level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
                 x_input = x + input_noise * level * deviation * noise[:, d:]
             flat = parameters.read_value()
             parts = [
@@ -373,18 +373,6 @@ def _compiled_steps(
         tf.TensorSpec([], tf.int32),
         tf.TensorSpec([], tf.int32),
     )
-
-
-def _normal(n_rows: int, n_columns: int, key: tf.Tensor) -> tf.Tensor:
-    """Return standard normal numbers in half the time that tf.random.stateless_normal takes.
-
-    By Box and Muller (1958): two from every two uniform ones.
-    """
-    n_pairs = -(-n_columns // 2)
-    uniform = tf.random.stateless_uniform([2, n_rows, n_pairs], key)
-    radius, angle = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform[0])), 2.0 * np.pi * uniform[1]
-    pairs = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
-    return pairs[:, :n_columns]
 
 
 class RowsInMemory:
