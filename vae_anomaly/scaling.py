@@ -119,9 +119,7 @@ def standardize(X: Any, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return X as float32 in standardised units, clipped to +-STANDARD_BOUND."""
     Z = as_float64(X) - center  # in float64: a large offset would swallow the digits that matter
     Z /= scale
-    Z = np.clip(Z, -STANDARD_BOUND, STANDARD_BOUND, out=Z)
-    # Row by row in memory, whatever X is: sums over columns round by the order they are in.
-    return Z.astype(np.float32, order="C")
+    return np.clip(Z, -STANDARD_BOUND, STANDARD_BOUND, out=Z).astype(np.float32)
 
 
 def unstandardize(Z: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:

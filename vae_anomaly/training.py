@@ -253,8 +253,8 @@ def _compiled_steps(
     deviation = np.ones(spec.n_features, np.float32)
     for first, stop in spec.one_hot_groups:
         deviation[first:stop] = INDICATOR_DEVIATION
-    on_processor = spec.is_dense and not tf.config.list_physical_devices("GPU")
-    n_slices = 2 if on_processor and batch_size % 2 == 0 else 1
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    n_slices = 2 if spec.is_dense and batch_size % 2 == 0 and not has_gpu else 1
     decayed = np.repeat([float(len(shape) > 1) for shape in shapes], sizes).astype(np.float32)
 
     def step_losses(
