@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from sklearn import get_config
+from sklearn.utils._chunking import get_chunk_n_rows
 from threadpoolctl import ThreadpoolController
 
 from vae_anomaly.losses import loss_terms
@@ -122,10 +122,12 @@ def map_tiles(
 
     with _blas_on_one_thread() as n_threads:
         n_lanes = lanes(spec, n_rows)
+        widest = max(spec.n_features, spec.latent_dim, *spec.hidden_layer_sizes)
+        row_bytes = _BYTES * widest * max(1, n_draws)
         tile_rows = min(
             _MAX_TILE_ROWS,
             max(_MIN_TILE_ROWS, -(-n_rows // n_threads)),
-            max(n_lanes, _affordable_rows(spec, n_draws) // n_threads),
+            max(n_lanes, get_chunk_n_rows(row_bytes * n_threads)),
         )
 
         def fill(start: int) -> None:
@@ -141,12 +143,6 @@ def map_tiles(
         else:
             with ThreadPoolExecutor(min(n_threads, len(starts))) as pool:
                 list(pool.map(fill, starts))
-
-
-def _affordable_rows(spec: NetworkSpec, n_draws: int) -> int:
-    """Return the number of rows that scikit-learn's working memory is enough for."""
-    widest = max(spec.n_features, spec.latent_dim, *spec.hidden_layer_sizes)
-    return int(get_config()["working_memory"] * 2**20) // (_BYTES * widest * max(1, n_draws))
 
 
 def _blocks(rows: np.ndarray, n_lanes: int) -> np.ndarray:
