@@ -25,7 +25,7 @@ from sklearn.mixture import GaussianMixture
 from vae_anomaly import VAEAnomalyDetector
 from vae_anomaly.losses import kl_divergence, make_likelihood
 from vae_anomaly.scaling import standardize
-from vae_anomaly.scoring import antithetic_noise
+from vae_anomaly.tiles import antithetic_noise
 
 warnings.filterwarnings("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

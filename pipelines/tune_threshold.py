@@ -41,7 +41,7 @@ from vae_anomaly import (
     TunedThresholdDetectorCV,
     bootstrap_threshold,
 )
-from vae_anomaly.objectives import LabelledObjective, threshold_curve
+from vae_anomaly.thresholds.objectives import LabelledObjective, threshold_curve
 
 OBJECTIVES: dict[str, tuple[Any, dict[str, str]]] = {
     "auto": (AutoThreshold, {}),

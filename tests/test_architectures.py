@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from vae_anomaly import VAEAnomalyDetector, make_outlier_scorer, training
+from vae_anomaly import VAEAnomalyDetector, make_outlier_scorer
 from vae_anomaly.networks import NetworkSpec
-from vae_anomaly.networks.build import build_decoder, build_encoder
+from vae_anomaly.networks.keras_networks import build_decoder, build_encoder
+from vae_anomaly.training import loop as training
 
 # Equal networks share one trace, which takes longer than these trainings: few differ.
 TINY = {"latent_dim": 3, "max_iter": 4, "contamination": 0.1, "random_state": 0}

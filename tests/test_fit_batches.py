@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from vae_anomaly import training
+from vae_anomaly.training import loop as training
 
 BATCHES = 4
 

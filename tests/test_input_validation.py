@@ -6,7 +6,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
-from vae_anomaly import VAEAnomalyDetector, training
+from vae_anomaly import VAEAnomalyDetector
+from vae_anomaly.training import loop as training
 
 METHODS = [
     "decision_function",

@@ -18,7 +18,7 @@ from vae_anomaly import (
     make_mass_volume_scorer,
     make_outlier_scorer,
 )
-from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.thresholds.metrics import outlier_indicator
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from vae_anomaly import (
     RecallAtPrecision,
     make_outlier_scorer,
 )
-from vae_anomaly.objectives import Counts, candidate_thresholds, get_objective
+from vae_anomaly.thresholds.objectives import Counts, candidate_thresholds, get_objective
 
 TRUTH = np.array([1, 1, 0, 1, 0, 0, 0, 0, 1, 0])
 SCORES = np.arange(10.0)

@@ -8,7 +8,8 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from vae_anomaly import VAEAnomalyDetector, make_outlier_scorer, training
+from vae_anomaly import VAEAnomalyDetector, make_outlier_scorer
+from vae_anomaly.training import loop as training
 
 layers = keras.layers
 SHAPE, LATENT_DIM = (4, 6), 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vae_anomaly import training
+from vae_anomaly.training import loop as training
 
 
 def kernel_norm(detector):

@@ -5,17 +5,17 @@ Nothing heavy is imported before it is needed: TensorFlow is loaded by the first
 
 from importlib.metadata import version
 
-from vae_anomaly.bootstrap import bootstrap_threshold
-from vae_anomaly.conformal import ConformalDetector
 from vae_anomaly.detector import VAEAnomalyDetector
-from vae_anomaly.metrics import (
+from vae_anomaly.thresholds.bootstrap import bootstrap_threshold
+from vae_anomaly.thresholds.conformal import ConformalDetector
+from vae_anomaly.thresholds.fixed import FixedThresholdDetector
+from vae_anomaly.thresholds.metrics import (
     get_outlier_scorer,
     make_excess_mass_scorer,
     make_mass_volume_scorer,
     make_outlier_scorer,
 )
-from vae_anomaly.model_selection import FixedThresholdDetector, TunedThresholdDetectorCV
-from vae_anomaly.objectives import (
+from vae_anomaly.thresholds.objectives import (
     AlarmBudget,
     AlarmCost,
     AutoThreshold,
@@ -24,10 +24,11 @@ from vae_anomaly.objectives import (
     PrecisionAtK,
     RecallAtPrecision,
 )
-from vae_anomaly.plotting import ScoreDistributionDisplay, ThresholdDisplay
-from vae_anomaly.preprocessing import SlidingWindow
-from vae_anomaly.splitting import OneClassKFold
-from vae_anomaly.windowed import WindowedDetector
+from vae_anomaly.thresholds.plotting import ScoreDistributionDisplay, ThresholdDisplay
+from vae_anomaly.thresholds.splitting import OneClassKFold
+from vae_anomaly.thresholds.tuned import TunedThresholdDetectorCV
+from vae_anomaly.time_series.windowed import WindowedDetector
+from vae_anomaly.time_series.windows import SlidingWindow
 
 __all__ = [
     "AlarmBudget",

@@ -13,9 +13,7 @@ import scipy.sparse as sp
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
-    OutlierMixin,
     TransformerMixin,
-    _fit_context,
 )
 from sklearn.model_selection import train_test_split
 from sklearn.utils import (
@@ -25,16 +23,16 @@ from sklearn.utils import (
     check_random_state,
     gen_batches,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from vae_anomaly import scoring, threshold
+from vae_anomaly import tiles as scoring
+from vae_anomaly.columns import one_hot_groups
+from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks import ARCHITECTURES, NetworkSpec, Weights
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.forward import make_decode, make_encode
-from vae_anomaly.one_hot import one_hot_groups
 from vae_anomaly.scaling import (
     CHUNK_ROWS,
     Rows,
@@ -44,13 +42,15 @@ from vae_anomaly.scaling import (
     standardize,
     unstandardize,
 )
+from vae_anomaly.sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
+from vae_anomaly.thresholds import offsets as threshold
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from vae_anomaly.training import RowsInMemory, Settings
+    from vae_anomaly.training.loop import RowsInMemory, Settings
 
 AUTO_STEPS = 2000
 """Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
@@ -77,7 +77,7 @@ _SAMPLE_ROWS = 10_000
 
 
 class VAEAnomalyDetector(
-    OutlierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    OffsetMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Anomaly detection with a variational autoencoder (VAE).
 
@@ -214,7 +214,7 @@ class VAEAnomalyDetector(
         - "auto": no guess of the share of outliers is needed. A second network is trained on half
           of the rows, for as many epochs, and scores the other half; a skewed distribution is
           fitted to the bulk of these scores, and the line drawn where it leaves 1 % outside, see
-          `vae_anomaly.threshold.auto_offset`. With few epochs the line is lower than that.
+          `vae_anomaly.thresholds.offsets.auto_offset`. With few epochs the line is lower than that.
         - float in (0, 0.5]: this share of the training rows are outliers.
 
     warm_start : bool, default=False
@@ -310,6 +310,8 @@ class VAEAnomalyDetector(
     >>> detector.predict([[3.0, np.sin(3.0), np.cos(3.0)], [3.0, 1.0, 1.0]])
     array([ 1, -1])
     """
+
+    _training_scores_attribute = "training_scores_"  # see `thresholds.fitting`
 
     _parameter_constraints: dict[str, list[Any]] = {
         "architecture": [StrOptions(set(ARCHITECTURES))],
@@ -528,36 +530,6 @@ class VAEAnomalyDetector(
             In nats, float64. The lower, the more abnormal.
         """
         return self._scores(self._validate(X))
-
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Return the distance of each row's score to the threshold.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``: negative for outliers.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Tell inliers from outliers.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
 
     def score_components(self, X: ArrayLike) -> pd.DataFrame:
         """Return the two terms of the anomaly score of each row.
@@ -862,7 +834,7 @@ class VAEAnomalyDetector(
         input_shape, latent_dim = self._sample_shape(), int(self.latent_dim)
         encoder_config = decoder_config = None
         if self.encoder is not None or self.decoder is not None:
-            from vae_anomaly.networks import own
+            from vae_anomaly.networks import custom as own
 
             if self.encoder is not None:
                 encoder_config = own.encoder_config(
@@ -916,7 +888,7 @@ class VAEAnomalyDetector(
 
         One-hot groups are looked for in `sample`, the scaling is that of all `rows`.
         """
-        from vae_anomaly.training import initial_weights
+        from vae_anomaly.training.loop import initial_weights
 
         spec = self._make_spec()
         self.one_hot_groups_: tuple[tuple[int, int], ...] = ()
@@ -962,7 +934,7 @@ class VAEAnomalyDetector(
 
     def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Train the present weights on X by the schedule of `fit`, and set the threshold."""
-        from vae_anomaly.training import train
+        from vae_anomaly.training.loop import train
 
         rows = np.arange(X.shape[0])
         if self.early_stopping:
@@ -998,7 +970,7 @@ class VAEAnomalyDetector(
 
         A network scores the rows that it was trained on better than new ones.
         """
-        from vae_anomaly.training import initial_weights, train
+        from vae_anomaly.training.loop import initial_weights, train
 
         seen, unseen = np.array_split(rng.permutation(X.shape[0]), 2)
         weights, _, _ = train(
@@ -1012,7 +984,7 @@ class VAEAnomalyDetector(
 
     def _train_one_epoch(self, X: Any, rng: np.random.RandomState) -> None:
         """Train the present weights on X by the schedule of `partial_fit`, and move `offset_`."""
-        from vae_anomaly.training import Moments, train
+        from vae_anomaly.training.loop import Moments, train
 
         weights, history, moments = train(
             self._in_memory(X, np.ones(X.shape[0]), np.arange(X.shape[0]), rng),
@@ -1034,7 +1006,7 @@ class VAEAnomalyDetector(
         self, read: Callable, n_rows: int, sample: np.ndarray, rng: np.random.RandomState
     ) -> None:
         """Train on what `read` gives by the schedule of `fit`, and set the threshold."""
-        from vae_anomaly.training import RowsInBuffers, train
+        from vae_anomaly.training.loop import RowsInBuffers, train
 
         def chunks() -> Iterator[np.ndarray]:
             return (standardize(X, self.center_, self.scale_) for X in read())
@@ -1071,7 +1043,7 @@ class VAEAnomalyDetector(
         return min(n_epochs, AUTO_MAX_EPOCHS)
 
     def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
-        from vae_anomaly.training import Settings
+        from vae_anomaly.training.loop import Settings
 
         learning_rate = self.learning_rate_init
         if isinstance(learning_rate, str):
@@ -1112,7 +1084,7 @@ class VAEAnomalyDetector(
         self, X: Any, sample_weight: np.ndarray, rows: np.ndarray, rng: np.random.RandomState
     ) -> RowsInMemory:
         """Return the given rows of X as the one float32 copy that training needs."""
-        from vae_anomaly.training import RowsInMemory
+        from vae_anomaly.training.loop import RowsInMemory
 
         chunks = (
             standardize(X[rows[chunk]], self.center_, self.scale_)
@@ -1138,7 +1110,7 @@ class VAEAnomalyDetector(
         """Return the Keras models, made from the weights the first time they are asked for."""
         check_is_fitted(self)
         if "_keras_models" not in self.__dict__:
-            from vae_anomaly.networks.build import build_decoder, build_encoder, build_vae
+            from vae_anomaly.networks.keras_networks import build_decoder, build_encoder, build_vae
 
             rng = np.random.RandomState(0)
             encoder, decoder = build_encoder(self._spec, rng), build_decoder(self._spec, rng)

@@ -14,8 +14,8 @@ import numpy as np
 
 from vae_anomaly.backend import keras, tf
 from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.build import build_decoder, build_encoder
 from vae_anomaly.networks.dense_numpy import IDLE, Decode, Encode
+from vae_anomaly.networks.keras_networks import build_decoder, build_encoder
 
 LANES = 64
 """Rows of a block, besides the idle ones, and of one call. TensorFlow's kernels round a row

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from vae_anomaly.metrics import outlier_indicator
+from vae_anomaly.thresholds.metrics import outlier_indicator
 
 
 def strata(is_outlier: np.ndarray, n_least: int) -> np.ndarray:

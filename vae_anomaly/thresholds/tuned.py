@@ -1,20 +1,12 @@
-"""Meta-estimators that set the threshold of any outlier detector."""
+"""TunedThresholdDetectorCV: a threshold chosen on held-out rows, by an objective."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    OutlierMixin,
-    _fit_context,
-)
-from sklearn.exceptions import NotFittedError
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     KFold,
@@ -23,26 +15,15 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
     check_cv,
 )
-from sklearn.utils import Tags, get_tags, indexable
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils._repr_html.estimator import _VisualBlock
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    process_routing,
-)
-from sklearn.utils.metaestimators import _safe_split, available_if
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import (
-    _check_method_params,
-    _num_samples,
-    check_is_fitted,
-)
 
-from vae_anomaly.caching import final_step, fit_detector, own_threshold
-from vae_anomaly.metrics import outlier_indicator
-from vae_anomaly.objectives import (
+from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
+from vae_anomaly.thresholds.base import BaseThresholdDetector
+from vae_anomaly.thresholds.fitting import check_scores, fit_and_score
+from vae_anomaly.thresholds.metrics import outlier_indicator
+from vae_anomaly.thresholds.objectives import (
     LabelFreeObjective,
     LabelledObjective,
     candidate_thresholds,
@@ -51,244 +32,10 @@ from vae_anomaly.objectives import (
     outlier_label,
     threshold_curve,
 )
-from vae_anomaly.splitting import strata
+from vae_anomaly.thresholds.splitting import strata
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-class BaseThresholdDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base class of meta-estimators that set the threshold of a detector.
-
-    A subclass implements `_fit`, which sets `detector_` and `offset_`. This class validates, takes
-    over what the detector knows of its features, and predicts.
-    """
-
-    _parameter_constraints: dict[str, list[Any]] = {
-        "detector": [HasMethods(["fit", "score_samples"])],
-        "memory": [str, HasMethods(["cache"]), None],
-    }
-
-    detector: Any
-    detector_: Any
-    offset_: float
-    memory: Any
-
-    @abstractmethod
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
-        """Set `detector_` and `offset_`."""
-
-    @_fit_context(
-        # The detector validates its own parameters.
-        prefer_skip_nested_validation=False
-    )
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
-        """Fit the detector and set the threshold.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
-        y : array-like of shape (n_samples,), default=None
-            Labels of inliers and outliers, see the class for where they are needed. They are
-            passed on to the detector's `fit` too, which ignores them as a rule.
-        **params : dict
-            Passed to the detector's `fit`, by scikit-learn's metadata routing.
-
-        Returns
-        -------
-        self : object
-            The fitted meta-estimator.
-        """
-        _raise_for_params(params, self, None)
-        X, y = indexable(X, y)
-        self._fit(X, y, process_routing(self, "fit", **params))
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.detector_, name):
-                setattr(self, name, getattr(self.detector_, name))
-        return self
-
-    def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
-        """Fit, and tell inliers from outliers among the same rows.
-
-        Parameters
-        ----------
-        X, y, **params
-            As in `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
-        """
-        return self.fit(X, y, **params).predict(X)
-
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the detector's scores.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            The lower, the more abnormal.
-        """
-        check_is_fitted(self)
-        return self.detector_.score_samples(X)
-
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Return the distance of each row's score to the threshold.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``: negative for outliers.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Tell inliers from outliers.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            The routing.
-        """
-        return MetadataRouter(owner=self).add(
-            detector=self.detector,
-            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
-        )
-
-    def _check_prefit(self) -> None:
-        try:
-            check_is_fitted(self.detector)
-        except NotFittedError:
-            raise NotFittedError(
-                f"With cv='prefit' the detector of {type(self).__name__} must be fitted; fit the "
-                f"{type(self.detector).__name__}, or choose another cv."
-            ) from None
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.detector).input_tags
-        tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
-        tags.input_tags.pairwise = inner.pairwise
-        return tags
-
-    def _sk_visual_block_(self) -> _VisualBlock:
-        detector = getattr(self, "detector_", self.detector)
-        return _VisualBlock(
-            "serial",
-            [detector],
-            names=[type(detector).__name__],
-            name_details=[str(detector)],
-            dash_wrapped=False,
-        )
-
-
-class FixedThresholdDetector(BaseThresholdDetector):
-    """Outlier detector with a threshold set by hand.
-
-    With `memory`, `GridSearchCV` searches over `threshold`, ``detector__contamination`` and the
-    detector's other parameters in one grid, and trains only where one of the others changes.
-
-    Parameters
-    ----------
-    detector : outlier detector
-        Any with `fit` and `score_samples`: VAEAnomalyDetector, IsolationForest,
-        LocalOutlierFactor(novelty=True), a Pipeline that ends in one. It is cloned and fitted;
-        wrap it in `sklearn.frozen.FrozenEstimator` to use it as it is.
-
-    threshold : "auto" or float, default="auto"
-        Rows are outliers whose `score_samples` lie below. "auto" keeps the detector's own
-        threshold, its `offset_`.
-
-    memory : str or joblib.Memory, default=None
-        Cache of fitted detectors, keyed on the detector's parameters and the training rows. A str
-        is the path of its folder. For the detectors of this package and of scikit-learn a
-        `contamination` that is a number is not part of the key, as it changes only the threshold;
-        "auto" is, as for VAEAnomalyDetector it trains a second network. A parallel worker that
-        comes to a fit that another is at waits for its result.
-
-    Attributes
-    ----------
-    detector_ : outlier detector
-        The fitted detector.
-
-    offset_ : float
-        The threshold: ``decision_function = score_samples - offset_``.
-
-    n_features_in_ : int
-        Number of features seen in `fit`, where the detector tells it.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where the detector tells them.
-
-    See Also
-    --------
-    TunedThresholdDetectorCV : Chooses the threshold by an objective.
-    ConformalDetector : Chooses it for a guaranteed false-alarm rate.
-    sklearn.model_selection.FixedThresholdClassifier : The same for classifiers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.ensemble import IsolationForest
-    >>> from vae_anomaly import FixedThresholdDetector
-    >>> X = np.random.RandomState(0).randn(200, 2)
-    >>> forest = IsolationForest(random_state=0)
-    >>> detector = FixedThresholdDetector(forest, threshold=-0.7).fit(X)
-    >>> detector.predict([[0.0, 0.0], [4.0, 4.0]])
-    array([ 1, -1])
-    """
-
-    _parameter_constraints: dict[str, list[Any]] = {
-        **BaseThresholdDetector._parameter_constraints,
-        "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="neither")],
-    }
-
-    def __init__(
-        self, detector: Any, *, threshold: float | str = "auto", memory: Any = None
-    ) -> None:
-        self.detector = detector
-        self.threshold = threshold
-        self.memory = memory
-
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
-        self.detector_ = fit_detector(self.detector, X, y, params.detector.fit, self.memory)
-        if self.threshold != "auto":
-            self.offset_ = float(self.threshold)
-            return
-        offset = own_threshold(self.detector_)
-        if offset is None:
-            raise ValueError(
-                f"threshold='auto' takes the threshold from the offset_ of the detector, and "
-                f"{type(final_step(self.detector_)).__name__} has none; set threshold to a number."
-            )
-        self.offset_ = offset
 
 
 class TunedThresholdDetectorCV(BaseThresholdDetector):
@@ -603,35 +350,6 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
             return float(threshold)
         n_as_strict = int(np.searchsorted(self.thresholds_, threshold, side="right"))
         return float(self.thresholds_[max(n_as_strict - 1, 0)])
-
-
-def check_scores(scores: np.ndarray) -> None:
-    """Raise ValueError where a score of a held-out row is infinite or NaN."""
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if bad.size:
-        raise ValueError(
-            f"The detector gave {bad.size} of {len(scores)} held-out rows a score that is not "
-            f"finite, such as {scores[bad[0]]}; no threshold can be set on them."
-        )
-
-
-def fit_and_score(
-    detector: Any,
-    X: Any,
-    y: Any,
-    train: np.ndarray,
-    test: np.ndarray | None,
-    fit_params: dict[str, Any],
-    memory: Any,
-) -> tuple[Any, Any]:
-    """Return the detector of the training rows, and the scores of the test rows or None."""
-    X_train, y_train = _safe_split(detector, X, y, train)
-    fit_params = _check_method_params(X, fit_params, indices=train)
-    fitted = fit_detector(detector, X_train, y_train, fit_params, memory)
-    if test is None:
-        return fitted, None
-    X_test, _ = _safe_split(detector, X, y, test, train)
-    return fitted, fitted.score_samples(X_test)
 
 
 def _as_rows(indices: Any) -> np.ndarray:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import column_or_1d
 
-from vae_anomaly.metrics import outlier_indicator
-from vae_anomaly.model_selection import check_scores
-from vae_anomaly.objectives import (
+from vae_anomaly.sklearn_private import Interval, validate_params
+from vae_anomaly.thresholds.fitting import check_scores
+from vae_anomaly.thresholds.metrics import outlier_indicator
+from vae_anomaly.thresholds.objectives import (
     LabelFreeObjective,
     LabelledObjective,
     PrecisionAtK,

@@ -7,17 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import gen_batches
-from sklearn.utils._chunking import get_chunk_n_rows
-from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from vae_anomaly.caching import own_threshold
-from vae_anomaly.preprocessing import AGGREGATIONS, SlidingWindow
+from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.sklearn_private import HasMethods, StrOptions, _fit_context, get_chunk_n_rows
+from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow
 
 
-class WindowedDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
+class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """Detect anomalies in time series by an outlier detector of sliding windows.
 
     The detector is trained on windows, and a time point's score is put together from those of all
@@ -168,36 +168,6 @@ class WindowedDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
             for chunk in gen_batches(len(windows.starts), chunk_size)
         ]
         return windows.to_points(np.concatenate(scores), self.aggregation)
-
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Return the distance of each time point's score to the threshold.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_timepoints,)
-            ``score_samples(X) - offset_``: negative for outliers.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Tell inliers from outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_timepoints,)
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
 
     @property
     def offset_(self) -> float:

@@ -1,4 +1,7 @@
-"""Fitted detectors, kept on disk: what does not change the training does not train again."""
+"""Fitting a detector on part of the rows, through a cache on disk if there is one.
+
+What does not change the training does not train again.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,18 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.validation import check_memory
 
-from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.sklearn_private import _check_method_params, _safe_split
 
-_TRAINING_SCORES = {
-    VAEAnomalyDetector: "training_scores_",
+_SKLEARN_TRAINING_SCORES: dict[type, str | None] = {
     LocalOutlierFactor: "negative_outlier_factor_",
     IsolationForest: None,
     EllipticEnvelope: None,
 }
-"""Detectors that use a numeric `contamination` only to set `offset_`, as the quantile of the
-training rows' scores, and the attribute that keeps these scores, if any does."""
+"""Detectors of scikit-learn that use a numeric `contamination` only to set `offset_`, as the
+quantile of the training rows' scores, and the attribute that keeps these scores, if any does.
+
+Other detectors tell so by a class attribute ``_training_scores_attribute``.
+"""
 
 _ANY_SHARE = 0.1
 """Stands for every numeric `contamination` in the key of the cache."""
@@ -49,8 +54,10 @@ def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memo
     memory = check_memory(memory)
     final = final_step(detector)
     contamination = getattr(final, "contamination", None)
-    moves_offset_only = isinstance(final, tuple(_TRAINING_SCORES)) and not fit_params
-    if not (moves_offset_only and isinstance(contamination, Real)):
+    moves_offset_only = isinstance(final, tuple(_SKLEARN_TRAINING_SCORES)) or hasattr(
+        final, "_training_scores_attribute"
+    )
+    if not (moves_offset_only and isinstance(contamination, Real)) or fit_params:
         return _fit_once(memory, detector, X, y, fit_params)
     final.set_params(contamination=_ANY_SHARE)
     fitted = _fit_once(memory, detector, X, y, fit_params)
@@ -89,7 +96,37 @@ def _fit(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
 
 def _training_scores(detector: Any, X: Any) -> np.ndarray:
     final = final_step(detector)
-    for kind, attribute in _TRAINING_SCORES.items():
-        if attribute is not None and isinstance(final, kind):
-            return getattr(final, attribute)
-    return detector.score_samples(X)
+    attribute = getattr(final, "_training_scores_attribute", None)
+    for kind, name in _SKLEARN_TRAINING_SCORES.items():
+        if isinstance(final, kind):
+            attribute = name
+    return detector.score_samples(X) if attribute is None else getattr(final, attribute)
+
+
+def check_scores(scores: np.ndarray) -> None:
+    """Raise ValueError where a score of a held-out row is infinite or NaN."""
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if bad.size:
+        raise ValueError(
+            f"The detector gave {bad.size} of {len(scores)} held-out rows a score that is not "
+            f"finite, such as {scores[bad[0]]}; no threshold can be set on them."
+        )
+
+
+def fit_and_score(
+    detector: Any,
+    X: Any,
+    y: Any,
+    train: np.ndarray,
+    test: np.ndarray | None,
+    fit_params: dict[str, Any],
+    memory: Any,
+) -> tuple[Any, Any]:
+    """Return the detector of the training rows, and the scores of the test rows or None."""
+    X_train, y_train = _safe_split(detector, X, y, train)
+    fit_params = _check_method_params(X, fit_params, indices=train)
+    fitted = fit_detector(detector, X_train, y_train, fit_params, memory)
+    if test is None:
+        return fitted, None
+    X_test, _ = _safe_split(detector, X, y, test, train)
+    return fitted, fitted.score_samples(X_test)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils import check_consistent_length
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from vae_anomaly.caching import own_threshold
-from vae_anomaly.metrics import outlier_indicator
-from vae_anomaly.objectives import (
+from vae_anomaly.sklearn_private import check_matplotlib_support
+from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.thresholds.metrics import outlier_indicator
+from vae_anomaly.thresholds.objectives import (
     AlarmCost,
     LabelFreeObjective,
     LabelledObjective,

@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 from vae_anomaly.backend import keras, tf
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.build import build_decoder, build_encoder
 from vae_anomaly.networks.functions import Functions
+from vae_anomaly.networks.keras_networks import build_decoder, build_encoder
 
 WARM_UP = 0.3
 """Share of the steps over which the weight of the KL divergence rises from 0 to beta."""

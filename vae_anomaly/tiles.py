@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from sklearn.utils._chunking import get_chunk_n_rows
 from threadpoolctl import ThreadpoolController
 
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks import NetworkSpec, Weights
 from vae_anomaly.networks.dense_numpy import IDLE
 from vae_anomaly.networks.forward import lanes, make_decode, make_encode
+from vae_anomaly.sklearn_private import get_chunk_n_rows
 
 # Rows of a tile: more would not fit the processor's cache, and fewer would not be worth a thread.
 _MIN_TILE_ROWS, _MAX_TILE_ROWS = 512, 1024

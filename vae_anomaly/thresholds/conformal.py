@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import false_discovery_control
 from sklearn.model_selection import train_test_split
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from vae_anomaly.model_selection import BaseThresholdDetector, check_scores, fit_and_score
+from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
+from vae_anomaly.thresholds.base import BaseThresholdDetector
+from vae_anomaly.thresholds.fitting import check_scores, fit_and_score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

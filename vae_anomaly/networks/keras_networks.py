@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_anomaly.backend import keras
 from vae_anomaly.losses import bound_log_var
-from vae_anomaly.networks import NetworkSpec, conv, dense, own, recurrent
+from vae_anomaly.networks import NetworkSpec, conv, custom, dense, recurrent
 from vae_anomaly.networks.layers import seeded
 from vae_anomaly.networks.sampling import Sampling
 
@@ -35,7 +35,7 @@ def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
     """
     x = keras.Input(spec.input_shape, name="x")
     if spec.encoder_config is not None:
-        outputs = keras.tree.flatten(own.from_config(spec.encoder_config, rng)(x))
+        outputs = keras.tree.flatten(custom.from_config(spec.encoder_config, rng)(x))
         if spec.variational:
             outputs[1] = keras.layers.Activation(bounded, name="z_log_var")(outputs[1])
         return keras.Model(x, outputs[: 2 if spec.variational else 1], name="encoder")
@@ -51,7 +51,7 @@ def build_decoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
     """Return the model z (n, d) -> mean of x given z (n, *input_shape)."""
     z = keras.Input((spec.latent_dim,), name="z")
     if spec.decoder_config is not None:
-        x_mean = own.from_config(spec.decoder_config, rng)(z)
+        x_mean = custom.from_config(spec.decoder_config, rng)(z)
     else:
         x_mean = _LAYERS[spec.architecture].decode(z, spec, rng)
     return keras.Model(z, x_mean, name="decoder")

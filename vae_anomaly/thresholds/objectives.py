@@ -15,8 +15,8 @@ from scipy.stats import genpareto
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
-from vae_anomaly.metrics import _OutlierScorer
-from vae_anomaly.threshold import auto_offset
+from vae_anomaly.thresholds.metrics import _OutlierScorer
+from vae_anomaly.thresholds.offsets import auto_offset
 
 
 class Counts(NamedTuple):
@@ -248,8 +248,8 @@ class AutoThreshold(LabelFreeObjective):
     """The line that leaves 1 % of clean rows outside, by the bulk of the scores.
 
     It is that of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution fitted to
-    the bulk, see `vae_anomaly.threshold.auto_offset`. Up to a tenth of the rows may be outliers,
-    however extreme, without moving the line much. At least the most abnormal row lies beyond it.
+    the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows may be
+    outliers, however extreme, without moving the line much. At least the most abnormal row lies beyond it.
     """
 
     def threshold(self, scores: np.ndarray) -> float:
@@ -422,7 +422,7 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
         return _Metric(scorer._score_func, scorer._sign, scorer._kwargs)
     raise ValueError(
         f"scoring={scoring!r} does not judge decisions. Pass an objective of "
-        "vae_anomaly.objectives or its name, or a scorer that judges what predict returns, as "
+        "vae_anomaly or its name, or a scorer that judges what predict returns, as "
         'make_outlier_scorer(score_func, response_method="predict") makes one.'
     )
 

@@ -1,0 +1,43 @@
+"""The names of scikit-learn that this package uses although they are not public.
+
+They are collected here, so that a new version of scikit-learn that moves one of them breaks a
+single file.
+"""
+
+from sklearn.base import _fit_context
+from sklearn.utils._chunking import get_chunk_n_rows
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils._repr_html.estimator import _VisualBlock
+from sklearn.utils.metadata_routing import _raise_for_params
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_method_params,
+    _check_sample_weight,
+    _num_samples,
+)
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "_VisualBlock",
+    "_check_feature_names_in",
+    "_check_method_params",
+    "_check_sample_weight",
+    "_fit_context",
+    "_num_samples",
+    "_raise_for_params",
+    "_safe_split",
+    "check_matplotlib_support",
+    "get_chunk_n_rows",
+    "validate_params",
+]

@@ -1,0 +1,1 @@
+"""Thresholds of any outlier detector: chosen, judged and drawn. Nothing here imports a detector."""

@@ -1,0 +1,141 @@
+"""The base class of the meta-estimators that set the threshold of a detector."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
+
+from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.sklearn_private import HasMethods, _fit_context, _raise_for_params, _VisualBlock
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class of meta-estimators that set the threshold of a detector.
+
+    A subclass implements `_fit`, which sets `detector_` and `offset_`. This class validates, takes
+    over what the detector knows of its features, and predicts.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "detector": [HasMethods(["fit", "score_samples"])],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    detector: Any
+    detector_: Any
+    offset_: float
+    memory: Any
+
+    @abstractmethod
+    def _fit(self, X: Any, y: Any, params: Any) -> None:
+        """Set `detector_` and `offset_`."""
+
+    @_fit_context(
+        # The detector validates its own parameters.
+        prefer_skip_nested_validation=False
+    )
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Fit the detector and set the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Labels of inliers and outliers, see the class for where they are needed. They are
+            passed on to the detector's `fit` too, which ignores them as a rule.
+        **params : dict
+            Passed to the detector's `fit`, by scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self : object
+            The fitted meta-estimator.
+        """
+        _raise_for_params(params, self, None)
+        X, y = indexable(X, y)
+        self._fit(X, y, process_routing(self, "fit", **params))
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.detector_, name):
+                setattr(self, name, getattr(self.detector_, name))
+        return self
+
+    def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
+        """Fit, and tell inliers from outliers among the same rows.
+
+        Parameters
+        ----------
+        X, y, **params
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return self.fit(X, y, **params).predict(X)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return the detector's scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The lower, the more abnormal.
+        """
+        check_is_fitted(self)
+        return self.detector_.score_samples(X)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return MetadataRouter(owner=self).add(
+            detector=self.detector,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+
+    def _check_prefit(self) -> None:
+        try:
+            check_is_fitted(self.detector)
+        except NotFittedError:
+            raise NotFittedError(
+                f"With cv='prefit' the detector of {type(self).__name__} must be fitted; fit the "
+                f"{type(self.detector).__name__}, or choose another cv."
+            ) from None
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.detector).input_tags
+        tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
+        tags.input_tags.pairwise = inner.pairwise
+        return tags
+
+    def _sk_visual_block_(self) -> _VisualBlock:
+        detector = getattr(self, "detector_", self.detector)
+        return _VisualBlock(
+            "serial",
+            [detector],
+            names=[type(detector).__name__],
+            name_details=[str(detector)],
+            dash_wrapped=False,
+        )
