@@ -24,8 +24,7 @@ from sklearn.mixture import GaussianMixture
 
 from vae_anomaly import VAEAnomalyDetector
 from vae_anomaly.losses import kl_divergence, make_likelihood
-from vae_anomaly.scaling import standardize
-from vae_anomaly.tiles import antithetic_noise
+from vae_anomaly.vae import antithetic_noise
 
 warnings.filterwarnings("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -77,7 +76,7 @@ def variants(
     detector: VAEAnomalyDetector, train: np.ndarray, test: np.ndarray, rng: np.random.RandomState
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Give names and anomaly scores of `test`, (n,); higher is more abnormal."""
-    x = standardize(test, detector.center_, detector.scale_)
+    x = standardize(detector, test)
     likelihood = make_likelihood("mse", detector.one_hot_groups_, x.shape[1])
     posterior = encode(detector, test)
     kl = kl_divergence(*posterior, np).sum(axis=1)
@@ -85,7 +84,7 @@ def variants(
     def reconstruction(z: np.ndarray) -> np.ndarray:
         """Return -log p(x | z) up to a constant, (n_draws, n)."""
         outputs = (detector.decoder_.predict(draw, 4096, verbose=0) for draw in z)
-        scale = detector.observation_scale_
+        scale = detector.observation_log_var_
         losses = (likelihood.negative_log_likelihood(x, mean, scale, np) for mean in outputs)
         return np.stack([loss.sum(axis=1, dtype=np.float64) for loss in losses])
 
@@ -122,8 +121,12 @@ def variants(
         yield f"prior: mixture of {n_components} normals", expected + np.mean(crossed, axis=0)
 
 
+def standardize(detector: VAEAnomalyDetector, rows: np.ndarray) -> np.ndarray:
+    return ((rows - detector.center_) / detector.scale_).clip(-1e6, 1e6).astype(np.float32)
+
+
 def encode(detector: VAEAnomalyDetector, rows: np.ndarray) -> Posterior:
-    x = standardize(rows, detector.center_, detector.scale_)
+    x = standardize(detector, rows)
     return Posterior(*detector.encoder_.predict(x, 4096, verbose=0))
 
 

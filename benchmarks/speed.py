@@ -194,7 +194,7 @@ def make_pyod(hidden: tuple[int, ...] | None = None, **parameters: Any) -> Any:
 def default_layers(n_features: int = 30) -> tuple[list, list]:
     """Return the shapes of the kernels of the default encoder and decoder."""
     from vae_anomaly import VAEAnomalyDetector
-    from vae_anomaly.networks import ARCHITECTURES
+    from vae_anomaly.networks.spec import ARCHITECTURES
 
     hidden = ARCHITECTURES["dense"].hidden_layer_sizes
     return layers(n_features, hidden, VAEAnomalyDetector().latent_dim)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from vae_anomaly.training import loop as training
+from vae_anomaly.training import rows as training
 
 BATCHES = 4
 
@@ -146,3 +146,21 @@ def test_partial_fit_goes_on(fit_batches, parts, X):
     center = fitted.center_.copy()
     fitted.partial_fit(X)
     np.testing.assert_array_equal(fitted.center_, center)
+
+
+def test_rows_of_a_buffer_are_shuffled():
+    numbers = np.arange(1000, dtype=np.float32)[:, None]
+    source = training.RowsInBuffers(lambda: [numbers], 1000, 100, np.random.RandomState(0))
+    rows, _, batches = source.take(10)
+    seen = rows.numpy()[batches.ravel(), 0]
+    assert abs(np.corrcoef(seen, np.arange(1000))[0, 1]) < 0.2
+
+
+def test_threshold_is_set_by_a_sample_of_all_rows(fit_batches):
+    """The first third of the rows are equal; few of a random sample are."""
+    rng = np.random.RandomState(0)
+    parts = [np.zeros((12_000, 2)), rng.standard_normal((24_000, 2))]
+    scores = fit_batches(parts, max_iter=1, hidden_layer_sizes=(4,)).training_scores_
+    assert len(scores) == 10_000
+    _, counts = np.unique(scores, return_counts=True)
+    assert counts.max() == pytest.approx(10_000 / 3, rel=0.1)

@@ -1,7 +1,10 @@
 """Wrong parameters and wrong input: scikit-learn's kind of error, before any training."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
@@ -81,7 +84,7 @@ def put(X, row, column, value):
         ("validation_fraction", 1.0),
         ("verbose", -1),
         ("warm_start", None),
-        ("weight_decay", -0.1),
+        ("learning_rate", "linear"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -343,3 +346,65 @@ def test_input_is_not_written_to(make_detector, dtype):
     before = X.copy()
     make_detector(max_iter=1).fit(X).score_samples(X)
     np.testing.assert_array_equal(X, before)
+
+
+INSTANTS = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")[:60].astype(
+    "datetime64[us]"
+)
+DATES = {
+    "array": INSTANTS[:, None],
+    "pandas": pd.DataFrame({"when": INSTANTS}),
+    "pandas, time zone": pd.DataFrame({"when": pd.DatetimeIndex(INSTANTS, tz="UTC")}),
+    "pandas, beside numbers": pd.DataFrame({"x": np.arange(60.0), "when": INSTANTS}),
+    "pandas, duration": pd.DataFrame({"when": INSTANTS - INSTANTS[0]}),
+    "pandas, period": pd.DataFrame({"when": pd.PeriodIndex(pd.DatetimeIndex(INSTANTS), freq="D")}),
+    "polars": pl.DataFrame({"x": np.arange(60.0), "when": INSTANTS}),
+    "polars, duration": pl.DataFrame({"when": INSTANTS - INSTANTS[0]}),
+    "polars, time": pl.DataFrame({"when": [datetime.time(1, 2, 3)] * 60}),
+    "arrow": pd.DataFrame({"when": INSTANTS}).astype("timestamp[us][pyarrow]"),
+}
+
+
+@pytest.mark.parametrize("kind", DATES)
+@pytest.mark.usefixtures("no_training")
+def test_dates_are_not_taken_for_numbers(make_detector, kind):
+    column = "of X" if kind == "array" else "'when'"
+    with pytest.raises(
+        ValueError, match=rf"Column {column} does not hold numbers.*DatetimeEncoder"
+    ):
+        make_detector().fit(DATES[kind])
+
+
+def test_dates_are_not_taken_for_numbers_when_scoring(make_detector):
+    detector = make_detector(max_iter=1).fit(np.arange(60.0)[:, None])
+    with pytest.raises(ValueError, match="does not hold numbers"):
+        detector.predict(DATES["array"])
+
+
+@pytest.mark.usefixtures("no_training")
+def test_masked_values_are_refused(make_detector, X):
+    masked = np.ma.array(X, mask=False)
+    masked[7, 2] = np.ma.masked
+    with pytest.raises(ValueError, match="column 2, row 7"):
+        make_detector().fit(masked)
+
+
+def test_masked_array_without_masked_values_is_taken(make_detector, X, detector):
+    other = make_detector().fit(np.ma.array(X, mask=False))
+    assert other.offset_ == detector.offset_
+
+
+@pytest.mark.usefixtures("no_training")
+def test_text_in_a_polars_frame_is_named(make_detector):
+    frame = pl.DataFrame({"x": [1.0, 2.0], "city": ["Bern", "Zug"]})
+    with pytest.raises(ValueError, match="Column 'city' does not hold numbers"):
+        make_detector().fit(frame)
+
+
+def test_components_come_in_the_container_that_is_asked_for(make_detector, X):
+    frame, table = pd.DataFrame(X, columns=list("abcde")), pl.DataFrame(X, schema=list("abcde"))
+    detector = make_detector(max_iter=1, contamination=0.1).fit(frame)
+    assert isinstance(detector.score_components(frame), pd.DataFrame)
+    assert isinstance(detector.score_components(table), pl.DataFrame)
+    assert isinstance(detector.set_output(transform="pandas").score_components(table), pd.DataFrame)
+    assert isinstance(detector.set_output(transform="polars").score_components(frame), pl.DataFrame)

@@ -263,9 +263,7 @@ def test_weights_are_routed_through_a_grid_search(make_detector, X):
     )
 
 
-@pytest.mark.parametrize(
-    "method", ["partial_fit", "score", "predict", "transform", "inverse_transform"]
-)
+@pytest.mark.parametrize("method", ["score", "predict", "transform", "inverse_transform"])
 def test_method_without_metadata_requests_none(method):
     assert not hasattr(VAEAnomalyDetector, f"set_{method}_request")
 

@@ -44,7 +44,7 @@ def test_every_reconstruction_loss_has_a_likelihood():
 
 @pytest.mark.parametrize("noise", [0.01, 0.1, 1.0, 3.0])
 def test_mse_is_the_normal_density_of_the_observation_noise(x, output, noise):
-    scale = LIKELIHOODS["mse"].initial_scale(3, noise)
+    scale = LIKELIHOODS["mse"].initial_log_var(3, noise)
     expected = norm.logpdf(x, output, noise).sum(axis=1)
     np.testing.assert_allclose(log_density("mse", x, output, scale), expected, rtol=1e-5)
 
@@ -140,7 +140,7 @@ def test_terms_average_the_reconstruction_over_draws(x):
     noise = np.random.RandomState(0).standard_normal((7, 1, 3))
     log_var = np.full((20, 3), -1.0)
     arguments = (x, x, lambda x: (x, log_var), lambda z: z)
-    scale = LIKELIHOODS["mse"].initial_scale(3, 1.0)
+    scale = LIKELIHOODS["mse"].initial_log_var(3, 1.0)
     terms, _ = loss_terms(*arguments, noise, LIKELIHOODS["mse"], scale, np)
     single = [
         loss_terms(*arguments, draw[None], LIKELIHOODS["mse"], scale, np)[0] for draw in noise
@@ -149,7 +149,7 @@ def test_terms_average_the_reconstruction_over_draws(x):
 
 
 def test_terms_explain_the_clean_row_from_the_noisy_one(x, output):
-    scale = LIKELIHOODS["mse"].initial_scale(3, 1.0)
+    scale = LIKELIHOODS["mse"].initial_log_var(3, 1.0)
     zero = np.zeros((20, 3))
     reconstruction, _ = loss_terms(
         x, output, lambda x: (x, zero), lambda z: z, zero[None], LIKELIHOODS["mse"], scale, np

@@ -6,7 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from vae_anomaly.networks.sampling import Sampling
+from vae_anomaly.networks.build import build_decoder, build_encoder
+from vae_anomaly.networks.custom_layers import Sampling
+from vae_anomaly.networks.keras_networks import keras_networks
+from vae_anomaly.networks.spec import NetworkSpec
 
 ACTIVATIONS = [
     "elu",
@@ -248,3 +251,31 @@ def test_sampling_is_rebuilt_from_its_configuration():
     layer = Sampling(seed=7, name="draw")
     rebuilt = Sampling.from_config(layer.get_config())
     assert (rebuilt.seed, rebuilt.name) == (7, "draw")
+
+
+def test_equal_layers_of_encoder_and_decoder_drop_different_units():
+    """With identity matrices as weights, the output is the mask of the hidden layer."""
+    from vae_anomaly.backend import tf
+
+    spec = NetworkSpec((50,), 50, (50,), "linear", 0.5, "mse", variational=False)
+    networks = keras_networks(spec)
+    weights = [np.eye(50, dtype=np.float32), np.zeros(50, np.float32)] * 2
+    ones, seed = np.ones((4, 50), np.float32), tf.constant([3, 7])
+    encoded, _ = networks.encode(ones, weights, seed)
+    decoded = networks.decode(ones, weights, seed)
+    assert 0.3 < np.mean(np.asarray(encoded) == 0) < 0.7
+    assert not np.array_equal(encoded, decoded)
+
+
+def test_initial_weights_are_those_of_newly_built_models():
+    spec = NetworkSpec((6, 2), 3, (5, 4), "tanh", 0.2, "mse", architecture="lstm")
+    rng = np.random.RandomState(3)
+    encoder, decoder = build_encoder(spec, rng), build_decoder(spec, rng)
+    after = rng.randint(1000)
+    rng = np.random.RandomState(3)
+    initial = keras_networks(spec).initial_weights(np.zeros(12, np.float32), rng)
+    assert rng.randint(1000) == after
+    for model, weights in ((encoder, initial.encoder), (decoder, initial.decoder)):
+        expected = [variable.numpy() for variable in model.trainable_variables]
+        for actual, wanted in zip(weights, expected, strict=True):
+            np.testing.assert_array_equal(actual, wanted)

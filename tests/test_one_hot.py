@@ -133,7 +133,7 @@ def test_what_no_category_is_scores_low(fitted, table, columns, values):
 
 def test_cross_entropy_of_a_group():
     likelihood = Mixed(((1, 4),), 5)
-    scale = likelihood.initial_scale(5, 0.1)
+    scale = likelihood.initial_log_var(5, 0.1)
     mean = np.array([[0.3, 0.7, 0.2, 0.1, -1.0]])
     x = np.array([[0.3, 0.0, 1.0, 0.0, -0.9]])
     nll = likelihood.negative_log_likelihood(x, mean, scale, np)
@@ -164,3 +164,41 @@ def test_categories_that_do_not_go_together_stand_out():
     detector = VAEAnomalyDetector(contamination=0.1, random_state=0).fit(X[:2000])
     is_outlier = np.arange(1000) >= 500
     assert roc_auc_score(is_outlier, -detector.score_samples(X[2000:])) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("place", "groups"),
+    [
+        (1, ((1, 6), (7, 10))),
+        (3, ((1, 6), (7, 10))),
+        (5, ((1, 6), (7, 10))),
+        (9, ((1, 5), (6, 10))),
+    ],
+)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_category_that_no_row_has_belongs_to_its_group(make, table, place, groups, value):
+    """An encoder fitted before the split makes such columns; ones of ones end a group."""
+    X = np.insert(table, place, value, axis=1)
+    found = make(max_iter=1).fit(X).one_hot_groups_
+    if value == 0:
+        assert found == groups
+    else:
+        assert not any(first <= place < stop for first, stop in found)
+
+
+def test_a_category_that_no_row_has_costs_little_more_than_a_rare_one(make, table):
+    X = np.insert(table, 3, 0.0, axis=1)
+    detector = make(max_iter=100).fit(X)
+    new = X[:50].copy()
+    new[:, 1:6] = [0, 0, 1, 0, 0]
+    cost = np.median(detector.score_samples(X[:50]) - detector.score_samples(new))
+    assert 3 < cost < 100
+
+
+def test_a_category_missing_from_the_sample_does_not_undo_its_group(make):
+    """fit_batches looks for groups in a sample, but knows the bounds of all rows."""
+    category = np.random.RandomState(0).choice(3, size=30_000)
+    category[::10_000] = 3
+    X = np.eye(4)[category]
+    groups = make(max_iter=1, hidden_layer_sizes=(2,)).fit_batches(np.array_split(X, 5))
+    assert groups.one_hot_groups_ == ((0, 4),)

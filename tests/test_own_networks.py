@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from vae_anomaly import VAEAnomalyDetector, make_outlier_scorer
-from vae_anomaly.training import loop as training
+from vae_anomaly.training import loop
+from vae_anomaly.training import step as training
 
 layers = keras.layers
 SHAPE, LATENT_DIM = (4, 6), 3
@@ -238,6 +239,6 @@ def decoder_with(*extra, **keywords):
 def test_network_that_does_not_fit_is_refused(
     make, samples, monkeypatch, method, parameters, message
 ):
-    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("training started"))
+    monkeypatch.setattr(loop, "train", lambda *_, **__: pytest.fail("training started"))
     with pytest.raises(ValueError, match=message):
         getattr(make(**parameters()), method)(samples)

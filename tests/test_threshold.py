@@ -122,3 +122,15 @@ def test_rows_of_zero_weight_do_not_move_the_threshold(make_detector, X):
     weights = np.repeat([1.0, 0.0], [400, 40])
     for_all = make_detector(contamination=0.1).fit(far, sample_weight=weights)
     assert for_all.offset_ == make_detector(contamination=0.1).fit(X).offset_
+
+
+def test_automatic_threshold_weighs_the_rows_it_has_not_seen(make_detector, X):
+    """Rows of next to no weight do not draw the line down, though they score low."""
+    rng = np.random.RandomState(0)
+    light = np.arange(len(X)) < 160
+    rows = np.where(light[:, None], rng.standard_normal(X.shape) * X.std(axis=0) * 3, X)
+    weights = np.where(light, 1e-6, 1.0)
+    detector = make_detector(max_iter=60).fit(rows, sample_weight=weights)
+    # It lies as high as it may: a tenth of the training rows are called outliers.
+    highest = np.quantile(detector.training_scores_, 0.1, method="inverted_cdf")
+    assert detector.offset_ == highest

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vae_anomaly.training import loop as training
-
-
-def kernel_norm(detector):
-    return np.sqrt(sum(np.sum(w**2) for w in detector.encoder_.get_weights() if w.ndim > 1))
+from vae_anomaly.networks.spec import NetworkSpec
+from vae_anomaly.training import loop
+from vae_anomaly.training import step as training
+from vae_anomaly.training.plan import TrainingPlan
+from vae_anomaly.training.rows import RowsInMemory
 
 
 def test_history_has_one_entry_per_epoch(detector):
@@ -59,12 +59,7 @@ def test_any_batch_size_trains(make_detector, X, batch_size):
     assert np.isfinite(detector.history_["loss"]).all()
 
 
-def test_weight_decay_shrinks_the_kernels(make_detector, X):
-    free, decaying = (make_detector(weight_decay=d, max_iter=50).fit(X) for d in (0.0, 10.0))
-    assert kernel_norm(decaying) < 0.9 * kernel_norm(free)
-
-
-@pytest.mark.parametrize("parameter", ["dropout", "input_noise", "weight_decay"])
+@pytest.mark.parametrize("parameter", ["dropout", "input_noise"])
 def test_regularisation_changes_the_model(make_detector, X, X_new, parameter):
     without, with_it = (make_detector(**{parameter: value}).fit(X) for value in (0.0, 0.5))
     assert not np.array_equal(without.score_samples(X_new), with_it.score_samples(X_new))
@@ -207,7 +202,7 @@ def test_warm_start_sets_the_threshold_anew(make_detector, X, X_new):
 def test_warm_start_takes_over_what_does_not_change_the_network(make_detector, X, X_new):
     detector = make_detector(warm_start=True, max_iter=1).fit(X)
     detector.set_params(observation_noise=0.5, n_draws=0).fit(X)
-    np.testing.assert_allclose(detector.observation_scale_, 2 * np.log(0.5), rtol=1e-6)
+    np.testing.assert_allclose(detector.observation_log_var_, 2 * np.log(0.5), rtol=1e-6)
     error = (X_new - detector.reconstruct(X_new)) / detector.scale_
     np.testing.assert_allclose(
         detector.score_components(X_new)["reconstruction"],
@@ -403,3 +398,63 @@ def test_number_of_rows_costs_no_traces(make_detector, curve, traces, n_rows):
     n_traces = len(traces)
     detector.partial_fit(curve(n_rows))
     assert len(traces) == n_traces
+
+
+# What the compiled step and its schedules do, one by one
+
+
+def test_weight_of_the_divergence_rises_over_three_tenths_of_the_training(make_detector, X):
+    """One step an epoch, too small to change the weights: the loss tells the weight."""
+    history = (
+        make_detector(learning_rate_init=1e-12, batch_size=len(X), max_iter=10, beta=2.0)
+        .fit(X)
+        .history_
+    )
+    loss, reconstruction, kl = (
+        np.array(history[name]) for name in ("loss", "reconstruction", "kl")
+    )
+    expected = 2.0 * np.minimum(1.0, np.arange(10) / 3)
+    np.testing.assert_allclose((loss - reconstruction) / kl, expected, atol=0.05)
+
+
+def test_gradients_are_clipped(X):
+    """The first moment after the first step is a tenth of the gradient."""
+    spec = NetworkSpec((5,), 2, (7,), "relu", 0.0, "mse")
+    log_var = spec.likelihood.initial_log_var(5, 0.01)
+    weights = loop.initial_weights(spec, log_var, np.random.RandomState(0))
+    plan = TrainingPlan(
+        beta=1.0,
+        input_noise=0.0,
+        batch_size=128,
+        learning_rate=1e-3,
+        cosine=True,
+        warm_up=True,
+        support_fraction=1.0,
+        n_epochs=1,
+        n_epochs_to_run=1,
+        tol=0.0,
+        n_iter_no_change=1,
+        progress="",
+    )
+    rows = [X[:128].astype(np.float32)]
+    batches = RowsInMemory(rows, np.ones(128), 5, 128, np.random.RandomState(0))
+    moments = loop.train(batches, spec, weights, plan, np.random.RandomState(0)).moments
+    assert moments.n_steps == 1
+    assert np.linalg.norm(moments.mean) == pytest.approx(0.1 * training.MAX_GRADIENT_NORM, rel=1e-3)
+
+
+def test_each_row_draws_a_noise_level_of_its_own(make_detector, monkeypatch):
+    """Uniform between none and twice the mean, whose mean square is 4/3 of a fixed level's."""
+
+    def noise_instead_of_loss(x, x_input, *arguments):
+        return (x_input - x) ** 2, 0.0 * x
+
+    monkeypatch.setattr(training, "loss_terms", noise_instead_of_loss)
+    X = np.random.RandomState(0).standard_normal((4000, 6))
+    history = (
+        make_detector(hidden_layer_sizes=(11,), input_noise=0.5, batch_size=1000, max_iter=2)
+        .partial_fit(X)
+        .history_
+    )
+    training.compiled_steps.cache_clear()
+    assert history["reconstruction"][0] == pytest.approx(6 * 0.5**2 * 4 / 3, rel=0.05)

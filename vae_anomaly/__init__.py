@@ -5,6 +5,8 @@ Nothing heavy is imported before it is needed: TensorFlow is loaded by the first
 
 from importlib.metadata import version
 
+import vae_anomaly.forking
+import vae_anomaly.keras_registration  # noqa: F401
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.thresholds.bootstrap import bootstrap_threshold
 from vae_anomaly.thresholds.conformal import ConformalDetector

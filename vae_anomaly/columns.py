@@ -5,45 +5,69 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from vae_anomaly.scaling import Rows
+from vae_anomaly.rows import Table
 
 _MIN_CATEGORIES = 3  # two say no more than one column of two values, which is no group either
 
 
-def one_hot_groups(rows: Rows) -> tuple[tuple[int, int], ...]:
+def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tuple[int, int], ...]:
     """Find the one-hot groups among the columns.
 
     A group is a run of three or more neighbouring columns of two values each, of which in every
     row exactly one has its larger value: what `sklearn.preprocessing.OneHotEncoder` makes of a
-    column of categories, also after a scaler.
+    column of categories, also after a scaler. Columns that have their smaller value, or zero, in
+    all rows belong to the group too, within the run or next to it: they are categories that the
+    encoder knows and no row has.
 
     Parameters
     ----------
-    rows : callable
-        Goes through all rows, see `vae_anomaly.scaling.Rows`; called twice.
+    table : Table
+        Rows.
+    low, high : ndarray of shape (n_features,)
+        The smallest and the largest value of each column, of these rows and of any others for
+        which they stand.
 
     Returns
     -------
     groups : tuple of (int, int)
         First column and the one after the last of each group.
     """
-    bounds = [(chunk.min(axis=0), chunk.max(axis=0)) for chunk, _ in rows()]
-    low, high = np.min([b[0] for b in bounds], axis=0), np.max([b[1] for b in bounds], axis=0)
+    never_hot = (low == 0) & (high == 0)
+    never_hot |= (low < high) & (table.bounds[1] == low)  # in these rows
+    others = np.flatnonzero(~never_hot)
+    groups: list[tuple[int, int]] = []
+    for first, last in _runs(table, low, high, others):
+        while last + 1 < len(low) and never_hot[last + 1]:
+            last += 1
+        previous_stop = groups[-1][1] if groups else 0
+        while first > previous_stop and never_hot[first - 1]:
+            first -= 1
+        groups.append((first, last + 1))
+    return tuple(groups)
+
+
+def _runs(
+    table: Table, low: np.ndarray, high: np.ndarray, columns: np.ndarray
+) -> list[tuple[int, int]]:
+    """Return the first and the last column of each group, as if there were only these columns."""
+    if not columns.size:
+        return []
+    low, high = low[columns], high[columns]
     two_valued, apart = low < high, np.ones(len(low) - 1, bool)
-    together, n_rows = sp.csr_array((len(low), len(low))), 0
-    for chunk, _ in rows():
+    together = sp.csr_array((len(low), len(low)))
+    for chunk, _ in table.chunks():
+        chunk = chunk[:, columns]
         is_high = chunk == high
         two_valued &= (is_high | (chunk == low)).all(axis=0)
         # A column that meets both of its neighbours is in no group: leave it out early.
         apart &= ~(is_high[:, 1:] & is_high[:, :-1]).any(axis=0)
         candidate = two_valued & (np.append(apart, False) | np.append(False, apart))
         if not candidate.any():
-            return ()
+            return []
         ones = sp.csr_array(is_high & candidate, dtype=np.float64)
         together += ones.T @ ones  # in how many rows both columns have their larger value
-        n_rows += len(chunk)
 
-    together, groups, first = together.tocsc(), [], 0
+    together, runs, first = together.tocsc(), [], 0
     count = together.diagonal()
     for last in range(len(low)):
         if not candidate[last]:
@@ -52,8 +76,8 @@ def one_hot_groups(rows: Rows) -> tuple[tuple[int, int], ...]:
         overlapping = together[first:last, [last]].nonzero()[0]
         if overlapping.size:
             first += overlapping.max() + 1
-        if count[first : last + 1].sum() == n_rows:
+        if count[first : last + 1].sum() == table.n_rows:
             if last + 1 - first >= _MIN_CATEGORIES:
-                groups.append((first, last + 1))
+                runs.append((int(columns[first]), int(columns[last])))
             first = last + 1
-    return tuple(groups)
+    return runs

@@ -1,62 +1,39 @@
-"""VAEAnomalyDetector: parameters, validation and the scikit-learn methods."""
+"""VAEAnomalyDetector: the estimator, its parameters and scikit-learn's methods."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import (
-    Tags,
-    assert_all_finite,
-    check_array,
-    check_random_state,
-    gen_batches,
-)
+from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from vae_anomaly import tiles as scoring
+from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
 from vae_anomaly.columns import one_hot_groups
 from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.inputs import Columns, check_rows, check_stream, check_table
 from vae_anomaly.losses import LIKELIHOODS
-from vae_anomaly.networks import ARCHITECTURES, NetworkSpec, Weights
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
-from vae_anomaly.networks.forward import make_decode, make_encode
-from vae_anomaly.scaling import (
-    CHUNK_ROWS,
-    Rows,
-    as_float64,
-    fit_scaling,
-    in_chunks,
-    standardize,
-    unstandardize,
-)
-from vae_anomaly.sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
-from vae_anomaly.thresholds import offsets as threshold
+from vae_anomaly.networks.spec import ARCHITECTURES
+from vae_anomaly.parameters import divergence_message, make_plan, make_spec, n_channels
+from vae_anomaly.rows import Stream, Table
+from vae_anomaly.scaling import Scaling, fit_scaling
+from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _get_output_config
+from vae_anomaly.thresholds.offsets import auto_offset, quantile_offset
+from vae_anomaly.vae import VAE, antithetic_noise
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
     from numpy.typing import ArrayLike
 
-    from vae_anomaly.training.loop import RowsInMemory, Settings
-
-AUTO_STEPS = 2000
-"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
-
-AUTO_MAX_EPOCHS = 1000
-"""... unless there are so few that they would be seen more often than this."""
+    from vae_anomaly.training.loop import Trained
+    from vae_anomaly.training.plan import TrainingPlan
 
 _RECENT_SCORES = 2_000
 """Number of latest rows whose scores set `offset_` in `partial_fit`."""
@@ -64,7 +41,8 @@ _RECENT_SCORES = 2_000
 
 def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
     """Return True where `score` is defined, or raise telling what to do without it."""
-    if not detector.variational:
+    fitted = getattr(detector, "_vae", None)
+    if not (detector.variational if fitted is None else fitted.spec.variational):
         raise AttributeError(
             "A plain autoencoder (variational=False) has no evidence lower bound to score "
             "held-out rows by. Compare models by labels: scoring=make_outlier_scorer(...)."
@@ -72,18 +50,19 @@ def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
     return True
 
 
-_SAMPLE_ROWS = 10_000
-"""Number of rows that set `offset_` in `fit_batches`."""
-
-
 class VAEAnomalyDetector(
-    OffsetMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin,
+    OffsetMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Anomaly detection with a variational autoencoder (VAE).
 
-    A VAE learns to squeeze ordinary rows through a small latent code and to rebuild them. A row
-    that it cannot rebuild, or whose code lies far from all others, is unlike what it was trained
-    on. Its anomaly score is the loss that the network was trained with, in nats::
+    A VAE learns to compress ordinary rows to a small latent code and to rebuild them from it. A row
+    that it cannot rebuild, or whose code lies far from those of all others, is unlike the rows it
+    was trained on. The anomaly score of a row is the loss that the network was trained with, in
+    nats::
 
         -score_samples(x) = reconstruction(x) + beta * kl(x)
         reconstruction(x) = E[-log p(x | z)],  z ~ q(z | x) = N(z_mean, exp(z_log_var))
@@ -91,187 +70,207 @@ class VAEAnomalyDetector(
 
     which with ``beta=1`` is the negative evidence lower bound, a bound on -log p(x) [1]_.
 
-    Columns are standardised inside, so raw columns of any scale can be passed. Missing values are
-    refused: put an imputer before the detector. The sign convention is scikit-learn's: lower
-    scores and the prediction -1 mean outlier.
+    The columns are standardised internally, so they can be passed in any unit. Missing values are
+    refused: put an imputer in front of the detector. The sign convention is scikit-learn's: an
+    outlier has a low score and the prediction -1.
 
     Parameters
     ----------
     architecture : {"dense", "conv", "lstm", "gru"}, default="dense"
-        Kind of the hidden layers, see `hidden_layer_sizes`.
+        The kind of hidden layers; `hidden_layer_sizes` gives their sizes.
 
-        - "dense": fully connected; a sample is a row of features.
-        - "conv": convolutions of width 5 that halve the size (stride 2), and transposed ones that
-          double it. Between them and the code is a dense layer, of four units for each filter of
-          the last convolution. A sample is an image or, with one-dimensional convolutions, a
-          sequence.
-        - "lstm", "gru": recurrent, sequence in and sequence out. The last state of the encoder
-          makes the code, and the code goes into the decoder at every time step.
+        - "dense": fully connected layers. A sample is a row of features.
+        - "conv": convolutions of width 5 that halve the size (stride 2), and transposed
+          convolutions that double it. A dense layer, with four units for each filter of the last
+          convolution, lies between them and the code. A sample is an image or, with
+          one-dimensional convolutions, a sequence.
+        - "lstm", "gru": recurrent layers, from a sequence to a sequence. The code is computed from
+          the encoder's last state and is fed to the decoder at every time step.
 
     input_shape : tuple of int, default=None
-        Shape of one sample: (height, width, channels) or (timesteps, features). A row of X is the
-        sample flattened in C order, and methods that take rows also take ``(n, *input_shape)``
-        arrays. By default a sample has as many time steps as X has columns, and one feature;
-        "dense" takes the columns as they are, and any shape.
+        The shape of one sample: (height, width, channels) or (timesteps, features). A row of X is
+        a sample flattened in C order, and all methods that take rows also take arrays of shape
+        ``(n, *input_shape)``. It tells that all positions of a channel or feature are measured in
+        one unit: they are standardised by a common scale. By default a dense network takes the
+        columns as they are, and the others take each row as a sequence of one feature.
 
     variational : bool, default=True
-        Whether to train a VAE. If not, it is a plain autoencoder: the same networks, but the code
-        is z_mean without noise, the KL divergence is 0 and the score the reconstruction alone.
+        Whether to train a VAE. If False, a plain autoencoder is trained: the networks are the
+        same, but the code is z_mean without noise, the KL divergence is 0 and the score is the
+        reconstruction term alone.
 
     encoder : keras.Model or callable, default=None
-        An encoder of your own in place of the architecture's: a Keras model, or a function
+        A custom encoder that replaces the architecture's: a Keras model, or a function
         ``(input_shape, latent_dim)`` that builds one. It maps samples ``(n, *input_shape)`` to
-        [z_mean, z_log_var], each (n, latent_dim); of a plain autoencoder the first is enough.
-        `fit` trains a copy, its weights drawn anew by `random_state`; the model itself stays as it
-        is. It is kept as configuration and weights, so Lambda layers are refused; so is what this
-        training would not look after, such as batch normalisation and regularizers.
-        `hidden_layer_sizes`, `activation` and `dropout` do not concern it.
+        [z_mean, z_log_var], each of shape (n, latent_dim); a plain autoencoder needs only the
+        first. `fit` trains a copy with newly drawn weights and leaves the model itself unchanged.
+        The copy is stored as configuration and weights, so Lambda layers are refused. Layers whose
+        state this training loop does not update, such as batch normalisation, and regularizers are
+        refused too. `hidden_layer_sizes`, `activation` and `dropout` do not apply to it.
 
     decoder : keras.Model or callable, default=None
-        The same for the decoder, which maps (n, latent_dim) to samples ``(n, *input_shape)``, in
-        standardised units or, with "binary_crossentropy", as probabilities.
+        The same for the decoder. It maps codes of shape (n, latent_dim) to samples
+        ``(n, *input_shape)``, in standardised units or, with "binary_crossentropy", as
+        probabilities.
 
-    hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of the encoder's dense or recurrent layers, or filters of its convolutions; the
-        decoder has the same in reverse order. An empty tuple makes dense networks linear. "auto" is
-        (256, 128) for "dense", (32, 64) for "conv", (64,) for "lstm" and "gru".
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        The number of units of each dense or recurrent layer of the encoder, or of filters of each
+        convolution; the decoder has the same layers in reverse order. An int is a single layer, and
+        an empty tuple makes dense networks linear. "auto" means (256, 128) for "dense", (32, 64)
+        for "conv" and (64,) for "lstm" and "gru".
 
     latent_dim : int, default=32
-        Number of latent dimensions, and of columns that `transform` returns.
+        The number of latent dimensions, and so of the columns that `transform` returns.
 
     activation : {"elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus", \
             "tanh", "auto"}, default="auto"
-        Activation of the hidden layers, by Keras's names. "auto" is "tanh" for "lstm" and "gru",
-        "relu" for the others.
+        The activation function of the hidden layers, by its name in Keras. "auto" means "tanh" for
+        "lstm" and "gru", and "relu" for the others.
 
     reconstruction_loss : {"auto", "mse", "gaussian", "binary_crossentropy"}, default="auto"
-        The negative log-likelihood of a row given its code, summed over features.
+        The negative log-likelihood of a row given its code, summed over the features.
 
-        - "auto": "mse", but one categorical variable for each one-hot group, which is a run of
-          three or more neighbouring columns of two values each, exactly one of them "hot" in every
-          training row; see `one_hot_groups_`. Dense networks only: others take it as "mse".
-        - "mse": normal with the fixed standard deviation `observation_noise`.
-        - "gaussian": normal with one learned variance per feature, at least 1e-4.
-        - "binary_crossentropy": Bernoulli. Takes data in [0, 1], which is not standardised.
+        - "auto": like "mse", except that each one-hot group is modelled as one categorical
+          variable. A one-hot group is a run of three or more neighbouring columns with two values
+          each, of which exactly one is "hot" in every training row; columns in or next to it that
+          are always zero, the categories that no training row has, belong to it as well. See
+          `one_hot_groups_`. This applies to dense networks; for the others it is "mse".
+        - "mse": a normal distribution with the fixed standard deviation `observation_noise`.
+        - "gaussian": a normal distribution with one learned variance per feature, at least 1e-4.
+        - "binary_crossentropy": a Bernoulli distribution. It takes data in [0, 1], which are not
+          standardised.
 
     observation_noise : float, default=0.1
-        Standard deviation of the "mse" likelihood, in units of each column's standard deviation.
-        The smaller, the more reconstruction counts against the KL divergence.
+        The standard deviation of the "mse" likelihood, in units of each column's standard
+        deviation. The smaller it is, the more the reconstruction counts against the KL divergence.
+        It must lie in [1e-6, 1e6].
 
     input_noise : float, default=0.35
-        Mean standard deviation of the noise that training adds to the encoder's input, in the same
-        units; columns of one-hot groups, whose standard deviation is at most 0.5, get half as much.
-        Each row draws its own level between none and twice that. The target stays clean (denoising
-        VAE [2]_), and so do the rows that are scored.
+        The mean standard deviation of the noise that training adds to the encoder's input, in the
+        same units. Columns of one-hot groups, whose standard deviation is at most 0.5, get half as
+        much. The level is drawn for each row, between zero and twice this value. The target stays
+        clean, as in a denoising VAE [2]_, and so do the rows that are scored.
 
     beta : float, default=1.0
-        Weight of the KL divergence, in training and in the score [3]_.
+        The weight of the KL divergence, in training and in the score [3]_.
 
     n_draws : int, default=4
-        Draws of z over which the score averages the reconstruction. They come from one table of
-        noise made by `fit` and shared by all rows, so scores do not change from call to call.
-        0 takes z at z_mean: faster, but no bound any more.
+        The number of draws of z over which the score averages the reconstruction. They come from a
+        table of noise that `fit` makes and that all rows share, so scores do not change from call
+        to call. With 0, z is z_mean: this is faster, but the score is no longer a bound.
 
     support_fraction : float, default=1.0
-        Share of each batch that training learns from: the rows with the smallest KL divergence.
-        Set it to 0.5 where the training data hold outliers that nobody has labelled; the network
-        would learn to rebuild them too. On clean data it costs some accuracy. It concerns training
-        only, as in `sklearn.covariance.MinCovDet`.
+        The fraction of each batch that training learns from, namely the rows with the smallest KL
+        divergence. Set it to 0.5 if the training data contain unlabelled outliers, which the
+        network would otherwise learn to rebuild too. On clean data this costs some accuracy. As in
+        `sklearn.covariance.MinCovDet`, it affects the training only.
 
     batch_size : int, default=128
-        Rows per gradient step; all rows where there are fewer.
+        The number of rows per gradient step; all rows if there are fewer.
 
     learning_rate_init : float or "auto", default="auto"
-        Adam's learning rate at the start; it falls to zero along half a cosine. "auto" is 0.003 for
-        "conv" and 0.001 for the others.
+        Adam's initial learning rate. "auto" means 0.003 for "conv" and 0.001 for the others.
 
-    weight_decay : float, default=0.0
-        Decoupled weight decay of the layers' kernels, as in AdamW.
+    learning_rate : {"cosine", "constant"}, default="cosine"
+        How the learning rate changes during `fit`: "cosine" lets it fall to zero along half a
+        cosine, and "constant" keeps it at `learning_rate_init`.
 
     dropout : float, default=0.0
-        Share of hidden units dropped in each training step.
+        The fraction of the hidden units that are dropped in each training step.
 
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes it 2,000 gradient steps, but at least one epoch and at most
-        1,000.
+        The number of epochs. "auto" means as many as make 2,000 gradient steps, but at least one
+        epoch and at most 1,000.
 
     early_stopping : bool, default=False
-        Whether to hold out rows and stop when their loss no longer falls. The weights of the best
-        epoch are kept. `tol`, `n_iter_no_change` and `validation_fraction` only matter then.
+        Whether to stop training when the loss of validation rows no longer falls. The weights of
+        the best epoch are kept. The validation rows are those passed to `fit` as `X_val`, or else
+        are held out at random. `tol`, `n_iter_no_change` and `validation_fraction` have an effect
+        only if this is True.
 
     validation_fraction : float, default=0.1
-        Share of rows held out for early stopping.
+        The fraction of the rows that is held out for early stopping if `fit` is given no `X_val`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
+        The number of epochs without improvement after which training stops.
 
     tol : float, default=1e-4
-        What counts as an improvement of the held-out loss, in nats.
+        The smallest decrease of the validation loss that counts as an improvement, in nats.
 
     contamination : "auto" or float, default="auto"
-        Where the decision threshold `offset_` lies; training does not depend on it.
+        How the decision threshold `offset_` is set. The training does not depend on it.
 
-        - "auto": no guess of the share of outliers is needed. A second network is trained on half
-          of the rows, for as many epochs, and scores the other half; a skewed distribution is
-          fitted to the bulk of these scores, and the line drawn where it leaves 1 % outside, see
-          `vae_anomaly.thresholds.offsets.auto_offset`. With few epochs the line is lower than that.
-        - float in (0, 0.5]: this share of the training rows are outliers.
+        - "auto": the threshold aims at 1 % of false alarms on new rows, and no guess of the share
+          of outliers is needed. A second network is trained on one half of the rows, for as many
+          epochs as the first, and scores the other half. A skewed distribution is fitted to the
+          bulk of these scores, and the threshold is the point beyond which it leaves 1 %, see
+          `vae_anomaly.thresholds.offsets.auto_offset`. After few epochs it is lower than that.
+        - float in (0, 0.5]: the fraction of the training rows that are called outliers.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights, and keeps the scaling, of the fit before.
+        If True, `fit` continues from the weights of the previous fit, and keeps its scaling and its
+        one-hot groups. With ``contamination="auto"`` the second network is trained from scratch,
+        for as many epochs as the first has been trained in all calls.
 
     verbose : int, default=0
-        1 shows a progress bar.
+        If positive, a progress bar is shown.
 
     random_state : int, RandomState instance or None, default=None
-        Initial weights, order of the rows and noise. Pass an int for the same model each time.
+        Controls the initial weights, the order of the rows, the noise and dropout. Pass an int for
+        reproducible results across calls.
 
     Attributes
     ----------
     encoder_ : keras.Model
-        x ``(n, *input_shape)`` -> [z_mean, z_log_var], each (n, latent_dim), in standardised units;
-        of a plain autoencoder z_mean alone.
+        The encoder. It maps x ``(n, *input_shape)`` to [z_mean, z_log_var], each of shape
+        (n, latent_dim), or to z_mean alone in a plain autoencoder. Its input is standardised:
+        ``(X - center_) / scale_``.
 
     decoder_ : keras.Model
-        z (n, latent_dim) -> mean of x given z ``(n, *input_shape)``, in standardised units.
+        The decoder. It maps z (n, latent_dim) to the mean of x given z, ``(n, *input_shape)``, in
+        standardised units: ``x * scale_ + center_`` is in those of X.
 
     vae_ : keras.Model
-        The two end to end, with a `Sampling` layer between if `variational`.
+        The two end to end, with a `Sampling` layer between them if the code is variational.
 
     offset_ : float
-        Threshold: ``decision_function = score_samples - offset_``.
+        The threshold: ``decision_function = score_samples - offset_``.
 
     training_scores_ : ndarray of shape (n_samples,)
-        `score_samples` of the training rows; after `partial_fit`, of the latest 2,000.
+        `score_samples` of the training rows; after `partial_fit`, of the latest 2,000 of them, and
+        after `fit_batches`, of a sample.
 
     history_ : dict of lists
-        "loss", "reconstruction" and "kl" of each epoch, and "val_loss" with early stopping.
+        The mean "loss", "reconstruction" and "kl" of each epoch and, with early stopping, the
+        "val_loss". `partial_fit` appends to it; an epoch without validation has NaN for "val_loss".
 
     n_iter_ : int
-        Number of epochs run.
+        The number of epochs that were run by the last `fit`, and by each `partial_fit` since.
 
     latent_dim_ : int
-        Number of latent dimensions.
+        The number of latent dimensions.
 
     center_, scale_ : ndarray of shape (n_features,)
-        Mean and standard deviation that standardise the columns. With `input_shape`, all positions
-        of a channel or feature have one `scale_`, the root mean square, except for "dense".
+        The mean and the standard deviation with which the columns are standardised. With
+        `input_shape`, all positions of a channel or feature have the same `scale_`, the root mean
+        square of their standard deviations.
 
     one_hot_groups_ : tuple of (int, int)
-        First column, and the one after the last, of each group that ``reconstruction_loss="auto"``
-        has found and models as one categorical variable.
+        The first column, and the one after the last, of each group that is modelled as one
+        categorical variable.
 
     encoder_weights_, decoder_weights_ : list of ndarray
-        What the networks have learned, in Keras's order.
+        The trained weights of the networks, in the order of ``keras.Model.get_weights``.
 
-    observation_scale_ : ndarray of shape (n_features,)
-        Scale of the likelihood, see `vae_anomaly.losses.Likelihood`.
+    observation_log_var_ : ndarray of shape (n_features,)
+        The log variance of the likelihood in standardised units, see
+        `vae_anomaly.losses.Likelihood`.
 
     n_features_in_ : int
-        Number of features seen in `fit`.
+        The number of features seen during `fit`.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has string names.
+        The names of the features seen during `fit`, if X has feature names that are all strings.
 
     See Also
     --------
@@ -281,16 +280,25 @@ class VAEAnomalyDetector(
 
     Notes
     -----
-    `z_log_var` is bounded to (-10, 10) and standardised values are clipped to +-1e6. A column that
-    was constant in training has one millionth of its value as its unit: when it moves, the score
-    is huge. The encoder does not see it move, so the code stays that of the other columns.
+    A fit is all or nothing: if it raises an error or is interrupted, the detector stays as it was
+    before. Parameters that are set afterwards have no effect until the next fit.
 
-    Scores are computed in float32 on fixed tiles of rows, so the same row gets the same score to
-    the bit in any batch, in any order and in any process on one machine.
+    `z_log_var` is bounded to (-10, 10), and standardised values are clipped to [-1e6, 1e6]. The
+    unit of a column that was constant in training is one millionth of its value, so the score is
+    huge when it changes. The encoder does not see the change, so the code remains that of the
+    other columns.
 
-    Metrics of scikit-learn take high scores for the positive class. With outliers labelled 1,
-    ``scoring="roc_auc"`` would therefore reward the worst detector: use
-    `vae_anomaly.make_outlier_scorer`.
+    Scores are computed in float32 on blocks of rows of a fixed size, so the same row gets exactly
+    the same score in any batch, in any order and in any process on one machine. While rows are
+    scored, the BLAS library of NumPy is limited to one thread for the whole process.
+
+    Importing TensorFlow, which the first fit does, writes remarks to stderr; they are suppressed
+    if no other thread is running. TensorFlow does not survive a fork: training in a process that
+    was forked from one that had used it raises an error. Scoring with dense networks works there.
+
+    The metrics of scikit-learn expect high scores for the positive class. With outliers labelled
+    1, ``scoring="roc_auc"`` would therefore reward the worst detector; use
+    `vae_anomaly.make_outlier_scorer` instead.
 
     References
     ----------
@@ -319,7 +327,11 @@ class VAEAnomalyDetector(
         "variational": ["boolean"],
         "encoder": [callable, None],
         "decoder": [callable, None],
-        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
+        "hidden_layer_sizes": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            "array-like",
+        ],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "reconstruction_loss": [StrOptions({"auto", *LIKELIHOODS})],
@@ -330,7 +342,7 @@ class VAEAnomalyDetector(
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "learning_rate": [StrOptions({"cosine", "constant"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -351,7 +363,7 @@ class VAEAnomalyDetector(
         variational: bool = True,
         encoder: keras.Model | Callable[..., keras.Model] | None = None,
         decoder: keras.Model | Callable[..., keras.Model] | None = None,
-        hidden_layer_sizes: tuple[int, ...] | str = "auto",
+        hidden_layer_sizes: int | tuple[int, ...] | str = "auto",
         latent_dim: int = 32,
         activation: str = "auto",
         reconstruction_loss: str = "auto",
@@ -362,7 +374,7 @@ class VAEAnomalyDetector(
         support_fraction: float = 1.0,
         batch_size: int = 128,
         learning_rate_init: float | str = "auto",
-        weight_decay: float = 0.0,
+        learning_rate: str = "cosine",
         dropout: float = 0.0,
         max_iter: int | str = "auto",
         early_stopping: bool = False,
@@ -390,7 +402,7 @@ class VAEAnomalyDetector(
         self.support_fraction = support_fraction
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
-        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
         self.dropout = dropout
         self.max_iter = max_iter
         self.early_stopping = early_stopping
@@ -403,18 +415,31 @@ class VAEAnomalyDetector(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the VAE and set the threshold.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, best without outliers; some do little harm.
+            The training rows. Ideally they are free of outliers; a few do little harm.
         y : ignored
             Present for API consistency.
-        sample_weight : array-like of shape (n_samples,), optional
-            Weights of the rows' losses, in the scaling and in the threshold too. Rows of weight
-            zero are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weight of each row in the loss, the scaling and the threshold. Rows of weight zero
+            are left out.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            The validation rows for early stopping. By default they are held out from X at random;
+            pass later rows if the order of the rows matters.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            The weights of the validation rows.
 
         Returns
         -------
@@ -424,37 +449,82 @@ class VAEAnomalyDetector(
         Raises
         ------
         ValueError
-            If a parameter, X or `sample_weight` is not valid, or training diverges.
+            If a parameter, X or a weight is not valid, or training diverges.
+        RuntimeError
+            If TensorFlow cannot be used in this process: it was forked from one that had used
+            TensorFlow, or eager execution is disabled.
         """
-        goes_on = self.warm_start and hasattr(self, "offset_")
-        rows, weight = self._validate_training(X, sample_weight, reset=not goes_on)
-        rng = check_random_state(self.random_state)
-        if not goes_on:
-            chunks = in_chunks(rows, weight)
-            self._initialize(chunks, chunks, rng)
-        else:
-            self._go_on(rng)
-        self._train(rows, weight, rng)
+        continuing = self.warm_start and self.__sklearn_is_fitted__()
+        table, columns = check_table(self, X, sample_weight, reset=not continuing)
+        validation = self._check_validation(X_val, sample_weight_val, columns)
+        rng = self._random_numbers(continuing)
+        vae = self._continued(columns, rng) if continuing else self._initialized(table, rng)
+
+        training = table
+        if self.early_stopping and validation is None:
+            kept, held_out = train_test_split(
+                np.arange(table.n_rows), test_size=self.validation_fraction, random_state=rng
+            )
+            training, validation = table.take(kept), table.take(held_out)
+        n_epochs_before = self._n_epochs if continuing else 0
+        plan = make_plan(self, training.n_rows)
+        task = FitTask(
+            self,
+            plan.n_epochs,
+            lambda weights: self._state_of(vae.with_weights(weights), columns, table),
+            X=X,
+            y=y,
+        )
+        vae, trained, scores = self._train(
+            vae, training, table, plan, rng, validation=validation, task=task
+        )
+        n_iter = len(trained.history["loss"])
+        unseen = None
+        if self.contamination == "auto":
+            plan = make_plan(
+                self,
+                training.n_rows,
+                n_epochs_before=n_epochs_before,
+                progress="training for the threshold",
+            )
+            plan = dataclasses.replace(plan, n_epochs_to_run=n_epochs_before + n_iter)
+            unseen = self._unseen_scores(vae, table, plan, rng)
+        self._store(
+            columns,
+            _vae=vae,
+            _moments=None,
+            _n_epochs=n_epochs_before + n_iter,
+            history_=trained.history,
+            n_iter_=n_iter,
+            training_scores_=scores,
+            offset_=self._offset(scores, table.sample_weight, unseen),
+        )
+        task.end()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_batches(self, batches: Any) -> Self:
         """Train the VAE on rows that do not fit into memory.
 
-        It is `fit`, but for the following. Rows are shuffled within a buffer of 65,536 only, so
-        they should not come sorted. The threshold, and the search for one-hot groups, use a random
-        sample of 10,000 rows, whose scores become `training_scores_`; no second network is trained
-        for ``contamination="auto"``, as one row of so many is hardly learned by heart.
-        `early_stopping` and `warm_start` do not apply.
+        Same as `fit`, except:
+
+        - Rows are shuffled only within a buffer of 65,536 rows, so they should not be sorted.
+        - The threshold and the search for one-hot groups use a random sample of 10,000 rows, whose
+          scores become `training_scores_`.
+        - No second network is trained for ``contamination="auto"``, as a network hardly memorises
+          single rows out of so many.
+        - There are no sample weights, and `early_stopping` has no effect.
+        - The training always starts from scratch: with ``warm_start=True`` a fitted detector is
+          refused.
 
         Parameters
         ----------
         batches : iterable or callable
-            Gives X in parts, each an array-like, sparse matrix or frame of shape
-            (n_rows, n_features) with rows of its own number. It is read twice before training, for
-            the scaling, and then once per epoch: a list, a `tf.data.Dataset` or a
-            `pyarrow.dataset.Dataset`, or a function that returns a new iterator, such as a
-            generator function; not a generator, which can be read only once.
+            Gives X in parts, each an array-like, sparse matrix or dataframe of shape
+            (n_rows, n_features) with any number of rows. It is read twice before the training, and
+            then once per epoch: pass a list, a `tf.data.Dataset`, a `pyarrow.dataset.Dataset` or a
+            function that returns a new iterator each time, such as a generator function. A
+            generator can be read only once and is refused.
 
         Returns
         -------
@@ -465,37 +535,51 @@ class VAEAnomalyDetector(
         ------
         ValueError
             If a parameter or a batch is not valid, or training diverges.
+        RuntimeError
+            If TensorFlow cannot be used in this process, see `fit`.
         """
-        read = self._batch_reader(batches)
-        rng = check_random_state(self.random_state)
-        n_rows, sample = _count_and_sample(read(reset=True), rng)
-        if n_rows < 2:
+        if self.warm_start and self.__sklearn_is_fitted__():
             raise ValueError(
-                f"Found {n_rows} samples in all batches while a minimum of 2 is required by "
-                f"{type(self).__name__}."
+                "fit_batches starts from scratch and would discard the weights that "
+                "warm_start=True keeps. Set warm_start=False, or go on with partial_fit."
             )
-        self._initialize(
-            lambda: ((as_float64(X), np.ones(X.shape[0])) for X in read()),
-            in_chunks(sample, np.ones(len(sample))),
-            rng,
+        rng = check_random_state(self.random_state)
+        stream, columns = check_stream(self, batches, rng)
+        vae = self._initialized(stream, rng)
+        plan = make_plan(self, stream.n_rows)
+        vae, trained, scores = self._train(vae, stream, stream.sample, plan, rng)
+        self._store(
+            columns,
+            _vae=vae,
+            _moments=None,
+            _n_epochs=plan.n_epochs,
+            history_=trained.history,
+            n_iter_=plan.n_epochs,
+            training_scores_=scores,
+            offset_=self._offset(scores, np.ones(len(scores))),
         )
-        self._train_on_batches(read, n_rows, sample, rng)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Train for one epoch on a batch of rows, going on from the present weights.
+    def partial_fit(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Train for one epoch on a batch of rows, starting from the current weights.
 
-        The first call sets the scaling of the columns for good, so give it a representative batch.
-        The learning rate is constant at `learning_rate_init`, and `early_stopping` does not apply.
-        `offset_` follows the latest 2,000 rows, each scored right after the call that brought it.
+        The first call determines the scaling of the columns, so its batch should be
+        representative. The learning rate is constant at `learning_rate_init`, and `early_stopping`
+        has no effect. `offset_` is set by the latest 2,000 rows, each of which is scored right
+        after the call that brought it.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            The training rows.
         y : ignored
             Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weight of each row in the loss, relative to the other rows of this call, and in the
+            scaling if it is the first call. Rows of weight zero are left out.
 
         Returns
         -------
@@ -505,15 +589,48 @@ class VAEAnomalyDetector(
         Raises
         ------
         ValueError
-            If a parameter or X is not valid, or training diverges.
+            If a parameter, X or `sample_weight` is not valid, a parameter of the network has
+            changed since the last call, or training diverges.
+        RuntimeError
+            If TensorFlow cannot be used in this process, see `fit`.
         """
-        first = not hasattr(self, "offset_")
-        rows, weight = self._validate_training(X, None, reset=first, n_least=2 if first else 1)
-        rng = check_random_state(self.random_state)
-        if first:
-            chunks = in_chunks(rows, weight)
-            self._initialize(chunks, chunks, rng)
-        self._train_one_epoch(rows, rng)
+        continuing = self.__sklearn_is_fitted__()
+        self._validate_params()  # which scikit-learn leaves out once the detector is fitted
+        table, columns = check_table(
+            self, X, sample_weight, reset=not continuing, min_rows=1 if continuing else 2
+        )
+        rng = self._random_numbers(continuing)
+        vae = self._continued(columns, rng) if continuing else self._initialized(table, rng)
+        plan = dataclasses.replace(
+            make_plan(self, table.n_rows),
+            cosine=False,
+            warm_up=False,
+            n_epochs=1,
+            n_epochs_to_run=1,
+        )
+        moments = self._moments if continuing else None
+        vae, trained, scores = self._train(vae, table, table, plan, rng, moments=moments)
+        history = dict(trained.history)
+        if continuing:
+            n_before = len(self.history_["loss"])
+            history = {
+                name: [*losses, *history.get(name, [np.nan])]
+                for name, losses in self.history_.items()
+            }
+            assert len(history["loss"]) == n_before + 1
+            scores = np.concatenate([self.training_scores_, scores])[-_RECENT_SCORES:]
+        else:
+            scores = scores[-_RECENT_SCORES:]
+        self._store(
+            columns,
+            _vae=vae,
+            _moments=tuple(trained.moments),
+            _n_epochs=1 + (self._n_epochs if continuing else 0),
+            history_=history,
+            n_iter_=1 + (self.n_iter_ if continuing else 0),
+            training_scores_=scores,
+            offset_=self._offset(scores, np.ones(len(scores))),
+        )
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -522,44 +639,54 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
+            The rows to score.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In nats, float64. The lower, the more abnormal.
+            The scores in nats, float64. The lower, the more abnormal.
         """
-        return self._scores(self._validate(X))
+        return self._vae_for(X).score(self._check(X))
 
-    def score_components(self, X: ArrayLike) -> pd.DataFrame:
+    def score_components(self, X: ArrayLike) -> Any:
         """Return the two terms of the anomaly score of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
+            The rows to score.
 
         Returns
         -------
-        components : DataFrame of shape (n_samples, 2)
-            Columns "reconstruction" and "kl", in nats, with the index of X if that is a pandas
-            frame. ``reconstruction + beta * kl`` equals ``-score_samples(X)``.
+        components : dataframe of shape (n_samples, 2)
+            The columns "reconstruction" and "kl", in nats, such that
+            ``reconstruction + beta * kl`` equals ``-score_samples(X)``. It is a pandas or polars
+            dataframe as chosen by `set_output`; by default it is a polars dataframe if X is one,
+            and a pandas dataframe otherwise. A pandas dataframe has the index of X if X has one.
         """
+        reconstruction, kl = self._vae_for(X).terms(self._check(X))
+        components = {"reconstruction": reconstruction, "kl": kl}
+        container = _get_output_config("transform", self)["dense"]
+        if container == "default":
+            container = "polars" if type(X).__module__.startswith("polars") else "pandas"
+        if container == "polars":
+            import polars as pl
+
+            return pl.DataFrame(components)
         import pandas as pd
 
-        reconstruction, kl = self._score_terms(self._validate(X))
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame({"reconstruction": reconstruction, "kl": kl}, index=index)
+        return pd.DataFrame(components, index=X.index if isinstance(X, pd.DataFrame) else None)
 
     @available_if(_has_a_bound)
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Return the mean evidence lower bound of rows, for model selection without labels.
 
-        It counts the KL divergence once whatever `beta`, and the likelihood with its normalising
-        constant, so that networks, noises and latent dimensions can be compared on held-out rows.
-        It cannot compare preprocessing, nor likelihoods of standardised with those of raw columns,
-        nor plain autoencoders: they have no such bound, nor this method, and need a labelled
-        scorer (`vae_anomaly.make_outlier_scorer`).
+        The KL divergence is counted once whatever `beta`, and the likelihood includes its
+        normalising constant, so that networks, noise levels and latent dimensions can be compared
+        on held-out rows. The bound cannot compare different preprocessing, nor likelihoods of
+        standardised columns with those of raw columns. Plain autoencoders have no such bound, and
+        so they lack this method; compare them with a labelled scorer
+        (`vae_anomaly.make_outlier_scorer`).
 
         Parameters
         ----------
@@ -571,11 +698,9 @@ class VAEAnomalyDetector(
         Returns
         -------
         score : float
-            In nats a row, of standardised columns; higher is better.
+            The mean over the rows, in nats of standardised columns; higher is better.
         """
-        reconstruction, kl = self._score_terms(self._validate(X))
-        normalizer = self._spec.likelihood.log_normalizer(self.observation_scale_)
-        return -float(np.mean(reconstruction + kl) + normalizer)
+        return self._vae_for(X).evidence(self._check(X))
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Compress rows to the latent space.
@@ -583,58 +708,42 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to compress.
+            The rows to compress.
 
         Returns
         -------
         z_mean : ndarray of shape (n_samples, latent_dim)
-            Mean of q(z | x).
+            The mean of q(z | x).
         """
-        rows = self._validate(X)
-        encode = make_encode(self._spec, self._weights)
-        z_mean = np.empty((rows.shape[0], self.latent_dim_), rows.dtype)
-        scoring.map_tiles(
-            lambda x: encode(scoring.known(x, self._varies))[:1],
-            self._reader(rows),
-            (z_mean,),
-            self._spec,
-        )
-        return z_mean
+        return self._vae_for(X).encode(self._check(X))
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Decode latent points.
+        """Decode points of the latent space.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, latent_dim)
-            Points of the latent space.
+            The points of the latent space.
 
         Returns
         -------
         X_decoded : ndarray of shape (n_samples, n_features)
-            Mean of x given z, in the units of the training data.
+            The mean of x given z, in the units of the training data. It is float64 if these units
+            exceed the range of float32.
 
         Raises
         ------
         ValueError
-            If X has not `latent_dim` columns.
+            If X does not have `latent_dim` columns.
         """
-        check_is_fitted(self)
+        vae = self._vae_for(X)
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if Z.shape[1] != self.latent_dim_:
+        if Z.shape[1] != vae.spec.latent_dim:
             raise ValueError(
-                f"X has {Z.shape[1]} columns, but the latent space has {self.latent_dim_} "
+                f"X has {Z.shape[1]} columns, but the latent space has {vae.spec.latent_dim} "
                 "dimensions; pass what transform returns."
             )
-        decode = make_decode(self._spec, self._weights)
-        X_mean = np.empty((len(Z), self.n_features_in_), Z.dtype)
-        scoring.map_tiles(
-            lambda z: (unstandardize(decode(z), self.center_, self.scale_),),
-            lambda rows: Z[rows].astype(np.float32),
-            (X_mean,),
-            self._spec,
-        )
-        return X_mean
+        return vae.decode(Z)
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Rebuild rows from their latent code, which removes noise.
@@ -642,25 +751,15 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to rebuild.
+            The rows to rebuild.
 
         Returns
         -------
         X_rebuilt : ndarray of the shape of X
-            Mean of x given z at z_mean, in the units of the training data.
+            The mean of x given z at z_mean, in the units of the training data. It is float64 if
+            these units exceed the range of float32.
         """
-        shape = np.shape(X)
-        rows = self._validate(X)
-        encode = make_encode(self._spec, self._weights)
-        decode = make_decode(self._spec, self._weights)
-
-        def rebuild(x: np.ndarray) -> tuple[np.ndarray]:
-            z_mean, _ = encode(scoring.known(x, self._varies))
-            return (unstandardize(decode(z_mean), self.center_, self.scale_),)
-
-        X_mean = np.empty(rows.shape, rows.dtype)
-        scoring.map_tiles(rebuild, self._reader(rows), (X_mean,), self._spec)
-        return X_mean.reshape(shape)
+        return self._vae_for(X).reconstruct(self._check(X)).reshape(np.shape(X))
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
@@ -670,16 +769,16 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows.
+            The number of rows.
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows each time.
+            Controls the codes that are drawn. Pass an int for reproducible results.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Means of x given codes drawn from the prior N(0, I), in the units of the training data;
-            ``X.reshape(-1, *input_shape)`` makes samples of rows. Nothing has taught a plain
-            autoencoder what such codes stand for.
+            The means of x given codes that are drawn from the prior N(0, I), in the units of the
+            training data; ``X.reshape(-1, *input_shape)`` turns the rows into samples. A plain
+            autoencoder has not been trained to decode such codes.
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -690,445 +789,209 @@ class VAEAnomalyDetector(
     @property
     def encoder_(self) -> keras.Model:
         """The encoder as a Keras model, in standardised units."""
-        return self._built()["encoder"]
+        return self._vae.keras_models()[0]
 
     @property
     def decoder_(self) -> keras.Model:
         """The decoder as a Keras model, in standardised units."""
-        return self._built()["decoder"]
+        return self._vae.keras_models()[1]
 
     @property
     def vae_(self) -> keras.Model:
         """Encoder, Sampling layer and decoder end to end, as a Keras model."""
-        return self._built()["vae"]
+        return self._vae.keras_models()[2]
 
-    def _validate_training(
-        self, X: Any, sample_weight: Any, *, reset: bool, n_least: int = 2
-    ) -> tuple[Any, np.ndarray]:
-        """Return the rows of positive weight, and their weights."""
-        X = self._validate(X, reset=reset)
-        sample_weight = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-        if not sample_weight.all():
-            X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
-        if X.shape[0] < n_least:
-            raise ValueError(
-                "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
-                f"of 2 is required by {type(self).__name__}."
-            )
-        return X, sample_weight
+    @property
+    def latent_dim_(self) -> int:
+        """The number of latent dimensions."""
+        return self._vae.spec.latent_dim
 
-    def _validate(self, X: Any, *, reset: bool = False, fitted: bool = True) -> Any:
-        """Return X as a float array or CSR matrix, or raise naming what is wrong in it."""
-        if fitted and not reset:
-            check_is_fitted(self)
-        try:
-            X = validate_data(
-                self,
-                self._flattened(X),
-                reset=reset,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,
-            )
-        except (TypeError, ValueError) as error:
-            name = _first_without_numbers(X)
-            if name is None:
-                raise
-            raise ValueError(
-                f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
-                "pipeline before the detector, with OneHotEncoder for example."
-            ) from None
-        try:
-            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
-        except ValueError as error:
-            place = self._place_of_first(lambda values: ~np.isfinite(values), X)
-            raise ValueError(f"{error}\nFirst found in {place}.") from None
-        loss = self._spec.reconstruction_loss if fitted and not reset else self.reconstruction_loss
-        values = X.data if sp.issparse(X) else X
-        outside = values.size and (values.min() < 0 or values.max() > 1)
-        if loss == "binary_crossentropy" and outside:
-            place = self._place_of_first(lambda values: (values < 0) | (values > 1), X)
-            raise ValueError(
-                'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
-                f"outside is in {place}. Scale X, with MinMaxScaler(clip=True) for example."
-            )
-        return X
+    @property
+    def center_(self) -> np.ndarray:
+        """The mean of each column."""
+        return self._vae.scaling.center
 
-    def _flattened(self, X: Any) -> Any:
-        """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
-        if getattr(X, "ndim", 2) <= 2:
-            return X
-        if self.input_shape is None:
-            raise ValueError(
-                f"Found array with dim {X.ndim}, while dim <= 2 is required by "
-                f"{type(self).__name__} without input_shape; set input_shape={X.shape[1:]}."
-            )
-        if X.shape[1:] != tuple(self.input_shape):
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but input_shape={self.input_shape}; a row "
-                "of a two-dimensional X would be one sample flattened."
-            )
-        return np.reshape(X, (len(X), math.prod(X.shape[1:])))
+    @property
+    def scale_(self) -> np.ndarray:
+        """The standard deviation of each column."""
+        return self._vae.scaling.scale
 
-    def _batch_reader(self, batches: Any) -> Callable[..., Iterator[Any]]:
-        """Return a function that goes through valid batches; with `reset`, the first sets names."""
-        batches = getattr(batches, "to_batches", batches)
-        if isinstance(batches, Iterator):
-            raise ValueError(
-                "batches is an iterator, which can be read only once, but training reads the rows "
-                "several times. Pass the function that makes it."
-            )
-        if hasattr(batches, "columns") or getattr(batches, "ndim", 3) < 3:
-            raise ValueError(
-                f"batches is a single {type(batches).__name__}, and must give X in parts; pass a "
-                "list of them, or call fit."
-            )
+    @property
+    def one_hot_groups_(self) -> tuple[tuple[int, int], ...]:
+        """The groups of columns that are modelled as one categorical variable each."""
+        return self._vae.spec.one_hot_groups
 
-        def read(*, reset: bool = False) -> Iterator[Any]:
-            is_first_reading, n_rows = reset, 0
-            for number, batch in enumerate(batches() if callable(batches) else batches):
-                if type(batch).__module__.startswith("pyarrow"):
-                    batch = batch.to_pandas()
-                if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
-                    continue
-                try:
-                    X = self._validate(batch, reset=reset, fitted=False)
-                except ValueError as error:
-                    raise ValueError(f"Batch {number}, counted from 0: {error}") from None
-                reset, n_rows = False, n_rows + X.shape[0]
-                yield X
-            if not (is_first_reading or n_rows):
-                raise ValueError("batches gave rows when first read, and none when read again.")
+    @property
+    def encoder_weights_(self) -> list[np.ndarray]:
+        """The weights of the encoder."""
+        return self._vae.weights.encoder
 
-        return read
+    @property
+    def decoder_weights_(self) -> list[np.ndarray]:
+        """The weights of the decoder."""
+        return self._vae.weights.decoder
 
-    def _place_of_first(self, is_bad: Callable[[np.ndarray], np.ndarray], X: Any) -> str:
-        """Return the column and the row of the first bad value, in words."""
-        if sp.issparse(X):
-            X = X.tocoo()
-            at = np.flatnonzero(is_bad(X.data))[0]
-            row, column = X.row[at], X.col[at]
-        else:
-            row, column = np.argwhere(is_bad(X))[0]
-        names = getattr(self, "feature_names_in_", None)
-        return f"column {column if names is None else repr(str(names[column]))}, row {row}"
+    @property
+    def observation_log_var_(self) -> np.ndarray:
+        """The log variance of the likelihood."""
+        return self._vae.weights.observation_log_var
 
-    def _make_spec(self) -> NetworkSpec:
-        sizes: Any = self.hidden_layer_sizes
-        if isinstance(sizes, str):
-            sizes = ARCHITECTURES[self.architecture].hidden_layer_sizes
-        sizes = _positive_integers(sizes, "hidden_layer_sizes")
-        activation = self.activation
-        if activation == "auto":
-            activation = ARCHITECTURES[self.architecture].activation
-        if not sizes and ARCHITECTURES[self.architecture].needs_hidden_layers:
-            raise ValueError(f"architecture={self.architecture!r} needs at least one hidden layer.")
-        if self.support_fraction < 1 and not self.variational:
-            raise ValueError(
-                "support_fraction picks rows by their KL divergence, which a plain autoencoder "
-                "(variational=False) has not; set it to 1.0."
-            )
-        loss = "mse" if self.reconstruction_loss == "auto" else self.reconstruction_loss
-        input_shape, latent_dim = self._sample_shape(), int(self.latent_dim)
-        encoder_config = decoder_config = None
-        if self.encoder is not None or self.decoder is not None:
-            from vae_anomaly.networks import custom as own
+    def _vae_for(self, X: Any) -> VAE:
+        check_is_fitted(self)
+        return self._vae
 
-            if self.encoder is not None:
-                encoder_config = own.encoder_config(
-                    self.encoder, input_shape, latent_dim, variational=self.variational
-                )
-            if self.decoder is not None:
-                decoder_config = own.decoder_config(self.decoder, input_shape, latent_dim)
-        return NetworkSpec(
-            input_shape=input_shape,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=sizes,
-            activation=activation,
-            dropout=float(self.dropout),
-            reconstruction_loss=loss,
-            architecture=self.architecture,
-            variational=bool(self.variational),
-            encoder_config=encoder_config,
-            decoder_config=decoder_config,
-        )
+    def _check(self, X: Any) -> Any:
+        """Return rows to score as a float array or CSR matrix."""
+        spec = self._vae.spec
+        return check_rows(self, X, spec.input_shape, spec.reconstruction_loss)
 
-    def _sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample as the networks take it."""
-        axes = ARCHITECTURES[self.architecture].axes
-        if self.input_shape is None:
-            return (self.n_features_in_, 1) if axes else (self.n_features_in_,)
-        shape = _positive_integers(self.input_shape, "input_shape")
-        if axes and len(shape) not in [text.count(",") + 1 for text in axes]:
-            raise ValueError(
-                f"architecture={self.architecture!r} takes samples of shape {' or '.join(axes)}, "
-                f"got input_shape={shape}."
-            )
-        if math.prod(shape) != self.n_features_in_:
-            raise ValueError(
-                f"X has {self.n_features_in_} columns, but input_shape={shape} makes "
-                f"{math.prod(shape)} of a sample."
-            )
-        return shape
+    def _check_validation(self, X: Any, sample_weight: Any, columns: Columns) -> Table | None:
+        if X is None:
+            return None
+        if not self.early_stopping:
+            raise ValueError("X_val would have no effect: set early_stopping=True.")
+        return check_table(self, X, sample_weight, columns=columns, min_rows=1)[0]
 
-    def _n_channels(self, spec: NetworkSpec) -> int:
-        """Return the number of channels, or of columns where each is one of its own.
+    def _random_numbers(self, continuing: bool) -> np.random.RandomState:
+        if continuing and isinstance(self.random_state, Integral):
+            # A call that goes on would draw the very numbers of the call before.
+            return np.random.RandomState([int(self.random_state), self._n_epochs])
+        return check_random_state(self.random_state)
 
-        Networks that share weights over positions need all positions of a channel in one unit.
-        Without `input_shape` nothing says that the columns of X have one.
-        """
-        if spec.is_dense or self.input_shape is None:
-            return spec.n_features
-        return spec.input_shape[-1]
-
-    def _initialize(self, rows: Rows, sample: Rows, rng: np.random.RandomState) -> None:
-        """Set all that training starts from: network, scaling, weights, noise of the score.
-
-        One-hot groups are looked for in `sample`, the scaling is that of all `rows`.
-        """
+    def _initialized(self, data: Table | Stream, rng: np.random.RandomState) -> VAE:
+        """Return what training starts from: networks, scaling, weights, noise of the score."""
         from vae_anomaly.training.loop import initial_weights
 
-        spec = self._make_spec()
-        self.one_hot_groups_: tuple[tuple[int, int], ...] = ()
+        spec = make_spec(self, data.n_features)
         if self.reconstruction_loss == "auto" and spec.is_dense:
-            self.one_hot_groups_ = one_hot_groups(sample)
-            spec = dataclasses.replace(spec, one_hot_groups=self.one_hot_groups_)
+            groups = one_hot_groups(data.sample, *data.bounds)
+            spec = dataclasses.replace(spec, one_hot_groups=groups)
+        scaling = Scaling.identity(spec.n_features)
         if spec.likelihood.standardized:
-            self.center_, self.scale_, self._varies = fit_scaling(
-                rows, self._n_channels(spec), spec.one_hot_groups
-            )
-        else:
-            self.center_, self.scale_ = np.zeros(spec.n_features), np.ones(spec.n_features)
-            self._varies = np.ones(spec.n_features, bool)
-        # Plain data only: whatever unpickles the detector needs no class of ours for its state.
-        self._network = dataclasses.asdict(spec)
-        self.latent_dim_ = spec.latent_dim
-        self._set_weights(initial_weights(spec, self._initial_scale(), rng))
-        self._noise = self._draw_noise(rng)
-        self._moments: tuple | None = None
-        self.training_scores_ = np.empty(0)
-        self.history_: dict[str, list[float]] = {"loss": [], "reconstruction": [], "kl": []}
-        self.n_iter_ = 0
+            scaling = fit_scaling(data, n_channels(self, spec), spec.one_hot_groups)
+        log_var = spec.likelihood.initial_log_var(spec.n_features, self.observation_noise)
+        weights = initial_weights(spec, log_var, rng)
+        n_draws = self.n_draws if spec.variational else 0
+        noise = antithetic_noise(n_draws, spec.latent_dim, _spawned(rng))
+        return VAE(spec, scaling, weights, noise, float(self.beta))
 
-    def _go_on(self, rng: np.random.RandomState) -> None:
-        """Keep network, scaling and weights of the fit before; set what other parameters set."""
-        groups = self.one_hot_groups_ if self.reconstruction_loss == "auto" else ()
-        if dataclasses.replace(self._make_spec(), one_hot_groups=groups) != self._spec:
+    def _continued(self, columns: Columns, rng: np.random.RandomState) -> VAE:
+        """Return the fitted VAE, with what parameters set besides the network taken over."""
+        vae = self._vae
+        groups = vae.spec.one_hot_groups if self.reconstruction_loss == "auto" else ()
+        if make_spec(self, columns.n_features, groups) != vae.spec:
             raise ValueError(
-                "warm_start=True cannot go on from a fit with another network; set "
-                "warm_start=False to start afresh."
+                "The parameters describe another network than that of the previous fit, so "
+                "training cannot go on from its weights. Set warm_start=False and call fit to "
+                "start afresh, or set the parameters back."
             )
-        if not self._spec.likelihood.learns_scale:
-            self.observation_scale_ = self._initial_scale()
-        if self._spec.variational and self.n_draws != len(self._noise):
-            self._noise = self._draw_noise(rng)
-
-    def _draw_noise(self, rng: np.random.RandomState) -> np.ndarray:
-        """Return the table of noise of the score, see `scoring.antithetic_noise`."""
-        # A generator of its own, so that n_draws does not change the training.
-        noise_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-        n_draws = self.n_draws if self._spec.variational else 0
-        return scoring.antithetic_noise(n_draws, self.latent_dim_, noise_rng)
-
-    def _train(self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState) -> None:
-        """Train the present weights on X by the schedule of `fit`, and set the threshold."""
-        from vae_anomaly.training.loop import train
-
-        rows = np.arange(X.shape[0])
-        if self.early_stopping:
-            rows, held_out = train_test_split(
-                rows, test_size=self.validation_fraction, random_state=rng
+        if not vae.spec.likelihood.learns_variance:
+            log_var = vae.spec.likelihood.initial_log_var(
+                vae.spec.n_features, self.observation_noise
             )
-            X_held_out, weight_held_out = X[held_out], sample_weight[held_out]
+            vae = vae.with_weights(vae.weights._replace(observation_log_var=log_var))
+        if vae.spec.variational and self.n_draws != len(vae.noise):
+            noise = antithetic_noise(self.n_draws, vae.spec.latent_dim, _spawned(rng))
+            vae = dataclasses.replace(vae, noise=noise)
+        return dataclasses.replace(vae, beta=float(self.beta))
 
-        def validation_loss(weights: Weights) -> float:
-            return -float(np.average(self._scores(X_held_out, weights), weights=weight_held_out))
+    def _train(
+        self,
+        vae: VAE,
+        data: Table | Stream,
+        scored: Table,
+        plan: TrainingPlan,
+        rng: np.random.RandomState,
+        *,
+        validation: Table | None = None,
+        moments: tuple | None = None,
+        task: FitTask | None = None,
+    ) -> tuple[VAE, Trained, np.ndarray]:
+        """Return the VAE trained on `data`, how, and its scores of the rows `scored`."""
+        from vae_anomaly.training import loop
 
-        weights, self.history_, _ = train(
-            self._in_memory(X, sample_weight, rows, rng),
-            self._spec,
-            self._weights,
-            self._settings(self._n_epochs(len(rows)), "training", anneal=True),
+        validation_loss: Callable | None = None
+        if validation is not None:
+
+            def validation_loss(weights: Any) -> float:
+                scores = vae.with_weights(weights).score(validation.X)
+                return -float(np.average(scores, weights=validation.sample_weight))
+
+        trained = loop.train(
+            data.batches(vae.scaling, plan.batch_size, rng),
+            vae.spec,
+            vae.weights,
+            plan,
             rng,
-            validation_loss=validation_loss if self.early_stopping else None,
+            moments=None if moments is None else loop.Moments(*moments),
+            validation_loss=validation_loss,
+            on_epoch_end=task.end_epoch if task is not None and task.is_watched else None,
         )
-        self._set_weights(weights)
-        self._moments = None
-        self.n_iter_ = len(self.history_["loss"])
-        self.training_scores_ = self._scores(X)
-        unseen = None
-        if self.contamination == "auto":
-            unseen = self._unseen_scores(X, sample_weight, rng)
-        self._set_offset(sample_weight, unseen)
+        vae = vae.with_weights(trained.weights)
+        scores = vae.score(scored.X)
+        if not np.isfinite(scores).all():
+            raise ValueError(divergence_message(self))
+        return vae, trained, scores
 
     def _unseen_scores(
-        self, X: Any, sample_weight: np.ndarray, rng: np.random.RandomState
+        self, vae: VAE, table: Table, plan: TrainingPlan, rng: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return scores, and weights, of half of the rows by a VAE trained on the other half.
 
         A network scores the rows that it was trained on better than new ones.
         """
-        from vae_anomaly.training.loop import initial_weights, train
+        from vae_anomaly.training.loop import initial_weights
 
-        seen, unseen = np.array_split(rng.permutation(X.shape[0]), 2)
-        weights, _, _ = train(
-            self._in_memory(X, sample_weight, seen, rng),
-            self._spec,
-            initial_weights(self._spec, self._initial_scale(), rng),
-            self._settings(self.n_iter_, "training for the threshold", anneal=True),
-            rng,
-        )
-        return self._scores(X[unseen], weights), sample_weight[unseen]
+        seen, unseen = map(table.take, np.array_split(rng.permutation(table.n_rows), 2))
+        log_var = vae.spec.likelihood.initial_log_var(vae.spec.n_features, self.observation_noise)
+        vae = vae.with_weights(initial_weights(vae.spec, log_var, rng))
+        _, _, scores = self._train(vae, seen, unseen, plan, rng)
+        return scores, unseen.sample_weight
 
-    def _train_one_epoch(self, X: Any, rng: np.random.RandomState) -> None:
-        """Train the present weights on X by the schedule of `partial_fit`, and move `offset_`."""
-        from vae_anomaly.training.loop import Moments, train
-
-        weights, history, moments = train(
-            self._in_memory(X, np.ones(X.shape[0]), np.arange(X.shape[0]), rng),
-            self._spec,
-            self._weights,
-            self._settings(1, "training", anneal=False),
-            rng,
-            moments=None if self._moments is None else Moments(*self._moments),
-        )
-        self._set_weights(weights)
-        self._moments = tuple(moments)
-        self.n_iter_ += 1
-        self.history_ = {name: [*self.history_[name], *history[name]] for name in history}
-        scores = np.concatenate([self.training_scores_, self._scores(X)])[-_RECENT_SCORES:]
-        self.training_scores_ = scores
-        self._set_offset(np.ones(len(scores)))
-
-    def _train_on_batches(
-        self, read: Callable, n_rows: int, sample: np.ndarray, rng: np.random.RandomState
-    ) -> None:
-        """Train on what `read` gives by the schedule of `fit`, and set the threshold."""
-        from vae_anomaly.training.loop import RowsInBuffers, train
-
-        def chunks() -> Iterator[np.ndarray]:
-            return (standardize(X, self.center_, self.scale_) for X in read())
-
-        weights, self.history_, _ = train(
-            RowsInBuffers(chunks, n_rows, int(self.batch_size), rng),
-            self._spec,
-            self._weights,
-            self._settings(self._n_epochs(n_rows), "training", anneal=True),
-            rng,
-        )
-        self._set_weights(weights)
-        self.n_iter_ = len(self.history_["loss"])
-        self.training_scores_ = self._scores(sample)
-        self._set_offset(np.ones(len(sample)))
-
-    def _set_offset(
-        self, sample_weight: np.ndarray, unseen: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> None:
-        """Draw the line by the training scores; "auto" also by those of rows unseen, if any."""
-        scores = self.training_scores_
+    def _offset(
+        self,
+        scores: np.ndarray,
+        sample_weight: np.ndarray,
+        unseen: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> float:
+        """Return the threshold by the training scores; "auto" also by those of unseen rows."""
         if self.contamination == "auto":
-            unseen_scores, weight = unseen or (scores, sample_weight)
-            self.offset_ = threshold.auto_offset(unseen_scores, weight, scores)
-        else:
-            self.offset_ = threshold.quantile_offset(
-                scores, sample_weight, float(self.contamination)
-            )
+            return auto_offset(*(unseen or (scores, sample_weight)), scores)
+        return quantile_offset(scores, sample_weight, float(self.contamination))
 
-    def _n_epochs(self, n_rows: int) -> int:
-        if isinstance(self.max_iter, Integral):
-            return int(self.max_iter)
-        n_epochs = math.ceil(AUTO_STEPS * min(self.batch_size, n_rows) / n_rows)
-        return min(n_epochs, AUTO_MAX_EPOCHS)
+    def _state_of(self, vae: VAE, columns: Columns, table: Table) -> dict[str, Any]:
+        """Return the attributes with which a copy predicts as if training had ended with `vae`."""
+        scores = vae.score(table.X)
+        names = {} if columns.names is None else {"feature_names_in_": columns.names}
+        return {
+            "_vae": vae,
+            "offset_": self._offset(scores, table.sample_weight),
+            "n_features_in_": columns.n_features,
+            **names,
+        }
 
-    def _settings(self, n_epochs: int, progress: str, *, anneal: bool) -> Settings:
-        from vae_anomaly.training.loop import Settings
-
-        learning_rate = self.learning_rate_init
-        if isinstance(learning_rate, str):
-            learning_rate = ARCHITECTURES[self.architecture].learning_rate
-        return Settings(
-            beta=float(self.beta),
-            input_noise=float(self.input_noise),
-            batch_size=int(self.batch_size),
-            learning_rate=float(learning_rate),
-            weight_decay=float(self.weight_decay),
-            support_fraction=float(self.support_fraction),
-            n_epochs=int(n_epochs),
-            anneal=anneal,
-            tol=float(self.tol),
-            n_iter_no_change=int(self.n_iter_no_change),
-            progress=progress if self.verbose else "",
-        )
-
-    def _initial_scale(self) -> np.ndarray:
-        return self._spec.likelihood.initial_scale(self.n_features_in_, self.observation_noise)
-
-    @property
-    def _spec(self) -> NetworkSpec:
-        return NetworkSpec(**self._network)
-
-    @property
-    def _weights(self) -> Weights:
-        return Weights(self.encoder_weights_, self.decoder_weights_, self.observation_scale_)
-
-    def _set_weights(self, weights: Weights) -> None:
-        self.encoder_weights_, self.decoder_weights_, self.observation_scale_ = weights
-        self.__dict__.pop("_keras_models", None)
-
-    def _reader(self, X: Any) -> scoring.Read:
-        return lambda rows: standardize(X[rows], self.center_, self.scale_)
-
-    def _in_memory(
-        self, X: Any, sample_weight: np.ndarray, rows: np.ndarray, rng: np.random.RandomState
-    ) -> RowsInMemory:
-        """Return the given rows of X as the one float32 copy that training needs."""
-        from vae_anomaly.training.loop import RowsInMemory
-
-        chunks = (
-            standardize(X[rows[chunk]], self.center_, self.scale_)
-            for chunk in gen_batches(len(rows), CHUNK_ROWS)
-        )
-        return RowsInMemory(chunks, sample_weight[rows], X.shape[1], int(self.batch_size), rng)
-
-    def _score_terms(self, X: Any, weights: Weights | None = None) -> tuple[np.ndarray, np.ndarray]:
-        return scoring.score_terms(
-            self._reader(X),
-            X.shape[0],
-            self._spec,
-            weights or self._weights,
-            self._noise,
-            self._varies,
-        )
-
-    def _scores(self, X: Any, weights: Weights | None = None) -> np.ndarray:
-        reconstruction, kl = self._score_terms(X, weights)
-        return -(reconstruction + self.beta * kl)
-
-    def _built(self) -> dict[str, keras.Model]:
-        """Return the Keras models, made from the weights the first time they are asked for."""
-        check_is_fitted(self)
-        if "_keras_models" not in self.__dict__:
-            from vae_anomaly.networks.keras_networks import build_decoder, build_encoder, build_vae
-
-            rng = np.random.RandomState(0)
-            encoder, decoder = build_encoder(self._spec, rng), build_decoder(self._spec, rng)
-            encoder.set_weights(self.encoder_weights_)
-            decoder.set_weights(self.decoder_weights_)
-            vae = build_vae(encoder, decoder)
-            self._keras_models = {"encoder": encoder, "decoder": decoder, "vae": vae}
-        return self._keras_models
+    def _store(self, columns: Columns, **state: Any) -> None:
+        """Assign what a fit has made, all at once."""
+        names = {} if columns.names is None else {"feature_names_in_": columns.names}
+        kept = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
+        self.__dict__ = {**kept, "n_features_in_": columns.n_features, **names, **state}
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether a training has come to its end: the threshold is set last."""
-        return hasattr(self, "offset_")
+        """Tell whether a training has come to its end."""
+        return hasattr(self, "_vae")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain data: parameters, arrays, numbers and strings."""
         state = super().__getstate__().copy()
-        state.pop("_keras_models", None)
+        if "_vae" in state:
+            state["_vae"] = state["_vae"].to_state()
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` has returned."""
+        super().__setstate__(state)
+        if "_vae" in state:
+            self._vae = VAE.from_state(state["_vae"])
 
     @property
     def _n_features_out(self) -> int:
@@ -1141,36 +1004,6 @@ class VAEAnomalyDetector(
         return tags
 
 
-def _first_without_numbers(X: Any) -> Any:
-    """Return the name of the first column of text or dates in a pandas frame, None without any."""
-    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
-        return None
-    for name, column in X.items():
-        try:
-            column.dropna().to_numpy().astype(np.float64)
-        except (TypeError, ValueError):
-            return name
-        if column.dtype.kind in "mM":
-            return name
-    return None
-
-
-def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
-    values = tuple(values)
-    if not all(isinstance(value, Integral) and int(value) > 0 for value in values):
-        raise ValueError(f"{name} must be positive integers, got {values}.")
-    return tuple(map(int, values))
-
-
-def _count_and_sample(batches: Iterable[Any], rng: np.random.RandomState) -> tuple[int, np.ndarray]:
-    """Return the number of all rows, and at most `_SAMPLE_ROWS` of them drawn at random."""
-    n_rows, sample, keys = 0, None, np.empty(0)
-    for X in batches:
-        n_rows += X.shape[0]
-        keys = np.concatenate([keys, rng.uniform(size=X.shape[0])])
-        rows = as_float64(X)
-        sample = rows if sample is None else np.concatenate([sample, rows])
-        if len(keys) > _SAMPLE_ROWS:
-            kept = np.argpartition(keys, _SAMPLE_ROWS)[:_SAMPLE_ROWS]
-            sample, keys = sample[kept], keys[kept]
-    return n_rows, np.empty((0, 0)) if sample is None else sample
+def _spawned(rng: np.random.RandomState) -> np.random.RandomState:
+    """Return a generator of its own, so that how much is drawn from it does not matter to `rng`."""
+    return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))

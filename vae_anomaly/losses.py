@@ -51,21 +51,21 @@ def kl_divergence(z_mean: Array, z_log_var: Array, xp: Any) -> Array:
 class Likelihood(Protocol):
     """How a decoder's output explains the data: one class per ``reconstruction_loss``.
 
-    ``scale`` is one number per feature. The mean of x given z is the decoder's output itself.
+    `log_var` is one log variance per feature. The mean of x given z is the decoder's output itself.
     """
 
     standardized: bool
     """Whether the networks work on standardised columns; if not, the data must lie in [0, 1]."""
     output_activation: str
     """Activation of the decoder's last layer."""
-    learns_scale: bool
-    """Whether ``scale`` is trained along with the networks."""
+    learns_variance: bool
+    """Whether `log_var` is trained along with the networks."""
 
-    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return ``scale`` before training, shape (p,)."""
+    def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return `log_var` before training, shape (p,)."""
         ...
 
-    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+    def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
         """Return -log p(x | z) per feature, in nats.
 
         Left out is what depends neither on the row nor on a trained number, see `log_normalizer`:
@@ -73,7 +73,7 @@ class Likelihood(Protocol):
         """
         ...
 
-    def log_normalizer(self, scale: np.ndarray) -> float:
+    def log_normalizer(self, log_var: np.ndarray) -> float:
         """Return the constant that `negative_log_likelihood`, summed over features, leaves out."""
         ...
 
@@ -83,40 +83,40 @@ class FixedGaussian:
 
     standardized = True
     output_activation = "linear"
-    learns_scale = False
+    learns_variance = False
 
-    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+    def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
         """Return the log variance."""
         return np.full(n_features, 2.0 * math.log(observation_noise), np.float32)
 
-    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+    def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
         """Return the halved squared error per feature, in units of the noise."""
-        return 0.5 * xp.square(x - output) * xp.exp(-scale)
+        return 0.5 * xp.square(x - output) * xp.exp(-log_var)
 
-    def log_normalizer(self, scale: np.ndarray) -> float:
+    def log_normalizer(self, log_var: np.ndarray) -> float:
         """Return 0.5 log(2 pi observation_noise^2), summed over features."""
-        return 0.5 * float(np.sum(math.log(2.0 * math.pi) + scale, dtype=np.float64))
+        return 0.5 * float(np.sum(math.log(2.0 * math.pi) + log_var, dtype=np.float64))
 
 
 class LearnedGaussian:
-    """Normal with one learned variance per feature: MIN_VARIANCE + exp(scale)."""
+    """Normal with one learned variance per feature: MIN_VARIANCE + exp(log_var)."""
 
     standardized = True
     output_activation = "linear"
-    learns_scale = True
+    learns_variance = True
 
-    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+    def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
         """Return the logarithm of one unit of variance: a column that nothing explains yet."""
         return np.zeros(n_features, np.float32)
 
-    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+    def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
         """Return the normal's negative log density per feature, less 0.5 log(2 pi)."""
-        variance = MIN_VARIANCE + xp.exp(scale)
+        variance = MIN_VARIANCE + xp.exp(log_var)
         return 0.5 * (xp.square(x - output) / variance + xp.log(variance))
 
-    def log_normalizer(self, scale: np.ndarray) -> float:
+    def log_normalizer(self, log_var: np.ndarray) -> float:
         """Return 0.5 log(2 pi), summed over features."""
-        return 0.5 * math.log(2.0 * math.pi) * len(scale)
+        return 0.5 * math.log(2.0 * math.pi) * len(log_var)
 
 
 class Bernoulli:
@@ -124,18 +124,18 @@ class Bernoulli:
 
     standardized = False
     output_activation = "sigmoid"
-    learns_scale = False
+    learns_variance = False
 
-    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return zeros: a Bernoulli has no scale."""
+    def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
+        """Return zeros: a Bernoulli has no variance of its own."""
         return np.zeros(n_features, np.float32)
 
-    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+    def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
         """Return the cross-entropy per feature."""
         probability = xp.clip(output, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
         return -(x * xp.log(probability) + (1.0 - x) * xp.log(1.0 - probability))
 
-    def log_normalizer(self, scale: np.ndarray) -> float:
+    def log_normalizer(self, log_var: np.ndarray) -> float:
         """Return 0: the cross-entropy leaves nothing out."""
         return 0.0
 
@@ -159,7 +159,7 @@ class Mixed:
 
     standardized = True
     output_activation = "linear"
-    learns_scale = False
+    learns_variance = False
 
     def __init__(self, groups: tuple[tuple[int, int], ...], n_features: int) -> None:
         # (n_groups, p): which column is in which group.
@@ -170,9 +170,9 @@ class Mixed:
         self._grouped = self._member.any(axis=0)
         self._share = self._member.T @ (1.0 / self._member.sum(axis=1))
 
-    def initial_scale(self, n_features: int, observation_noise: float) -> np.ndarray:
+    def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
         """Return the log variance."""
-        return FixedGaussian().initial_scale(n_features, observation_noise)
+        return FixedGaussian().initial_log_var(n_features, observation_noise)
 
     def mean(self, output: Array, xp: Any) -> Array:
         """Return the mean of x given z: the softmax of a group's outputs, others as they are."""
@@ -180,19 +180,19 @@ class Mixed:
         total = xp.where(self._grouped, self._group_sums(odds, xp), 1.0)
         return xp.where(self._grouped, odds / total, output)
 
-    def negative_log_likelihood(self, x: Array, output: Array, scale: Array, xp: Any) -> Array:
+    def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
         """Return the cross-entropy of a group's columns, the halved squared error of the others."""
         nearest = xp.clip(xp.round(x), 0.0, 1.0)
         impossible = xp.abs(1.0 - self._group_sums(nearest, xp))
         probability = xp.where(self._grouped, output, 1.0)
         categorical = impossible * LOGIT_BOUND * self._share - nearest * xp.log(probability)
         expected = xp.where(self._grouped, nearest, output)
-        squared_error = FixedGaussian().negative_log_likelihood(x, expected, scale, xp)
+        squared_error = FixedGaussian().negative_log_likelihood(x, expected, log_var, xp)
         return squared_error + xp.where(self._grouped, categorical, 0.0)
 
-    def log_normalizer(self, scale: np.ndarray) -> float:
+    def log_normalizer(self, log_var: np.ndarray) -> float:
         """Return 0.5 log(2 pi observation_noise^2), summed over the columns of no group."""
-        return FixedGaussian().log_normalizer(scale[~self._grouped])
+        return FixedGaussian().log_normalizer(log_var[~self._grouped])
 
     def _group_sums(self, x: Array, xp: Any) -> Array:
         """Return for each column of a group the sum over the group, for the others 0."""
@@ -222,7 +222,7 @@ def loss_terms(
     decode: Callable[[Array], Array],
     noise: Array,
     likelihood: Likelihood,
-    scale: Array,
+    log_var: Array,
     xp: Any,
 ) -> tuple[Array, Array]:
     """Return the two terms of the negative evidence lower bound, not yet summed.
@@ -242,8 +242,8 @@ def loss_terms(
         Standard normal draws. No draw gives the plug-in at z_mean.
     likelihood : Likelihood
         Reconstruction loss.
-    scale : (p,)
-        Its scale, see `Likelihood`.
+    log_var : (p,)
+        Log variance of each feature, see `Likelihood`.
     xp : module
         `numpy` or `keras.ops`.
 
@@ -260,5 +260,5 @@ def loss_terms(
     else:
         z = reparameterize(z_mean, z_log_var, noise, xp) if noise.shape[0] else z_mean[None]
         kl = kl_divergence(z_mean, z_log_var, xp)
-    reconstruction = likelihood.negative_log_likelihood(x, decode(z), scale, xp)
+    reconstruction = likelihood.negative_log_likelihood(x, decode(z), log_var, xp)
     return xp.mean(reconstruction, axis=0), kl

@@ -1,8 +1,9 @@
-"""Rows in, per-row terms of the score out: tiles, threads, draws and bounded memory."""
+"""Rows in, results out: blocks of rows on several threads, in bounded memory."""
 
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,9 @@ import numpy as np
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
-from vae_anomaly.losses import loss_terms
-from vae_anomaly.networks import NetworkSpec, Weights
-from vae_anomaly.networks.dense_numpy import IDLE
-from vae_anomaly.networks.forward import lanes, make_decode, make_encode
+from vae_anomaly.networks.blocks import from_blocks, to_blocks
+from vae_anomaly.networks.compute import block_rows
+from vae_anomaly.networks.spec import NetworkSpec
 from vae_anomaly.sklearn_private import get_chunk_n_rows
 
 # Rows of a tile: more would not fit the processor's cache, and fewer would not be worth a thread.
@@ -24,75 +24,10 @@ _MIN_TILE_ROWS, _MAX_TILE_ROWS = 512, 1024
 
 _BYTES = 20  # of a number in the widest layer: five arrays of its kind at a time
 
+_LONGEST_TILE_SECONDS = 10  # a fork waits no longer, whatever happened to a thread
+
 Read = Callable[[slice], np.ndarray]
 """Gives the rows of a slice as the networks see them: (n, p) float32."""
-
-
-def antithetic_noise(n_draws: int, latent_dim: int, rng: np.random.RandomState) -> np.ndarray:
-    """Return the table of noise that averages the score over draws, (n_draws, latent_dim).
-
-    Draws come in pairs (eps, -eps), and the table is rescaled to unit second moment in every
-    dimension: the average of any quadratic function of one latent dimension is exact. With one
-    draw the table is plain noise; with none it is empty, and the score is the plug-in at z_mean.
-    """
-    noise = rng.standard_normal(((n_draws + 1) // 2, latent_dim))
-    if n_draws > 1:
-        noise = np.concatenate([noise, -noise])[:n_draws]
-        noise -= noise.mean(axis=0)
-        noise /= np.sqrt(np.mean(noise**2, axis=0))
-    return noise.astype(np.float32)
-
-
-def score_terms(
-    read: Read,
-    n_rows: int,
-    spec: NetworkSpec,
-    weights: Weights,
-    noise: np.ndarray,
-    varies: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the reconstruction term and the KL divergence of every row, each (n_rows,) float64.
-
-    Parameters
-    ----------
-    read : callable
-        Gives the rows of a slice, see `Read`.
-    n_rows : int
-        Number of rows.
-    spec, weights : NetworkSpec, Weights
-        The trained model.
-    noise : array of shape (n_draws, latent_dim)
-        The noise shared by all rows, see `antithetic_noise`.
-    varies : bool array of shape (p,)
-        Which columns varied in training, see `known`.
-    """
-    encode, decode = make_encode(spec, weights), make_decode(spec, weights)
-
-    def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        reconstruction, kl = loss_terms(
-            x,
-            known(x, varies),
-            encode,
-            decode,
-            noise[:, None, None, :],
-            spec.likelihood,
-            weights.scale,
-            np,
-        )
-        return reconstruction.sum(axis=-1), kl.sum(axis=-1)
-
-    outputs = np.empty(n_rows), np.empty(n_rows)
-    map_tiles(terms, read, outputs, spec, len(noise))
-    return outputs
-
-
-def known(x: np.ndarray, varies: np.ndarray) -> np.ndarray:
-    """Return what the encoder sees of rows (..., p): columns constant in training stay so.
-
-    It has learned nothing of them, and when one moves, by millions of its units, its random weights
-    would spoil the code, and with it the reconstruction of all other columns.
-    """
-    return x if varies.all() else np.where(varies, x, np.float32(0))
 
 
 def map_tiles(
@@ -103,6 +38,10 @@ def map_tiles(
     n_draws: int = 1,
 ) -> None:
     """Fill `outputs`, one entry per row, with what `function` makes of the rows.
+
+    While this runs, the BLAS that NumPy uses is limited to one thread, for all threads of the
+    process: tiles are computed side by side instead. BLAS libraries have no such limit for a single
+    thread. The limit is lifted before the call returns.
 
     Parameters
     ----------
@@ -120,21 +59,24 @@ def map_tiles(
     """
     n_rows = len(outputs[0])
 
-    with _blas_on_one_thread() as n_threads:
-        n_lanes = lanes(spec, n_rows)
+    with _blas.on_one_thread() as n_threads:
+        with _blas.in_use():
+            n_block_rows = block_rows(spec, n_rows)
         widest = max(spec.n_features, spec.latent_dim, *spec.hidden_layer_sizes)
         row_bytes = _BYTES * widest * max(1, n_draws)
         tile_rows = min(
             _MAX_TILE_ROWS,
             max(_MIN_TILE_ROWS, -(-n_rows // n_threads)),
-            max(n_lanes, get_chunk_n_rows(row_bytes * n_threads)),
+            max(n_block_rows, get_chunk_n_rows(row_bytes * n_threads)),
         )
 
         def fill(start: int) -> None:
             rows = slice(start, min(start + tile_rows, n_rows))
-            for output, result in zip(outputs, function(_blocks(read(rows), n_lanes)), strict=True):
-                used = result[:, IDLE:-IDLE].reshape(-1, *output.shape[1:])
-                output[rows] = used[: rows.stop - rows.start]
+            x = read(rows)
+            with _blas.in_use():
+                results = function(to_blocks(x, n_block_rows))
+            for output, result in zip(outputs, results, strict=True):
+                output[rows] = from_blocks(result)[: rows.stop - rows.start]
 
         starts = range(0, n_rows, tile_rows)
         if len(starts) == 1 or n_threads == 1:
@@ -145,45 +87,85 @@ def map_tiles(
                 list(pool.map(fill, starts))
 
 
-def _blocks(rows: np.ndarray, n_lanes: int) -> np.ndarray:
-    """Return rows (n, p) as blocks (n_blocks, n_lanes + 2 * IDLE, p), filled up with zeros.
+class _Blas:
+    """The BLAS library of this process, shared by all scoring threads.
 
-    In memory the rows of a block come last, see `vae_anomaly.networks.dense_numpy`.
+    OpenBLAS stops its threads before a fork, and hangs if another thread is inside it then. So a
+    fork waits until the tiles at hand are done, and what comes after waits for the fork.
     """
-    n_missing = -len(rows) % n_lanes
-    if n_missing:
-        rows = np.concatenate([rows, np.zeros((n_missing, rows.shape[1]), rows.dtype)])
-    used = rows.reshape(-1, n_lanes, rows.shape[1])
-    blocks = np.zeros((len(used), rows.shape[1], n_lanes + 2 * IDLE), rows.dtype)
-    blocks[..., IDLE:-IDLE] = np.swapaxes(used, 1, 2)
-    return np.swapaxes(blocks, 1, 2)
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._n_scoring = 0
+        self._limiter: Any = None
+        self._n_threads = 1
+        self._users: list[int] = []  # the threads that are inside BLAS
+        self._n_forks = 0
+
+    @contextmanager
+    def on_one_thread(self) -> Iterator[int]:
+        """Limit BLAS to one thread while any thread is here; yield the number it had before."""
+        with self.in_use(), self._changed:
+            if self._n_scoring == 0:
+                blas = _blas_controller()
+                libraries = blas.lib_controllers
+                self._n_threads = max((lib.num_threads for lib in libraries), default=cpu_count())
+                self._limiter = blas.limit(limits=1)
+            self._n_scoring += 1
+        try:
+            yield self._n_threads
+        finally:
+            with self.in_use(), self._changed:
+                self._n_scoring -= 1
+                if self._n_scoring == 0:
+                    self._limiter.restore_original_limits()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep forks from happening meanwhile."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: self._n_forks <= 0)
+            self._users.append(me)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users.remove(me)
+                self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait for the other threads to leave BLAS, and let none in."""
+        me = threading.get_ident()
+        with self._changed:
+            self._n_forks += 1
+            self._changed.wait_for(
+                lambda: all(user == me for user in self._users), timeout=_LONGEST_TILE_SECONDS
+            )
+
+    def after_fork_in_parent(self) -> None:
+        """Let threads in again."""
+        with self._changed:
+            self._n_forks = max(0, self._n_forks - 1)
+            self._changed.notify_all()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the threads of the parent, and lift the limit that they had set."""
+        limiter = self._limiter if self._n_scoring else None
+        self.__init__()  # type: ignore[misc]
+        if limiter is not None:
+            limiter.restore_original_limits()
+
+
+_blas = _Blas()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_blas.before_fork,
+        after_in_parent=_blas.after_fork_in_parent,
+        after_in_child=_blas.after_fork_in_child,
+    )
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
+def _blas_controller() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
-
-
-_lock = threading.Lock()
-_inside: list[
-    tuple[Any, int]
-] = []  # the limiter and the number of threads, once per scoring thread
-
-
-@contextmanager
-def _blas_on_one_thread() -> Iterator[int]:
-    """Limit BLAS to one thread while any thread is inside; yield the number it had before."""
-    with _lock:
-        if not _inside:
-            libraries = _blas().lib_controllers
-            n_threads = max((library.num_threads for library in libraries), default=cpu_count())
-            _inside.append((_blas().limit(limits=1), n_threads))
-        else:
-            _inside.append(_inside[0])
-    try:
-        yield _inside[0][1]
-    finally:
-        with _lock:
-            limiter, _ = _inside.pop()
-            if not _inside:
-                limiter.restore_original_limits()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.backend import keras
-from vae_anomaly.networks import NetworkSpec
-from vae_anomaly.networks.layers import dropped, seeded
+from vae_anomaly.networks.layers import apply_dropout, flatten, seeded
+from vae_anomaly.networks.spec import NetworkSpec
 
 KERNEL_SIZE = 5
 
@@ -22,7 +22,6 @@ strokes of the others (mean AUROC of the five hardest 0.916 against 0.929, with 
 
 _CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
 _TRANSPOSE = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
-_CROPPING = {1: keras.layers.Cropping1D, 2: keras.layers.Cropping2D}
 
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
@@ -38,11 +37,12 @@ def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
             KERNEL_SIZE,
             strides=2,
             padding="same",
+            data_format="channels_last",
             activation=spec.activation,
             rng=rng,
         )(x)
-        x = dropped(x, spec, rng)
-    return _dense_layer(keras.layers.Flatten()(x), spec, rng)
+        x = apply_dropout(x, spec, rng)
+    return _dense_layer(flatten(x), spec, rng)
 
 
 def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
@@ -58,27 +58,34 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     x = _dense_layer(z, spec, rng)
     maps = (*sizes[-1].tolist(), filters[-1])
     x = seeded(keras.layers.Dense, math.prod(maps), activations[-1], rng=rng)(x)
-    x = keras.layers.Reshape(maps)(x)
+    x = keras.layers.Reshape(maps, dtype="float32")(x)
     for i in reversed(range(len(spec.hidden_layer_sizes))):
-        x = dropped(x, spec, rng)
+        x = apply_dropout(x, spec, rng)
         x = seeded(
             _TRANSPOSE[len(size)],
             filters[i],
             KERNEL_SIZE,
             strides=2,
             padding="same",
+            data_format="channels_last",
             activation=activations[i],
             rng=rng,
         )(x)
         # The encoder rounded up where the size is odd: a row or column too many.
         surplus = [(0, int(n)) for n in np.array(x.shape[1:-1]) - sizes[i]]
         if any(n for _, n in surplus):
-            x = _CROPPING[len(size)](surplus if len(size) > 1 else surplus[0])(x)
+            x = _cropping(surplus)(x)
     return x
+
+
+def _cropping(surplus: list[tuple[int, int]]) -> keras.layers.Layer:
+    if len(surplus) == 1:
+        return keras.layers.Cropping1D(surplus[0], dtype="float32")
+    return keras.layers.Cropping2D(surplus, data_format="channels_last", dtype="float32")
 
 
 def _dense_layer(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     if not spec.hidden_layer_sizes:
         return x
     units = UNITS_PER_FILTER * spec.hidden_layer_sizes[-1]
-    return dropped(seeded(keras.layers.Dense, units, spec.activation, rng=rng)(x), spec, rng)
+    return apply_dropout(seeded(keras.layers.Dense, units, spec.activation, rng=rng)(x), spec, rng)

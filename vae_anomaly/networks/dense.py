@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.backend import keras
-from vae_anomaly.networks import NetworkSpec
-from vae_anomaly.networks.layers import GroupSoftmax, dropped, seeded
+from vae_anomaly.networks.custom_layers import GroupSoftmax
+from vae_anomaly.networks.layers import apply_dropout, flatten, seeded
+from vae_anomaly.networks.spec import NetworkSpec
 
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Return the last hidden layer of the encoder, (n, units)."""
     if len(spec.input_shape) > 1:
-        x = keras.layers.Flatten()(x)
+        x = flatten(x)
     return _hidden_layers(x, spec.hidden_layer_sizes, spec, rng)
 
 
@@ -29,8 +30,10 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
         name="x_mean",
     )(hidden)
     if spec.one_hot_groups:
-        output = GroupSoftmax(spec.one_hot_groups, name="group_softmax")(output)
-    return keras.layers.Reshape(spec.input_shape)(output) if len(spec.input_shape) > 1 else output
+        output = GroupSoftmax(spec.one_hot_groups, dtype="float32", name="group_softmax")(output)
+    if len(spec.input_shape) > 1:
+        output = keras.layers.Reshape(spec.input_shape, dtype="float32")(output)
+    return output
 
 
 def _hidden_layers(
@@ -38,5 +41,5 @@ def _hidden_layers(
 ) -> Any:
     for size in sizes:
         x = seeded(keras.layers.Dense, size, spec.activation, rng=rng)(x)
-        x = dropped(x, spec, rng)
+        x = apply_dropout(x, spec, rng)
     return x

@@ -1,12 +1,8 @@
-"""The dense networks of `dense.py` as numpy functions: scoring needs no TensorFlow.
+"""The dense networks of `dense.py` as NumPy functions: scoring needs no TensorFlow.
 
-A float32 matrix product rounds a row differently by its place among the rows and by their number.
-So the products here are of blocks of rows, as many in each however many rows there are, with IDLE
-ones at both ends, which OpenBLAS rounds differently from those between. A row's result then does
-not depend on the rows that come with it.
-
-Within a block rows come last in memory: they are the lanes of the processor's vectors, all treated
-alike. And below the features comes a row of ones, by which a product adds the bias too.
+Within a block of rows (see `blocks.py`) the rows come last in memory: they are the lanes of the
+processor's vectors, all treated alike. Below the features comes a row of ones, by which a product
+adds the bias too.
 """
 
 from __future__ import annotations
@@ -19,15 +15,13 @@ import numpy as np
 from scipy.special import erf, expit
 
 from vae_anomaly.losses import Mixed, bound_log_var
-from vae_anomaly.networks import NetworkSpec, Weights
+from vae_anomaly.networks.blocks import IDLE_ROWS
+from vae_anomaly.networks.spec import NetworkSpec, Weights
 
-LANES = 256
+BLOCK_ROWS = 256
 """Rows of a block, besides the idle ones."""
 
-IDLE = 8
-"""Idle rows at either end of a block: the width of a vector."""
-
-_FEW = 16  # rows of the blocks that few rows come in
+_SMALL_BLOCK_ROWS = 16  # of the blocks in which few rows are computed
 
 Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 Decode = Callable[[np.ndarray], np.ndarray]
@@ -59,30 +53,35 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Keras's activations by Keras's names; each takes a scratch array that it may overwrite."""
 
 
-def lanes(spec: NetworkSpec, n_rows: int) -> int:
+def block_rows(spec: NetworkSpec, n_rows: int) -> int:
     """Return the number of rows of a block, besides the idle ones, to compute `n_rows` rows."""
-    if n_rows > LANES // 2:
-        return LANES
+    if n_rows > BLOCK_ROWS // 2:
+        return BLOCK_ROWS
     hidden, d, p = spec.hidden_layer_sizes, spec.latent_dim, spec.n_features
     encoder, decoder = (p, *hidden, (1 + spec.variational) * d), (d, *hidden[::-1], p)
     shapes = [(m, k + 1) for k, m in (*pairwise(encoder), *pairwise(decoder))]
     n_groups = len(spec.one_hot_groups)
     if n_groups:
         shapes += [(n_groups, p), (p, n_groups)]
-    return _FEW if all(starmap(_few_round_alike, shapes)) else LANES
+    round_alike = all(starmap(_small_blocks_round_alike, shapes))
+    return _SMALL_BLOCK_ROWS if round_alike else BLOCK_ROWS
 
 
 @functools.cache
-def _few_round_alike(m: int, k: int) -> bool:
-    """Tell whether products (m, k) x (k, n) round a row alike in blocks of _FEW and of LANES.
+def _small_blocks_round_alike(m: int, k: int) -> bool:
+    """Tell whether products (m, k) x (k, n) round a row alike in blocks of both sizes.
 
     They do unless BLAS has other code for small matrices, as for processors with AVX-512.
     """
     rng = np.random.default_rng(0)
-    matrix, x = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, _FEW), np.float32)
-    few, many = (matrix @ np.pad(x, ((0, 0), (IDLE, n - _FEW + IDLE))) for n in (_FEW, LANES))
-    rows = slice(IDLE, IDLE + _FEW)
-    return np.array_equal(few[:, rows], many[:, rows])
+    matrix = rng.standard_normal((m, k), np.float32)
+    x = rng.standard_normal((k, _SMALL_BLOCK_ROWS), np.float32)
+    small, large = (
+        matrix @ np.pad(x, ((0, 0), (IDLE_ROWS, n - _SMALL_BLOCK_ROWS + IDLE_ROWS)))
+        for n in (_SMALL_BLOCK_ROWS, BLOCK_ROWS)
+    )
+    rows = slice(IDLE_ROWS, IDLE_ROWS + _SMALL_BLOCK_ROWS)
+    return np.array_equal(small[:, rows], large[:, rows])
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:

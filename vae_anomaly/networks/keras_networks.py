@@ -1,69 +1,174 @@
-"""From a specification to Keras models, in the units that the loss is computed in."""
+"""The Keras networks as functions of rows and weights: what is compiled, to train and to score.
+
+Models and compiled functions are kept by their specification and hold no weights, so they are
+built and traced once for any number of fits.
+"""
 
 from __future__ import annotations
 
-from types import ModuleType
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from vae_anomaly.backend import keras
-from vae_anomaly.losses import bound_log_var
-from vae_anomaly.networks import NetworkSpec, conv, custom, dense, recurrent
-from vae_anomaly.networks.layers import seeded
-from vae_anomaly.networks.sampling import Sampling
+from vae_anomaly.backend import check_usable, clear_kernel_cache, keras, tf
+from vae_anomaly.networks.blocks import IDLE_ROWS
+from vae_anomaly.networks.build import build_decoder, build_encoder
+from vae_anomaly.networks.dense_numpy import Decode, Encode
+from vae_anomaly.networks.layers import seed
+from vae_anomaly.networks.spec import NetworkSpec, Weights
 
-_LAYERS: dict[str, ModuleType] = {
-    "dense": dense,
-    "conv": conv,
-    "lstm": recurrent,
-    "gru": recurrent,
-}
-"""Where the functions ``encode`` and ``decode`` of an architecture are."""
+BLOCK_ROWS = 64
+"""Rows of a block, besides the idle ones, and of one call. TensorFlow's kernels round a row
+differently by the number of rows, but treat all rows of so many alike."""
 
 
-@keras.saving.register_keras_serializable(package="vae_anomaly")
-def bounded(x: Any) -> Any:
-    """Activation of the z_log_var head."""
-    return bound_log_var(x, keras.ops)
+@functools.lru_cache(maxsize=32)
+def keras_networks(spec: NetworkSpec) -> KerasNetworks:
+    """Return the networks of a specification."""
+    networks = KerasNetworks(spec)
+
+    clear_kernel_cache()
+    return networks
 
 
-def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
-    """Return the model x (n, *input_shape) -> [z_mean, z_log_var], each (n, d).
+class KerasNetworks:
+    """Encoder and decoder of a specification, on rows (n, p) of flattened samples."""
 
-    A plain autoencoder's has z_mean alone.
-    """
-    x = keras.Input(spec.input_shape, name="x")
-    if spec.encoder_config is not None:
-        outputs = keras.tree.flatten(custom.from_config(spec.encoder_config, rng)(x))
-        if spec.variational:
-            outputs[1] = keras.layers.Activation(bounded, name="z_log_var")(outputs[1])
-        return keras.Model(x, outputs[: 2 if spec.variational else 1], name="encoder")
-    hidden = _LAYERS[spec.architecture].encode(x, spec, rng)
-    outputs = [seeded(keras.layers.Dense, spec.latent_dim, rng=rng, name="z_mean")(hidden)]
-    if spec.variational:
-        head = seeded(keras.layers.Dense, spec.latent_dim, bounded, rng=rng, name="z_log_var")
-        outputs.append(head(hidden))
-    return keras.Model(x, outputs, name="encoder")
+    def __init__(self, spec: NetworkSpec) -> None:
+        drawn = _RecordedSeeds()
+        self._spec = spec
+        self.encoder, self.decoder = build_encoder(spec, drawn), build_decoder(spec, drawn)
+        self._seeds = drawn.seeds
+        self._n_encoder_seeds = len(self.encoder.non_trainable_variables)
+
+    def initial_weights(
+        self, observation_log_var: np.ndarray, rng: np.random.RandomState
+    ) -> Weights:
+        """Return freshly drawn weights, as a newly built encoder and decoder would have them.
+
+        Building Keras models takes long and, as each of their variables is named, memory that is
+        never given back. So the initializers of the models at hand are called with new seeds.
+        """
+        new_seeds = dict(zip(self._seeds, [seed(rng) for _ in self._seeds], strict=True))
+        encoder, decoder = (_redrawn(model, new_seeds) for model in (self.encoder, self.decoder))
+        return Weights(encoder, decoder, observation_log_var)
+
+    def encode(self, x: Any, weights: list, dropout_seed: Any = None) -> tuple[Any, Any]:
+        """Return z_mean and z_log_var (None of a plain autoencoder), each (n, d).
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Rows.
+        weights : list of tensors
+            The encoder's weights.
+        dropout_seed : int tensor of shape (2,), optional
+            Decides on the units that dropout drops. Without it nothing is dropped.
+        """
+        samples = keras.ops.reshape(x, (-1, *self._spec.input_shape))
+        outputs = _call(self.encoder, samples, weights, dropout_seed)
+        return (outputs[0], outputs[1]) if self._spec.variational else (outputs[0], None)
+
+    def decode(self, z: Any, weights: list, dropout_seed: Any = None) -> Any:
+        """Return the mean of x given z (n, d), flattened to (n, p)."""
+        (output,) = _call(self.decoder, z, weights, dropout_seed, self._n_encoder_seeds)
+        return keras.ops.reshape(output, (-1, self._spec.n_features))
 
 
-def build_decoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
-    """Return the model z (n, d) -> mean of x given z (n, *input_shape)."""
-    z = keras.Input((spec.latent_dim,), name="z")
-    if spec.decoder_config is not None:
-        x_mean = custom.from_config(spec.decoder_config, rng)(z)
-    else:
-        x_mean = _LAYERS[spec.architecture].decode(z, spec, rng)
-    return keras.Model(z, x_mean, name="decoder")
+class _RecordedSeeds(np.random.RandomState):
+    """A source of seeds that remembers those it has given."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.seeds: list[int] = []
+
+    def randint(self, *args: Any, **kwargs: Any) -> int:  # type: ignore[override]
+        self.seeds.append(int(super().randint(*args, **kwargs)))
+        return self.seeds[-1]
 
 
-def build_vae(encoder: keras.Model, decoder: keras.Model, seed: int | None = None) -> keras.Model:
-    """Return the networks end to end: x (n, *input_shape) -> mean of x given z, same shape.
+def _redrawn(model: keras.Model, new_seeds: dict[int, int]) -> list[np.ndarray]:
+    """Return the weights of a model whose seeded initializers have new seeds."""
+    drawn = {}
+    for layer in model._flatten_layers():
+        for name, initializer in vars(layer).items():
+            old_seed = getattr(initializer, "seed", None)
+            if not name.endswith("_initializer") or old_seed not in new_seeds:
+                continue
+            name = name.removesuffix("_initializer").lstrip("_")
+            variable = getattr(layer, {"recurrent": "recurrent_kernel"}.get(name, name), None)
+            if variable is not None:
+                config = {**initializer.get_config(), "seed": new_seeds[old_seed]}
+                redraw = type(initializer).from_config(config)
+                drawn[variable.path, id(variable)] = np.asarray(redraw(variable.shape, "float32"))
+    return [drawn.get((v.path, id(v)), np.asarray(v.value)) for v in model.trainable_variables]
 
-    z is a draw by a `Sampling` layer; a plain autoencoder has none, and takes z at z_mean.
-    """
-    if len(encoder.outputs) == 2:
-        z = Sampling(seed, name="sampling")(encoder.outputs)
-    else:
-        (z,) = encoder.outputs
-    return keras.Model(encoder.input, decoder(z), name="vae")
+
+def _call(
+    model: keras.Model, inputs: Any, weights: list, dropout_seed: Any, first_seed: int = 0
+) -> list:
+    # Each dropout layer keeps the state of a generator: it is given one of its own for each step.
+    state = tf.zeros(2, tf.int32) if dropout_seed is None else dropout_seed
+    states = [
+        tf.cast(state + tf.constant([first_seed + i, 0]), tf.uint32)
+        for i, _ in enumerate(model.non_trainable_variables)
+    ]
+    outputs, _ = model.stateless_call(weights, states, inputs, training=dropout_seed is not None)
+    return tf.nest.flatten(outputs)
+
+
+def block_rows(spec: NetworkSpec, n_rows: int) -> int:
+    """Return BLOCK_ROWS."""
+    return BLOCK_ROWS
+
+
+def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
+    """Return x (..., n, p) -> z_mean, z_log_var (or None), each (..., n, d), float32."""
+    check_usable()
+    compiled, tensors = _compiled(spec)[0], _constants(weights.encoder)
+    return lambda x: _by_block(lambda block: compiled(block, *tensors), x)
+
+
+def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
+    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
+    check_usable()
+    compiled, tensors = _compiled(spec)[1], _constants(weights.decoder)
+    return lambda z: _by_block(lambda block: (compiled(block, *tensors),), z)[0]
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
+    """Return the compiled `encode` and `decode` of BLOCK_ROWS rows."""
+    networks = keras_networks(spec)
+
+    def compiled(function: Callable, model: keras.Model, n_columns: int) -> Callable:
+        return tf.function(
+            lambda rows, *weights: function(rows, list(weights)), autograph=False
+        ).get_concrete_function(
+            tf.TensorSpec([BLOCK_ROWS, n_columns], tf.float32),
+            *[tf.TensorSpec(v.shape, tf.float32) for v in model.trainable_variables],
+        )
+
+    return (
+        compiled(networks.encode, networks.encoder, spec.n_features),
+        compiled(networks.decode, networks.decoder, spec.latent_dim),
+    )
+
+
+def _constants(weights: list[np.ndarray]) -> list:
+    return [tf.constant(w) for w in weights]
+
+
+def _by_block(function: Callable[..., tuple], x: np.ndarray) -> tuple:
+    """Call `function` on the blocks of x (..., n, k), but for idle rows; return (..., n, m)."""
+    blocks = x[..., IDLE_ROWS:-IDLE_ROWS, :].reshape(-1, BLOCK_ROWS, x.shape[-1])
+    outputs = zip(*[function(tf.constant(block)) for block in blocks], strict=True)
+    idle = [(0, 0)] * (x.ndim - 2) + [(IDLE_ROWS, IDLE_ROWS), (0, 0)]
+    return tuple(
+        None
+        if parts[0] is None
+        else np.pad(np.stack(parts).reshape(*x.shape[:-2], BLOCK_ROWS, -1), idle)
+        for parts in outputs
+    )

@@ -1,4 +1,8 @@
-"""Layers of all networks: with a given source of randomness, and for one-hot groups."""
+"""The layers that all networks are made of.
+
+Their dtype and data format are given, so that they do not depend on the settings that the user has
+made in Keras.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.backend import keras
-from vae_anomaly.losses import Mixed
-from vae_anomaly.networks import NetworkSpec
+from vae_anomaly.networks.spec import NetworkSpec
 
 
 def seed(rng: np.random.RandomState) -> int:
@@ -17,36 +20,18 @@ def seed(rng: np.random.RandomState) -> int:
 
 
 def seeded(layer: Any, *args: Any, rng: np.random.RandomState, **kwargs: Any) -> keras.layers.Layer:
-    """Return a layer of Keras's class `layer` with a seeded Glorot-uniform kernel."""
+    """Return a float32 layer of Keras's class `layer` with a seeded Glorot-uniform kernel."""
     initializer = keras.initializers.GlorotUniform(seed(rng))
-    return layer(*args, kernel_initializer=initializer, **kwargs)
+    return layer(*args, kernel_initializer=initializer, dtype="float32", **kwargs)
 
 
-def dropped(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
+def flatten(x: Any) -> Any:
+    """Return samples (n, *shape) as rows (n, p)."""
+    return keras.layers.Flatten(data_format="channels_last", dtype="float32")(x)
+
+
+def apply_dropout(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Apply dropout at the rate of `spec`; a rate of zero adds no layer."""
-    return keras.layers.Dropout(spec.dropout, seed=seed(rng))(x) if spec.dropout else x
-
-
-@keras.saving.register_keras_serializable(package="vae_anomaly")
-class GroupSoftmax(keras.layers.Layer):
-    """Softmax over each one-hot group of columns; the other columns pass through.
-
-    Parameters
-    ----------
-    groups : sequence of (int, int)
-        First column and the one after the last of each group.
-    **kwargs
-        Passed to `keras.layers.Layer`.
-    """
-
-    def __init__(self, groups: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.groups = tuple((first, stop) for first, stop in groups)
-
-    def call(self, inputs: Any) -> Any:
-        """Return the mean of x given z (n, p)."""
-        return Mixed(self.groups, inputs.shape[-1]).mean(inputs, keras.ops)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
-        return {**super().get_config(), "groups": self.groups}
+    if not spec.dropout:
+        return x
+    return keras.layers.Dropout(spec.dropout, seed=seed(rng), dtype="float32")(x)

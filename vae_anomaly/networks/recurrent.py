@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.backend import keras
-from vae_anomaly.networks import NetworkSpec
-from vae_anomaly.networks.layers import dropped, seed, seeded
+from vae_anomaly.networks.layers import apply_dropout, seed, seeded
+from vae_anomaly.networks.spec import NetworkSpec
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
@@ -21,7 +21,7 @@ def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
 def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Return the mean of x given z, (n, timesteps, features): z goes in at every time step."""
     n_steps, n_features = spec.input_shape
-    x = keras.layers.RepeatVector(n_steps)(z)
+    x = keras.layers.RepeatVector(n_steps, dtype="float32")(z)
     sizes = spec.hidden_layer_sizes[::-1]
     x = _recurrent_layers(x, sizes, spec, rng, return_last_sequence=True)
     return seeded(
@@ -50,5 +50,5 @@ def _recurrent_layers(
             return_sequences=return_last_sequence or i < len(sizes),
             rng=rng,
         )(x)
-        x = dropped(x, spec, rng)
+        x = apply_dropout(x, spec, rng)
     return x

@@ -249,7 +249,8 @@ class AutoThreshold(LabelFreeObjective):
 
     It is that of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution fitted to
     the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows may be
-    outliers, however extreme, without moving the line much. At least the most abnormal row lies beyond it.
+    outliers, however extreme, without moving the line much. At least the most abnormal row lies
+    beyond it.
     """
 
     def threshold(self, scores: np.ndarray) -> float:

@@ -13,7 +13,10 @@ _MAX_SKEW = 10.0
 
 
 def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination: float) -> float:
-    """Return the score below which the share `contamination` of the training rows lie.
+    """Return the score below which the fraction `contamination` of the training rows lies.
+
+    It is interpolated between the scores of neighbouring rows, which lie at the middles of their
+    weights: with equal weights this is `numpy.quantile`, and it changes smoothly with the weights.
 
     Parameters
     ----------
@@ -24,7 +27,11 @@ def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination
     """
     if np.ptp(sample_weight) == 0:
         return float(np.quantile(scores, contamination))
-    return float(_quantiles(scores, [contamination], sample_weight)[0])
+    order = np.argsort(scores, kind="stable")
+    weight = sample_weight[order]
+    middle = np.cumsum(weight) - weight / 2
+    position = (middle - middle[0]) / (middle[-1] - middle[0])
+    return float(np.interp(contamination, position, scores[order]))
 
 
 def auto_offset(

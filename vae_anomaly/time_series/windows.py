@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from vae_anomaly.inputs import refuse_masks_and_dates
 from vae_anomaly.sklearn_private import Interval, _check_feature_names_in, _fit_context
 
 AGGREGATIONS = ("max", "mean")
@@ -278,6 +279,7 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
 
     def _channels(self, X: Any, reset: bool) -> np.ndarray:
         """Return the channels, or raise naming what is wrong in them."""
+        refuse_masks_and_dates(X)
         channels = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
         )

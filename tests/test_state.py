@@ -1,0 +1,581 @@
+"""Fits are all or nothing, and what a fit has seen decides until the next one."""
+
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from vae_anomaly import VAEAnomalyDetector
+from vae_anomaly.training import loop
+
+
+@pytest.fixture
+def fitted(make_detector, X):
+    """A fitted detector that a test may change."""
+    return make_detector(contamination=0.1).fit(X)
+
+
+def interrupt_training(monkeypatch, n_calls=1):
+    """Press Ctrl-C in the middle of the n-th training."""
+    original, calls = loop.train, []
+
+    def interrupted(*arguments, **keywords):
+        calls.append(1)
+        trained = original(*arguments, **keywords)
+        if len(calls) == n_calls:
+            raise KeyboardInterrupt
+        return trained
+
+    monkeypatch.setattr(loop, "train", interrupted)
+
+
+BAD_REFITS = {
+    "diverging": ({"learning_rate_init": 1e30, "max_iter": 50}, lambda X: 1000 * X + 5),
+    "refused rows": ({}, lambda X: np.where(X[3, 2] == X, np.nan, X)),
+    "fewer columns, refused parameter": ({"input_shape": (7,)}, lambda X: X[:, :4]),
+    "refused parameter": ({"latent_dim": 0}, lambda X: X),
+    "other names, refused rows": (
+        {},
+        lambda X: pd.DataFrame(X, columns=list("abcde")).assign(e=np.inf),
+    ),
+    "text": ({}, lambda X: pd.DataFrame(X, columns=list("abcde")).assign(e="x")),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_batches"])
+@pytest.mark.parametrize("kind", BAD_REFITS)
+def test_failed_refit_leaves_no_trace(fitted, X, method, kind):
+    parameters, change = BAD_REFITS[kind]
+    fitted.set_params(**parameters)
+    before = joblib.hash(fitted)
+    rows = change(X)
+    with pytest.raises(ValueError):
+        getattr(fitted, method)([rows] if method == "fit_batches" else rows)
+    assert joblib.hash(fitted) == before
+
+
+@pytest.mark.parametrize("n_calls", [1, 2], ids=["network", "threshold's network"])
+def test_interrupted_refit_leaves_no_trace(make_detector, X, monkeypatch, n_calls):
+    detector = make_detector().fit(X)
+    before = joblib.hash(detector)
+    interrupt_training(monkeypatch, n_calls)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(100 * X[:, :3])
+    assert joblib.hash(detector) == before
+
+
+@pytest.mark.parametrize("n_calls", [1, 2], ids=["network", "threshold's network"])
+def test_interrupted_fit_leaves_the_detector_not_fitted(make_detector, X, monkeypatch, n_calls):
+    interrupt_training(monkeypatch, n_calls)
+    detector = make_detector()
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(X)
+    with pytest.raises(NotFittedError):
+        detector.predict(X)
+    assert not hasattr(detector, "n_features_in_")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_leaves_no_trace(make_detector, curve, X):
+    detector = make_detector(max_iter=100_000).set_params(max_iter=1).fit(X)
+    before = detector.score_samples(X)
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        detector.set_params(max_iter=100_000).fit(1000 * X)
+    np.testing.assert_array_equal(detector.score_samples(X), before)
+
+
+def test_failed_warm_start_leaves_no_trace(make_detector, X):
+    detector = make_detector(warm_start=True, contamination=0.1).fit(X)
+    detector.set_params(n_draws=2, observation_noise=0.5, learning_rate_init=1e30, max_iter=50)
+    before = joblib.hash(detector)
+    with pytest.raises(ValueError, match="diverged"):
+        detector.fit(X)
+    assert joblib.hash(detector) == before
+
+
+def test_refit_without_names_forgets_the_names(make_detector, X):
+    detector = make_detector(max_iter=1).fit(pd.DataFrame(X, columns=list("abcde"))).fit(X)
+    assert not hasattr(detector, "feature_names_in_")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beta": 5.0},
+        {"variational": False},
+        {"input_shape": (5, 1)},
+        {"reconstruction_loss": "binary_crossentropy"},
+        {"observation_noise": 0.5},
+        {"n_draws": 0},
+        {"contamination": 0.3},
+        {"architecture": "lstm"},
+    ],
+    ids=str,
+)
+def test_parameters_set_after_fit_change_nothing(fitted, X, change):
+    labels, scores, bound = fitted.predict(X), fitted.score_samples(X), fitted.score(X)
+    fitted.set_params(**change)
+    np.testing.assert_array_equal(fitted.score_samples(X), scores)
+    np.testing.assert_array_equal(fitted.predict(X), labels)
+    assert fitted.score(X) == bound
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda detector: pickle.loads(pickle.dumps(detector))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_copy_of_a_copy_is_the_same(fitted, copied):
+    assert joblib.hash(copied(copied(fitted))) == joblib.hash(fitted)
+
+
+# Training that goes on
+
+
+def test_warm_start_keeps_the_automatic_threshold(make_detector, X):
+    """The threshold's network is trained as long as the detector's in all."""
+    detector = make_detector(warm_start=True, max_iter=300).fit(X)
+    once = detector.offset_
+    # Of a network trained for five epochs only, the threshold would be eleven times as low.
+    assert detector.set_params(max_iter=5).fit(X).offset_ > 4 * once
+
+
+def test_threshold_after_early_stopping_is_that_of_a_network_stopped_as_early(make_detector, X):
+    """The schedule of the second network is that of the first, not one of fewer epochs."""
+    parameters = {"max_iter": 2000, "tol": 1e9, "n_iter_no_change": 12, "learning_rate_init": 0.01}
+    stopped = make_detector(early_stopping=True, **parameters).fit(X)
+    assert stopped.n_iter_ == 13
+    constant = make_detector(
+        early_stopping=True, **(parameters | {"learning_rate": "constant"})
+    ).fit(X)
+    # So early, half a cosine is still level: both thresholds are alike.
+    assert stopped.offset_ == pytest.approx(constant.offset_, rel=0.05)
+
+
+def test_partial_fit_draws_another_order_each_time(make_detector, X):
+    """With an int as random_state too: the same rows, hardly moved weights, other noise."""
+    detector = make_detector(learning_rate_init=1e-12, batch_size=100)
+    losses = detector.partial_fit(X).partial_fit(X).partial_fit(X).history_["loss"]
+    assert len(set(losses)) == 3
+
+
+def test_partial_fit_repeats_from_its_seed(make_detector, X):
+    first, second = (make_detector().partial_fit(X).partial_fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.score_samples(X), second.score_samples(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"latent_dim": 2}, {"reconstruction_loss": "gaussian"}, {"hidden_layer_sizes": (4,)}],
+    ids=str,
+)
+def test_partial_fit_refuses_another_network(make_detector, X, change):
+    detector = make_detector().partial_fit(X).set_params(**change)
+    with pytest.raises(ValueError, match="another network"):
+        detector.partial_fit(X)
+
+
+def test_partial_fit_validates_parameters_in_later_calls(make_detector, X):
+    detector = make_detector().partial_fit(X).set_params(batch_size=0)
+    with pytest.raises(ValueError, match="batch_size"):
+        detector.partial_fit(X)
+
+
+def test_partial_fit_takes_over_noise_and_draws(make_detector, X):
+    detector = make_detector(learning_rate_init=1e-12).partial_fit(X)
+    before = detector.score_components(X)["reconstruction"]
+    detector.set_params(observation_noise=0.2).partial_fit(X)
+    after = detector.score_components(X)["reconstruction"]
+    np.testing.assert_allclose(after, before / 4, rtol=1e-3)
+
+
+def test_partial_fit_keeps_the_validation_loss(make_detector, X):
+    detector = make_detector(early_stopping=True, max_iter=3, contamination=0.1).fit(X)
+    losses = list(detector.history_["val_loss"])
+    detector.partial_fit(X)
+    assert detector.history_["val_loss"][:-1] == losses
+    assert np.isnan(detector.history_["val_loss"][-1])
+
+
+def test_partial_fit_weighs_rows(make_detector, X):
+    heavy = np.arange(len(X)) < 200
+    two_kinds = np.where(heavy[:, None], X, X[:, ::-1])
+
+    def learned(weight):
+        detector = make_detector()
+        for _ in range(60):
+            detector.partial_fit(two_kinds, sample_weight=weight)
+        return detector.score(two_kinds[heavy])
+
+    assert learned(np.where(heavy, 50.0, 1.0)) > learned(np.where(heavy, 1.0, 50.0))
+
+
+def test_fit_batches_does_not_discard_weights_that_warm_start_keeps(make_detector, X):
+    detector = make_detector(warm_start=True, contamination=0.1).fit(X)
+    with pytest.raises(ValueError, match=r"warm_start=True.*partial_fit"):
+        detector.fit_batches([X])
+
+
+def test_validation_rows_of_ones_own_stop_the_training(make_detector, X, X_new):
+    detector = make_detector(early_stopping=True, max_iter=3, contamination=0.1).fit(X, X_val=X_new)
+    assert detector.history_["val_loss"][-1] == pytest.approx(
+        min(-detector.score_samples(X_new).mean(), detector.history_["val_loss"][-1])
+    )
+    assert len(detector.training_scores_) == len(X)
+
+
+def test_validation_rows_are_checked(make_detector, X):
+    with pytest.raises(ValueError, match="early_stopping"):
+        make_detector().fit(X, X_val=X)
+    with pytest.raises(ValueError, match="4 features"):
+        make_detector(early_stopping=True).fit(X, X_val=X[:, :4])
+
+
+def test_constant_learning_rate_moves_the_weights_further(make_detector, X):
+    cosine, constant = (
+        make_detector(learning_rate=schedule, max_iter=2).fit(X)
+        for schedule in ("cosine", "constant")
+    )
+    assert cosine.history_["loss"] != constant.history_["loss"]
+    assert constant.history_["kl"] != cosine.history_["kl"]
+
+
+# Where training or scores would leave float32
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"learning_rate_init": 1e3, "observation_noise": 1e-6}, "observation_noise"),
+        ({"observation_noise": 1e-30}, "observation_noise=1e-30"),
+        ({"input_noise": 1e38}, "input_noise=1e"),
+        ({"beta": 1e300}, "beta=1e"),
+        ({"learning_rate_init": 1e300}, "learning_rate_init=1e"),
+    ],
+    ids=str,
+)
+def test_the_parameter_at_fault_is_named(make_detector, X, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        make_detector(**parameters).fit(X)
+
+
+def test_smallest_support_fraction_keeps_one_row(make_detector, X):
+    assert np.isfinite(make_detector(support_fraction=1e-50).fit(X).offset_)
+
+
+@pytest.mark.parametrize("value", [1e-320, 1e-200, 1e200, -1e300])
+def test_constant_column_of_any_size_is_no_fault(make_detector, X, value):
+    rows = np.column_stack([X, np.full(len(X), value)])
+    detector = make_detector(max_iter=2).fit(rows)
+    assert np.isfinite(detector.score_samples(rows)).all()
+    assert np.isfinite(detector.reconstruct(rows)).all()
+
+
+def test_huge_weights_are_no_fault(make_detector, X, X_new, detector):
+    other = make_detector().fit(X, sample_weight=np.full(len(X), 2.0**1000))
+    np.testing.assert_array_equal(other.score_samples(X_new), detector.score_samples(X_new))
+
+
+@pytest.mark.parametrize("exponent", [-1000, -600, 480])
+def test_scores_do_not_depend_on_extreme_units(make_detector, X, X_new, detector, exponent):
+    other = make_detector().fit(X * 2.0**exponent)
+    scores = other.score_samples(X_new * 2.0**exponent)
+    np.testing.assert_array_equal(scores, detector.score_samples(X_new))
+
+
+def test_reconstructions_of_float32_rows_hold_large_units(make_detector, X):
+    detector = make_detector(max_iter=2).fit(1e100 * X)
+    rebuilt = detector.reconstruct(X.astype(np.float32))
+    assert np.isfinite(rebuilt).all()
+    assert rebuilt.dtype == np.float64
+
+
+def test_columns_with_shared_bounds_keep_units_of_their_own(make_detector):
+    """Ratings from 1 to 5, or what MinMaxScaler makes: the unit does not matter."""
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.beta(a, 2, size=400) for a in (0.1, 1, 5, 20)])
+    X = (X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0))
+    units = 2.0 ** np.array([0, 3, -5, 9])
+    plain, rescaled = make_detector().fit(X), make_detector().fit(X * units)
+    np.testing.assert_array_equal(plain.score_samples(X), rescaled.score_samples(X * units))
+    np.testing.assert_allclose(plain.scale_, X.std(axis=0))
+
+
+def test_input_shape_tells_that_columns_share_a_unit(make_detector):
+    images = np.random.RandomState(0).uniform(size=(50, 4, 4, 2)) * [1, 10]
+    scale = make_detector(input_shape=(4, 4, 2), max_iter=1).fit(images).scale_
+    np.testing.assert_allclose(scale, np.tile(scale[:2], 16))
+    assert scale[1] > 5 * scale[0]
+
+
+def test_threshold_changes_smoothly_with_the_weights(make_detector, X):
+    parameters = {"contamination": 0.1, "learning_rate_init": 1e-12}
+    weights = np.ones(len(X))
+    equal = make_detector(**parameters).fit(X, sample_weight=weights).offset_
+    weights[0] += 1e-12
+    nearly = make_detector(**parameters).fit(X, sample_weight=weights).offset_
+    assert nearly == pytest.approx(equal, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_dropout_depends_on_the_seed(make_detector, kind):
+    """From the same weights, in the first step: other masks, other losses."""
+    X = np.random.RandomState(0).standard_normal((64, 16))
+    parameters = {
+        "dropout": 0.5,
+        "input_noise": 0.0,
+        "variational": False,
+        "learning_rate_init": 1e-12,
+        "batch_size": 64,
+        "contamination": 0.1,
+        "warm_start": True,
+        "max_iter": 1,
+    }
+    if kind == "conv":
+        parameters |= {"architecture": "conv", "input_shape": (4, 4, 1), "hidden_layer_sizes": (4,)}
+    detector = make_detector(**parameters).fit(X)
+    losses = {detector.set_params(random_state=s).fit(X).history_["loss"][0] for s in (1, 2, 3)}
+    assert len(losses) == 3
+
+
+def test_each_step_drops_other_units(make_detector):
+    X = np.random.RandomState(0).standard_normal((64, 16))
+    detector = make_detector(
+        dropout=0.5,
+        input_noise=0.0,
+        variational=False,
+        learning_rate_init=1e-12,
+        batch_size=64,
+        max_iter=6,
+        contamination=0.1,
+    ).fit(X)
+    assert len(set(np.round(detector.history_["loss"], 6))) == 6
+
+
+# Options that would be ignored
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"variational": False, "beta": 2.0},
+        {"variational": False, "n_draws": 2},
+        {"variational": False, "support_fraction": 0.5},
+        {"reconstruction_loss": "gaussian", "observation_noise": 0.5},
+        {"reconstruction_loss": "binary_crossentropy", "observation_noise": 0.5},
+    ],
+    ids=str,
+)
+def test_parameter_without_effect_is_refused(make_detector, parameters):
+    X = np.random.RandomState(0).uniform(size=(50, 4))
+    with pytest.raises(ValueError, match="would have no effect"):
+        make_detector(**parameters).fit(X)
+
+
+def test_an_int_is_one_hidden_layer(make_detector, X):
+    one, same = (make_detector(hidden_layer_sizes=sizes).fit(X) for sizes in (6, (6,)))
+    np.testing.assert_array_equal(one.score_samples(X), same.score_samples(X))
+
+
+# Processes
+
+
+FORK_AFTER_FIT = """
+import multiprocessing as mp, sys
+import numpy as np
+from vae_anomaly import VAEAnomalyDetector
+X = np.random.RandomState(0).normal(size=(60, 3))
+detector = VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(X)
+def fit(_):
+    try:
+        VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(X)
+    except RuntimeError as error:
+        return str(error)
+def score(_):
+    return detector.score_samples(X)
+if __name__ == "__main__":
+    with mp.get_context("fork").Pool(1) as pool:
+        print(pool.map_async(fit, [0]).get(timeout=60)[0])
+        print(np.array_equal(pool.map_async(score, [0]).get(timeout=60)[0], score(0)))
+"""
+
+FORK_WHILE_SCORING = """
+import multiprocessing as mp, os, threading
+import numpy as np
+from vae_anomaly import VAEAnomalyDetector
+X = np.random.RandomState(0).normal(size=(400, 30))
+detector = VAEAnomalyDetector(max_iter=2, random_state=0).fit(X)
+stop = False
+def score_on():
+    while not stop:
+        detector.score_samples(X[:20])
+def child():
+    detector.score_samples(X[:20])
+    os._exit(0)
+threads = [threading.Thread(target=score_on) for _ in range(2)]
+for thread in threads:
+    thread.start()
+hung = 0
+for _ in range(25):
+    process = mp.get_context("fork").Process(target=child)
+    process.start()
+    process.join(20)
+    if process.is_alive():
+        hung += 1
+        process.kill()
+stop = True
+print("hung", hung)
+"""
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+
+
+@needs_fork
+def test_fit_in_a_process_forked_after_a_fit_says_what_to_do(run_python):
+    printed = run_python(FORK_AFTER_FIT).splitlines()
+    assert "spawn" in printed[0] and "loky" in printed[0] and "forkserver" in printed[0]
+    assert printed[1] == "True"
+
+
+@needs_fork
+def test_a_fork_waits_for_the_products_of_other_threads(run_python):
+    assert run_python(FORK_WHILE_SCORING).strip() == "hung 0"
+
+
+EAGER_DISABLED = """
+import numpy as np, tensorflow as tf
+from vae_anomaly import VAEAnomalyDetector
+tf.compat.v1.disable_eager_execution()
+try:
+    VAEAnomalyDetector(max_iter=1).fit(np.random.rand(50, 3))
+except RuntimeError as error:
+    print(str(error).splitlines()[0])
+"""
+
+KERAS_SETTINGS = """
+import sys
+import keras, numpy as np
+from vae_anomaly import VAEAnomalyDetector
+if "policy" in sys.argv[1]:
+    keras.config.set_dtype_policy(sys.argv[2])
+elif sys.argv[1] == "floatx":
+    keras.config.set_floatx(sys.argv[2])
+elif sys.argv[1] == "format":
+    keras.config.set_image_data_format(sys.argv[2])
+X = np.random.RandomState(0).uniform(size=(60, 6, 6, 1))
+small = dict(latent_dim=2, max_iter=2, random_state=0, contamination=0.1)
+total = 0.0
+for kind, sizes, rows in [
+    ("dense", (8,), X.reshape(60, -1)), ("conv", (4,), X), ("lstm", (4,), X[..., 0])
+]:
+    shape = rows.shape[1:] if rows.ndim > 2 else None
+    detector = VAEAnomalyDetector(
+        architecture=kind, input_shape=shape, hidden_layer_sizes=sizes, dropout=0.1, **small
+    ).fit(rows)
+    detector.vae_(np.asarray(rows[:2], np.float32))
+    total += detector.score_samples(rows).sum()
+print(repr(float(total)))
+"""
+
+
+def test_eager_execution_that_is_disabled_is_named(run_python):
+    assert "disable_eager_execution" in run_python(EAGER_DISABLED)
+
+
+def test_settings_of_keras_do_not_matter(run_python):
+    settings = [
+        ("none", ""),
+        ("policy", "mixed_float16"),
+        ("policy", "float64"),
+        ("floatx", "float64"),
+        ("format", "channels_first"),
+    ]
+    printed = {run_python(KERAS_SETTINGS, *setting).strip() for setting in settings}
+    assert len(printed) == 1
+
+
+LOAD = """
+import sys
+import vae_anomaly, keras
+for name in ("encoder", "decoder", "vae"):
+    keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+print("loaded")
+"""
+
+
+def test_keras_models_load_after_importing_the_package(run_python, make_detector, tmp_path):
+    rng = np.random.RandomState(0)
+    X = np.column_stack([np.eye(4)[rng.randint(4, size=60)], rng.standard_normal((60, 2))])
+    detector = make_detector(max_iter=1, contamination=0.1).fit(X)
+    assert detector.one_hot_groups_
+    for name in ("encoder", "decoder", "vae"):
+        getattr(detector, f"{name}_").save(tmp_path / f"{name}.keras")
+    assert run_python(LOAD, tmp_path).strip() == "loaded"
+
+
+def test_importing_tensorflow_beside_other_threads_leaves_their_stderr_alone(tmp_path):
+    script = """
+import subprocess, sys, threading, time
+stop = False
+lines = []
+def say():
+    while not stop:
+        subprocess.run([sys.executable, "-S", "-c", "import sys; sys.stderr.write('heard\\\\n')"])
+        lines.append(1)
+thread = threading.Thread(target=say)
+thread.start()
+import vae_anomaly.backend
+stop = True
+thread.join()
+print(len(lines))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stderr.count("heard") == int(run.stdout)
+
+
+def test_repeated_fits_do_not_grow(run_python):
+    script = """
+import gc
+import numpy as np
+from vae_anomaly import VAEAnomalyDetector
+def resident():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+X = np.random.RandomState(0).normal(size=(60, 4))
+def fit(seed):
+    VAEAnomalyDetector(
+        hidden_layer_sizes=(256, 128), max_iter=1, contamination=0.1, random_state=seed
+    ).fit(X)
+for seed in range(60):
+    fit(seed)
+before = resident()
+for seed in range(120):
+    fit(seed)
+print(resident() - before)
+"""
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("resident memory is read from /proc")
+    assert float(run_python(script)) < 12  # it was 0.28 MB a fit
+
+
+def test_custom_layers_do_not_need_tensorflow(run_python):
+    script = "import sys, vae_anomaly.networks.spec; print('keras' in sys.modules)"
+    assert run_python(script).strip() == "False"
+
+
+def test_scores_are_those_of_a_detector_made_alone(fitted, X):
+    assert isinstance(fitted, VAEAnomalyDetector)
+    np.testing.assert_array_equal(
+        fitted.score_samples(X), -fitted.score_components(X).sum(axis=1).to_numpy()
+    )

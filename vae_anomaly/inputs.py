@@ -1,0 +1,272 @@
+"""The user's X checked before any work starts, with errors that name the column and the row."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import validate_data
+
+from vae_anomaly.rows import Stream, Table
+from vae_anomaly.sklearn_private import _check_sample_weight
+
+
+class Columns(NamedTuple):
+    """What the columns of X are called, as `feature_names_in_` and `n_features_in_` tell it."""
+
+    n_features: int
+    names: np.ndarray | None
+
+    @classmethod
+    def of(cls, estimator: Any) -> Columns:
+        """Return those that scikit-learn's validation has left on an estimator."""
+        return cls(estimator.n_features_in_, getattr(estimator, "feature_names_in_", None))
+
+    def put_on(self, estimator: Any) -> None:
+        """Let scikit-learn's validation compare with these columns."""
+        vars(estimator).pop("feature_names_in_", None)
+        estimator.n_features_in_ = self.n_features
+        if self.names is not None:
+            estimator.feature_names_in_ = self.names
+
+
+def check_rows(
+    estimator: Any,
+    X: Any,
+    input_shape: tuple[int, ...] | None,
+    reconstruction_loss: str,
+    *,
+    reset: bool = False,
+) -> Any:
+    """Return X as a float array or CSR matrix, or raise ValueError naming what is wrong in it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Knows the columns of X, or with `reset` gets to know them.
+    X : {array-like, sparse matrix} of shape (n, n_features) or (n, *input_shape)
+        The user's rows.
+    input_shape : tuple of int or None
+        Shape of one sample.
+    reconstruction_loss : str
+        The name of the likelihood, which may bound the values.
+    reset : bool, default=False
+        Whether X is what the columns are to be learned from.
+    """
+    refuse_masks_and_dates(X)
+    try:
+        rows = validate_data(
+            estimator,
+            _flattened(estimator, X, input_shape),
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+        )
+    except (TypeError, ValueError) as error:
+        name = _first_without_numbers(X)
+        if name is None:
+            raise
+        raise ValueError(
+            f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
+            "pipeline before the detector, with OneHotEncoder for example."
+        ) from None
+    names = getattr(estimator, "feature_names_in_", None)
+    try:
+        assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
+    except ValueError as error:
+        place = _place_of_first(lambda values: ~np.isfinite(values), rows, names)
+        raise ValueError(f"{error}\nFirst found in {place}.") from None
+    values = rows.data if sp.issparse(rows) else rows
+    outside = values.size and (values.min() < 0 or values.max() > 1)
+    if reconstruction_loss == "binary_crossentropy" and outside:
+        place = _place_of_first(lambda values: (values < 0) | (values > 1), rows, names)
+        raise ValueError(
+            'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
+            f"outside is in {place}. Scale X, with MinMaxScaler(clip=True) for example."
+        )
+    return rows
+
+
+def check_table(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    *,
+    reset: bool = False,
+    columns: Columns | None = None,
+    min_rows: int = 2,
+) -> tuple[Table, Columns]:
+    """Return the rows of positive weight, and what the columns are called.
+
+    The estimator stays as it is, so that a fit that fails later leaves no trace on it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator in training, whose columns X must have unless `reset` is True.
+    X, sample_weight
+        What the user has passed to `fit`.
+    reset : bool, default=False
+        Whether the columns are to be learned from X.
+    columns : Columns, optional
+        The columns that X must have in place of those of the estimator.
+    min_rows : int, default=2
+        Smallest number of rows.
+    """
+    learner = copy.copy(estimator)
+    if columns is not None:
+        columns.put_on(learner)
+    X = check_rows(learner, X, estimator.input_shape, estimator.reconstruction_loss, reset=reset)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.all():
+        X, weight = X[weight > 0], weight[weight > 0]
+    if X.shape[0] < min_rows:
+        raise ValueError(
+            "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
+            f"of 2 is required by {type(estimator).__name__}."
+        )
+    # By a power of two, which changes no digit: sums of huge weights would overflow.
+    weight = np.ldexp(weight, -int(np.frexp(weight.max())[1]) + 1)
+    return Table(X, weight), Columns.of(learner)
+
+
+def check_stream(
+    estimator: Any, batches: Any, rng: np.random.RandomState
+) -> tuple[Stream, Columns]:
+    """Return the rows that `batches` gives, after a first reading, and their columns' names.
+
+    The estimator stays as it is.
+    """
+    learner = copy.copy(estimator)
+    read = _batch_reader(learner, batches)
+    stream = Stream.survey(read(reset=True), read, rng)
+    if stream.n_rows < 2:
+        raise ValueError(
+            f"Found {stream.n_rows} samples in all batches while a minimum of 2 is required by "
+            f"{type(estimator).__name__}."
+        )
+    return stream, Columns.of(learner)
+
+
+def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
+    """Return a function that goes through valid batches; with `reset`, the first sets names."""
+    batches = getattr(batches, "to_batches", batches)
+    if isinstance(batches, Iterator):
+        raise ValueError(
+            "batches is an iterator, which can be read only once, but training reads the rows "
+            "several times. Pass the function that makes it."
+        )
+    if hasattr(batches, "columns") or getattr(batches, "ndim", 3) < 3:
+        raise ValueError(
+            f"batches is a single {type(batches).__name__}, and must give X in parts; pass a "
+            "list of them, or call fit."
+        )
+
+    def read(*, reset: bool = False) -> Iterator[Any]:
+        is_first_reading, n_rows = reset, 0
+        for number, batch in enumerate(batches() if callable(batches) else batches):
+            if type(batch).__module__.startswith("pyarrow"):
+                batch = batch.to_pandas()
+            if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
+                continue
+            try:
+                X = check_rows(
+                    learner, batch, learner.input_shape, learner.reconstruction_loss, reset=reset
+                )
+            except ValueError as error:
+                raise ValueError(f"Batch {number}, counted from 0: {error}") from None
+            reset, n_rows = False, n_rows + X.shape[0]
+            yield X
+        if not (is_first_reading or n_rows):
+            raise ValueError("batches gave rows when first read, and none when read again.")
+
+    return read
+
+
+def _flattened(estimator: Any, X: Any, input_shape: tuple[int, ...] | None) -> Any:
+    """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
+    if getattr(X, "ndim", 2) <= 2:
+        return X
+    if input_shape is None or len(input_shape) == 1:
+        raise ValueError(
+            f"Found array with dim {X.ndim}, while dim <= 2 is required by "
+            f"{type(estimator).__name__} without input_shape; set input_shape={X.shape[1:]}."
+        )
+    if X.shape[1:] != tuple(input_shape):
+        raise ValueError(
+            f"X has samples of shape {X.shape[1:]}, but input_shape={input_shape}; a row "
+            "of a two-dimensional X would be one sample flattened."
+        )
+    return np.reshape(X, (len(X), math.prod(X.shape[1:])))
+
+
+def refuse_masks_and_dates(X: Any) -> None:
+    """Raise where numpy would take for numbers what is not: masked values, dates and durations."""
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2]
+        raise ValueError(
+            f"X is a masked array whose first masked value is in column {column}, row {row}. "
+            "Missing values are refused: fill them, for example with SimpleImputer on "
+            "X.filled(np.nan)."
+        )
+    if isinstance(getattr(X, "dtype", None), np.dtype):
+        dates = ["of X"] if X.dtype.kind in "mM" else []
+    else:
+        dates = [repr(name) for name, dtype in _dtypes(X) if _is_time(dtype)]
+    if dates:
+        raise ValueError(
+            f"Column {dates[0]} does not hold numbers: leave it out, or encode it in a "
+            "pipeline before the detector. Dates, times and durations become numbers by skrub's "
+            "DatetimeEncoder or by a FunctionTransformer, for example."
+        )
+
+
+def _dtypes(X: Any) -> list[tuple[Any, Any]]:
+    """Return names and dtypes of the columns of a pandas or polars frame, nothing of all else."""
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
+        return []
+    return list(zip(X.columns, X.dtypes, strict=True))
+
+
+def _is_time(dtype: Any) -> bool:
+    if getattr(dtype, "kind", None) in ("m", "M"):
+        return True
+    # polars' Date, Datetime, Duration and Time; pandas' Period; pyarrow's of pandas.
+    return (
+        str(dtype)
+        .lower()
+        .startswith(("date", "datetime", "duration", "time", "timestamp", "period", "interval"))
+    )
+
+
+def _first_without_numbers(X: Any) -> Any:
+    """Return the name of the first column of a frame that holds no numbers, None without any."""
+    for name, _ in _dtypes(X):
+        column = X[name]
+        if getattr(column, "ndim", 1) > 1:  # two columns of one name
+            continue
+        column = column.dropna() if hasattr(column, "dropna") else column.drop_nulls()
+        try:
+            column.to_numpy().astype(np.float64)
+        except (TypeError, ValueError):
+            return name
+    return None
+
+
+def _place_of_first(
+    is_bad: Callable[[np.ndarray], np.ndarray], X: Any, names: np.ndarray | None
+) -> str:
+    """Return the column and the row of the first bad value, in words."""
+    if sp.issparse(X):
+        X = X.tocoo()
+        at = np.flatnonzero(is_bad(X.data))[0]
+        row, column = X.row[at], X.col[at]
+    else:
+        row, column = np.argwhere(is_bad(X))[0]
+    return f"column {column if names is None else repr(str(names[column]))}, row {row}"

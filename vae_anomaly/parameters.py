@@ -1,0 +1,204 @@
+"""The parameters of VAEAnomalyDetector resolved: to a network, and to a plan of its training.
+
+Combinations in which a parameter would be ignored are refused here.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from vae_anomaly.networks.spec import ARCHITECTURES, NetworkSpec
+from vae_anomaly.training.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from vae_anomaly.detector import VAEAnomalyDetector
+
+AUTO_STEPS = 2000
+"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
+
+AUTO_MAX_EPOCHS = 1000
+"""... unless there are so few that they would be seen more often than this."""
+
+FLOAT32_RANGE = {
+    "observation_noise": (1e-6, 1e6),
+    "input_noise": (0.0, 1e6),
+    "beta": (0.0, 1e6),
+    "learning_rate_init": (0.0, 1e30),
+}
+"""Bounds within which the loss, its gradient and their squares stay within float32."""
+
+
+def check_parameters(detector: VAEAnomalyDetector) -> None:
+    """Raise ValueError where a parameter would have no effect, or leave the range of float32."""
+    for name, (low, high) in FLOAT32_RANGE.items():
+        value = getattr(detector, name)
+        if not isinstance(value, str) and not low <= value <= high:
+            raise ValueError(
+                f"{name}={value} is outside of [{low:g}, {high:g}], where training would leave the "
+                f"range of float32. Choose a value within these bounds."
+            )
+    if not detector.variational:
+        _refuse(detector, "beta", 1.0, "a plain autoencoder (variational=False) has no KL term")
+        _refuse(detector, "n_draws", 4, "a plain autoencoder (variational=False) draws no codes")
+        _refuse(
+            detector,
+            "support_fraction",
+            1.0,
+            "it picks rows by their KL divergence, which a plain autoencoder (variational=False) "
+            "does not have",
+        )
+    if detector.reconstruction_loss in ("gaussian", "binary_crossentropy"):
+        reason = f"reconstruction_loss={detector.reconstruction_loss!r} has no fixed noise"
+        _refuse(detector, "observation_noise", 0.1, reason)
+    if detector.encoder is not None and detector.decoder is not None:
+        reason = "both networks are your own (encoder and decoder)"
+        for name, default in (("hidden_layer_sizes", "auto"), ("activation", "auto")):
+            _refuse(detector, name, default, reason)
+        _refuse(detector, "dropout", 0.0, reason)
+
+
+def _refuse(detector: VAEAnomalyDetector, name: str, default: Any, reason: str) -> None:
+    value = getattr(detector, name)
+    if (type(value) is not type(default) and isinstance(default, str)) or value != default:
+        raise ValueError(
+            f"{name}={value!r} would have no effect: {reason}. Leave it at {default!r}."
+        )
+
+
+def divergence_message(detector: VAEAnomalyDetector) -> str:
+    """Return what to say of a training whose weights or scores are not finite."""
+    ways = [f"lower learning_rate_init (now {detector.learning_rate_init})"]
+    if detector.observation_noise < 0.01:
+        ways.append(f"raise observation_noise (now {detector.observation_noise})")
+    if detector.input_noise > 10:
+        ways.append(f"lower input_noise (now {detector.input_noise})")
+    return f"Training diverged: the scores are not finite. Please {' or '.join(ways)}."
+
+
+def make_spec(
+    detector: VAEAnomalyDetector,
+    n_features: int,
+    one_hot_groups: tuple[tuple[int, int], ...] = (),
+) -> NetworkSpec:
+    """Return the networks that the parameters describe.
+
+    Parameters
+    ----------
+    detector : VAEAnomalyDetector
+        Its parameters are read.
+    n_features : int
+        Number of columns of X.
+    one_hot_groups : tuple of (int, int)
+        First column and the one after the last of each group that is one categorical variable.
+
+    Raises
+    ------
+    ValueError
+        If parameters do not fit each other or X.
+    """
+    check_parameters(detector)
+    architecture = ARCHITECTURES[detector.architecture]
+    sizes: Any = detector.hidden_layer_sizes
+    if isinstance(sizes, str):
+        sizes = architecture.hidden_layer_sizes
+    sizes = _positive_integers(sizes, "hidden_layer_sizes")
+    if not sizes and architecture.needs_hidden_layers:
+        raise ValueError(f"architecture={detector.architecture!r} needs at least one hidden layer.")
+    activation = detector.activation
+    loss = detector.reconstruction_loss
+    input_shape = sample_shape(detector, n_features)
+    latent_dim, variational = int(detector.latent_dim), bool(detector.variational)
+    encoder_config = decoder_config = None
+    if detector.encoder is not None or detector.decoder is not None:
+        from vae_anomaly.networks import custom
+
+        if detector.encoder is not None:
+            encoder_config = custom.encoder_config(
+                detector.encoder, input_shape, latent_dim, variational=variational
+            )
+        if detector.decoder is not None:
+            decoder_config = custom.decoder_config(detector.decoder, input_shape, latent_dim)
+    return NetworkSpec(
+        input_shape=input_shape,
+        latent_dim=latent_dim,
+        hidden_layer_sizes=sizes,
+        activation=architecture.activation if activation == "auto" else activation,
+        dropout=float(detector.dropout),
+        reconstruction_loss="mse" if loss == "auto" else loss,
+        architecture=detector.architecture,
+        variational=variational,
+        encoder_config=encoder_config,
+        decoder_config=decoder_config,
+        one_hot_groups=one_hot_groups,
+    )
+
+
+def sample_shape(detector: VAEAnomalyDetector, n_features: int) -> tuple[int, ...]:
+    """Return the shape of one sample as the networks take it."""
+    axes = ARCHITECTURES[detector.architecture].axes
+    if detector.input_shape is None:
+        return (n_features, 1) if axes else (n_features,)
+    shape = _positive_integers(detector.input_shape, "input_shape")
+    if axes and len(shape) not in [text.count(",") + 1 for text in axes]:
+        raise ValueError(
+            f"architecture={detector.architecture!r} takes samples of shape {' or '.join(axes)}, "
+            f"got input_shape={shape}."
+        )
+    if math.prod(shape) != n_features:
+        raise ValueError(
+            f"X has {n_features} columns, but input_shape={shape} makes {math.prod(shape)} of a "
+            "sample."
+        )
+    return shape
+
+
+def n_channels(detector: VAEAnomalyDetector, spec: NetworkSpec) -> int:
+    """Return the number of channels, or of columns where each is one of its own.
+
+    Without `input_shape` nothing says that columns of X are positions of one channel.
+    """
+    return spec.n_features if detector.input_shape is None else spec.input_shape[-1]
+
+
+def make_plan(
+    detector: VAEAnomalyDetector,
+    n_rows: int,
+    *,
+    n_epochs_before: int = 0,
+    progress: str = "training",
+) -> TrainingPlan:
+    """Return how `fit` trains on so many rows, after `n_epochs_before` earlier epochs."""
+    n_epochs = n_epochs_before + _n_epochs(detector, n_rows)
+    learning_rate = detector.learning_rate_init
+    if isinstance(learning_rate, str):
+        learning_rate = ARCHITECTURES[detector.architecture].learning_rate
+    return TrainingPlan(
+        beta=float(detector.beta),
+        input_noise=float(detector.input_noise),
+        batch_size=int(detector.batch_size),
+        learning_rate=float(learning_rate),
+        cosine=detector.learning_rate == "cosine",
+        warm_up=True,
+        support_fraction=float(detector.support_fraction),
+        n_epochs=n_epochs,
+        n_epochs_to_run=n_epochs,
+        tol=float(detector.tol),
+        n_iter_no_change=int(detector.n_iter_no_change),
+        progress=progress if detector.verbose else "",
+    )
+
+
+def _n_epochs(detector: VAEAnomalyDetector, n_rows: int) -> int:
+    if isinstance(detector.max_iter, Integral):
+        return int(detector.max_iter)
+    n_epochs = math.ceil(AUTO_STEPS * min(detector.batch_size, n_rows) / n_rows)
+    return min(n_epochs, AUTO_MAX_EPOCHS)
+
+
+def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
+    values = (values,) if isinstance(values, Integral) else tuple(values)
+    if not all(isinstance(value, Integral) and int(value) > 0 for value in values):
+        raise ValueError(f"{name} must be positive integers, got {values}.")
+    return tuple(map(int, values))

@@ -1,0 +1,140 @@
+"""What a fit is given: a table in memory, or a stream of rows that do not fit into it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import gen_batches
+
+if TYPE_CHECKING:
+    from vae_anomaly.scaling import Scaling
+    from vae_anomaly.training.rows import RowsInBuffers, RowsInMemory
+
+CHUNK_ROWS = 8192
+"""Rows of a table that are dense and in float64 at a time."""
+
+_SAMPLE_ROWS = 10_000
+"""Rows of a stream that stand for all of them, to find one-hot groups and the threshold."""
+
+Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
+"""Rows (n, p) float64, and their weights (n,), none of them zero."""
+
+
+class Table:
+    """Rows in memory, and their weights.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_features)
+        Rows.
+    sample_weight : ndarray of shape (n_rows,), optional
+        Their weights, none of them zero; only their ratios matter. By default all are 1.
+    """
+
+    def __init__(self, X: Any, sample_weight: np.ndarray | None = None) -> None:
+        self.X = X
+        self.n_rows, self.n_features = X.shape
+        self.sample_weight = np.ones(self.n_rows) if sample_weight is None else sample_weight
+
+    @property
+    def sample(self) -> Table:
+        """The rows that stand for all of them: the table itself."""
+        return self
+
+    def take(self, indices: np.ndarray) -> Table:
+        """Return the rows of these indices."""
+        return Table(self.X[indices], self.sample_weight[indices])
+
+    def chunks(self) -> Chunks:
+        """Give all rows, chunk by chunk."""
+        for chunk in gen_batches(self.n_rows, CHUNK_ROWS):
+            yield as_float64(self.X[chunk]), self.sample_weight[chunk]
+
+    @functools.cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and the largest value of each column, each (n_features,)."""
+        bounds = [(chunk.min(axis=0), chunk.max(axis=0)) for chunk, _ in self.chunks()]
+        return np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], 0)
+
+    def batches(
+        self, scaling: Scaling, batch_size: int, rng: np.random.RandomState
+    ) -> RowsInMemory:
+        """Return the rows as training takes them."""
+        from vae_anomaly.training.rows import RowsInMemory
+
+        chunks = (scaling.apply(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
+        return RowsInMemory(chunks, self.sample_weight, self.n_features, batch_size, rng)
+
+
+class Stream:
+    """Rows that do not fit into memory, read batch by batch.
+
+    Parameters
+    ----------
+    read : callable
+        Goes through all rows: arrays or CSR matrices of shape (n, n_features).
+    n_features : int
+        Number of columns.
+    n_rows : int
+        Number of all rows.
+    sample : Table
+        Rows drawn at random that stand for all of them.
+    low, high : ndarray of shape (n_features,)
+        The smallest and the largest value of each column.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Iterator[Any]],
+        n_rows: int,
+        sample: Table,
+        low: np.ndarray,
+        high: np.ndarray,
+    ) -> None:
+        self._read = read
+        self.n_rows, self.n_features = n_rows, sample.n_features
+        self.sample = sample
+        self.bounds = low, high
+
+    @classmethod
+    def survey(cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState) -> Stream:
+        """Return a stream, after a first reading that counts, bounds and samples its rows."""
+        n_rows, keys = 0, np.empty(0)
+        sample = low = high = np.empty((0, 0))
+        for batch in first:
+            rows = as_float64(batch)
+            keys = np.concatenate([keys, rng.uniform(size=len(rows))])
+            if n_rows:
+                low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+                sample = np.concatenate([sample, rows])
+            else:
+                low, high, sample = rows.min(axis=0), rows.max(axis=0), rows
+            n_rows += len(rows)
+            if len(keys) > _SAMPLE_ROWS:
+                kept = np.argpartition(keys, _SAMPLE_ROWS)[:_SAMPLE_ROWS]
+                sample, keys = sample[kept], keys[kept]
+        return cls(read, n_rows, Table(sample), low, high)
+
+    def chunks(self) -> Chunks:
+        """Give all rows, batch by batch."""
+        for batch in self._read():
+            yield as_float64(batch), np.ones(batch.shape[0])
+
+    def batches(
+        self, scaling: Scaling, batch_size: int, rng: np.random.RandomState
+    ) -> RowsInBuffers:
+        """Return the rows as training takes them."""
+        from vae_anomaly.training.rows import RowsInBuffers
+
+        return RowsInBuffers(
+            lambda: (scaling.apply(batch) for batch in self._read()), self.n_rows, batch_size, rng
+        )
+
+
+def as_float64(X: Any) -> np.ndarray:
+    """Return X dense and in float64, without a copy where it is so already."""
+    return np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)

@@ -1,0 +1,115 @@
+"""The rows of a training run in batches: all of them in memory, or one buffer after another."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from vae_anomaly.backend import tf
+
+_BUFFER_ROWS = 65_536
+
+
+class RowsInMemory:
+    """All rows in one float32 tensor; batches are cut from one random permutation after another.
+
+    Parameters
+    ----------
+    chunks : iterable of arrays (n, p)
+        The rows, float32. They are copied one by one, so that there is no second copy of all.
+    sample_weight : array of shape (n_rows,)
+        Weights of the rows' losses; only their ratios matter.
+    n_features : int
+        Number of columns, p.
+    batch_size : int
+        Rows of a batch; all rows where there are fewer.
+    rng : RandomState
+        Source of the order of the rows.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[np.ndarray],
+        sample_weight: np.ndarray,
+        n_features: int,
+        batch_size: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.n_rows = len(sample_weight)
+        self.batch_size = min(batch_size, self.n_rows)
+        rows = tf.Variable(tf.zeros([self.n_rows, n_features]))
+        start = 0
+        for chunk in chunks:
+            rows[start : start + len(chunk)].assign(chunk)
+            start += len(chunk)
+        self._X = rows.read_value()
+        self._sample_weight = tf.constant(sample_weight / np.mean(sample_weight), tf.float32)
+        self._rng = rng
+        self._left = np.empty(0, np.int32)
+
+    def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
+        """Return the rows, their weights and the next batches.
+
+        Batches are numbers of rows, (n_batches, batch_size) int32.
+        """
+        needed = n_batches * self.batch_size
+        parts = [self._left]
+        n_drawn = len(self._left)
+        while n_drawn < needed:
+            parts.append(self._rng.permutation(self.n_rows).astype(np.int32))
+            n_drawn += self.n_rows
+        drawn = np.concatenate(parts)
+        self._left = drawn[needed:]
+        return self._X, self._sample_weight, drawn[:needed].reshape(n_batches, self.batch_size)
+
+
+class RowsInBuffers:
+    """Rows that do not fit into memory: one buffer of them at a time, shuffled.
+
+    Parameters
+    ----------
+    chunks : callable
+        Goes through all rows: arrays (n, p), float32. Called once for each epoch.
+    n_rows : int
+        Number of all rows.
+    batch_size : int
+        Rows of a batch; all rows where there are fewer.
+    rng : RandomState
+        Source of the order of the rows in a buffer.
+    """
+
+    def __init__(
+        self,
+        chunks: Callable[[], Iterable[np.ndarray]],
+        n_rows: int,
+        batch_size: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
+        self._chunks = itertools.chain.from_iterable(chunks() for _ in itertools.count())
+        self._rng = rng
+        self._left: list[np.ndarray] = []  # rows too few for a batch
+        self._batches = np.empty((0, self.batch_size), np.int32)
+
+    def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
+        """Return a buffer of rows, their weights, and at most `n_batches` of its batches."""
+        if not len(self._batches):
+            self._fill()
+        taken, self._batches = self._batches[:n_batches], self._batches[n_batches:]
+        return self._X, self._sample_weight, taken
+
+    def _fill(self) -> None:
+        parts, n_rows = self._left, sum(map(len, self._left))
+        while n_rows < max(_BUFFER_ROWS, self.batch_size):
+            parts.append(next(self._chunks))
+            n_rows += len(parts[-1])
+            if n_rows >= self.n_rows:
+                break  # all rows there are
+        order = self._rng.permutation(n_rows).astype(np.int32)
+        n_used = n_rows - n_rows % self.batch_size
+        rows = np.concatenate(parts)
+        self._left = [rows[order[n_used:]]]
+        self._batches = order[:n_used].reshape(-1, self.batch_size)
+        self._X, self._sample_weight = tf.constant(rows), tf.ones(n_rows)
