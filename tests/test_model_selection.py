@@ -529,9 +529,8 @@ def test_sample_weights_are_routed_to_the_detector(labelled):
 
     X, y = labelled
     with sklearn.config_context(enable_metadata_routing=True):
-        forest = IsolationForest(n_estimators=10, max_samples=32, random_state=0)
-        forest.set_fit_request(sample_weight=True)
-        tuned = TunedThresholdDetectorCV(forest, cv=KFold(3))
+        svm = OneClassSVM().set_fit_request(sample_weight=True)
+        tuned = TunedThresholdDetectorCV(svm, cv=KFold(3))
         weighted = clone(tuned).fit(X, sample_weight=np.where(y, 0.01, 1.0)).best_threshold_
         assert weighted != tuned.fit(X).best_threshold_
 

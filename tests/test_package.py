@@ -1,7 +1,11 @@
-"""The wheel: the package and its licence, nothing else, and usable where it is unpacked."""
+"""The wheel: the package and its licence, nothing else, and usable where it is unpacked.
+
+And what it says it needs: versions that tests/run_oldest.sh has tested.
+"""
 
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -66,3 +70,13 @@ def test_wheel_works_where_it_is_installed(wheel, tmp_path, run_python):
 
 def test_version_is_the_one_of_the_metadata():
     assert vae_anomaly.__version__ == version("vae-anomaly")
+
+
+def test_oldest_versions_are_the_lower_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = {*project["dependencies"], *extras["data"], *extras["plot"], *extras["test"]}
+    not_run = {"mypy", "pandas-stubs", "ruff", "vae-anomaly[data,plot]"}
+    bounds = {one.replace(">=", "==") for one in needed if one.split(">=")[0] not in not_run}
+    lines = (ROOT / "tests" / "oldest.txt").read_text().splitlines()
+    assert {line for line in lines if not line.startswith("#")} == bounds
