@@ -43,9 +43,9 @@ from vae_anomaly import VAEAnomalyDetector
 
 IMAGE = (8, 8, 1)
 NETWORKS: dict[str, dict[str, Any]] = {
-    "dense": {},
-    "dense, dropout=0.1": {"dropout": 0.1},
-    "dense, plain": {"variational": False},
+    "dense": {"input_shape": IMAGE},
+    "dense, dropout=0.1": {"input_shape": IMAGE, "dropout": 0.1},
+    "dense, plain": {"input_shape": IMAGE, "variational": False},
     "conv": {"architecture": "conv", "input_shape": IMAGE},
     "conv, plain": {"architecture": "conv", "input_shape": IMAGE, "variational": False},
     "lstm": {"architecture": "lstm", "input_shape": (8, 8)},

@@ -60,7 +60,6 @@ ABLATION: dict[str, list[Any]] = {
     "observation_noise": [0.05, 0.3],
     "reconstruction_loss": ["mse", "gaussian"],
     "dropout": [0.1],
-    "weight_decay": [0.1],
     "variational": [False],
     "batch_size": [256],
     "early_stopping": [True],

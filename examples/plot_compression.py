@@ -30,7 +30,9 @@ def pca(n_dimensions):
 
 
 def vae(n_dimensions, **parameters):
-    model = VAEAnomalyDetector(latent_dim=n_dimensions, random_state=0, **parameters)
+    model = VAEAnomalyDetector(
+        input_shape=(8, 8, 1), latent_dim=n_dimensions, random_state=0, **parameters
+    )
     return model.fit(X).reconstruct(X_new)
 
 

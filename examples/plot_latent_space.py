@@ -19,7 +19,9 @@ from sklearn.datasets import load_digits
 from vae_anomaly import VAEAnomalyDetector
 
 images, digits = load_digits(return_X_y=True)
-vae = VAEAnomalyDetector(latent_dim=2, observation_noise=0.5, max_iter=300, random_state=0)
+vae = VAEAnomalyDetector(
+    input_shape=(8, 8, 1), latent_dim=2, observation_noise=0.5, max_iter=300, random_state=0
+)
 codes = vae.fit_transform(images)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 5.4), width_ratios=(1.15, 1))

@@ -108,8 +108,8 @@ class _Blas:
         with self.in_use(), self._changed:
             if self._n_scoring == 0:
                 blas = _blas_controller()
-                libraries = blas.lib_controllers
-                self._n_threads = max((lib.num_threads for lib in libraries), default=cpu_count())
+                threads = [library.num_threads for library in blas.lib_controllers]
+                self._n_threads = max(threads) if threads else cpu_count()
                 self._limiter = blas.limit(limits=1)
             self._n_scoring += 1
         try:
