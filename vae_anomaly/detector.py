@@ -918,7 +918,7 @@ class VAEAnomalyDetector(
                 return -float(np.average(scores, weights=validation.sample_weight))
 
         trained = loop.train(
-            data.batches(vae.scaling, plan.batch_size, rng),
+            data.batches(vae.scaling.apply, plan.batch_size, rng),
             vae.spec,
             vae.weights,
             plan,

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vae_anomaly.networks.spec import ARCHITECTURES, NetworkSpec
 from vae_anomaly.training.plan import TrainingPlan
-
-if TYPE_CHECKING:
-    from vae_anomaly.detector import VAEAnomalyDetector
 
 AUTO_STEPS = 2000
 """Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
@@ -30,7 +27,7 @@ FLOAT32_RANGE = {
 """Bounds within which the loss, its gradient and their squares stay within float32."""
 
 
-def check_parameters(detector: VAEAnomalyDetector) -> None:
+def check_parameters(detector: Any) -> None:
     """Raise ValueError where a parameter would have no effect, or leave the range of float32."""
     for name, (low, high) in FLOAT32_RANGE.items():
         value = getattr(detector, name)
@@ -59,7 +56,7 @@ def check_parameters(detector: VAEAnomalyDetector) -> None:
         _refuse(detector, "dropout", 0.0, reason)
 
 
-def _refuse(detector: VAEAnomalyDetector, name: str, default: Any, reason: str) -> None:
+def _refuse(detector: Any, name: str, default: Any, reason: str) -> None:
     value = getattr(detector, name)
     if (type(value) is not type(default) and isinstance(default, str)) or value != default:
         raise ValueError(
@@ -67,7 +64,7 @@ def _refuse(detector: VAEAnomalyDetector, name: str, default: Any, reason: str) 
         )
 
 
-def divergence_message(detector: VAEAnomalyDetector) -> str:
+def divergence_message(detector: Any) -> str:
     """Return what to say of a training whose weights or scores are not finite."""
     ways = [f"lower learning_rate_init (now {detector.learning_rate_init})"]
     if detector.observation_noise < 0.01:
@@ -78,7 +75,7 @@ def divergence_message(detector: VAEAnomalyDetector) -> str:
 
 
 def make_spec(
-    detector: VAEAnomalyDetector,
+    detector: Any,
     n_features: int,
     one_hot_groups: tuple[tuple[int, int], ...] = (),
 ) -> NetworkSpec:
@@ -135,7 +132,7 @@ def make_spec(
     )
 
 
-def sample_shape(detector: VAEAnomalyDetector, n_features: int) -> tuple[int, ...]:
+def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
     """Return the shape of one sample as the networks take it."""
     axes = ARCHITECTURES[detector.architecture].axes
     if detector.input_shape is None:
@@ -154,7 +151,7 @@ def sample_shape(detector: VAEAnomalyDetector, n_features: int) -> tuple[int, ..
     return shape
 
 
-def n_channels(detector: VAEAnomalyDetector, spec: NetworkSpec) -> int:
+def n_channels(detector: Any, spec: NetworkSpec) -> int:
     """Return the number of channels, or of columns where each is one of its own.
 
     Without `input_shape` nothing says that columns of X are positions of one channel.
@@ -163,7 +160,7 @@ def n_channels(detector: VAEAnomalyDetector, spec: NetworkSpec) -> int:
 
 
 def make_plan(
-    detector: VAEAnomalyDetector,
+    detector: Any,
     n_rows: int,
     *,
     n_epochs_before: int = 0,
@@ -190,7 +187,7 @@ def make_plan(
     )
 
 
-def _n_epochs(detector: VAEAnomalyDetector, n_rows: int) -> int:
+def _n_epochs(detector: Any, n_rows: int) -> int:
     if isinstance(detector.max_iter, Integral):
         return int(detector.max_iter)
     n_epochs = math.ceil(AUTO_STEPS * min(detector.batch_size, n_rows) / n_rows)

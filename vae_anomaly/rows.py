@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
 if TYPE_CHECKING:
-    from vae_anomaly.scaling import Scaling
     from vae_anomaly.training.rows import RowsInBuffers, RowsInMemory
 
 CHUNK_ROWS = 8192
@@ -22,6 +21,9 @@ _SAMPLE_ROWS = 10_000
 
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 """Rows (n, p) float64, and their weights (n,), none of them zero."""
+
+Standardize = Callable[[Any], np.ndarray]
+"""From rows in the user's units to float32 rows as the networks take them."""
 
 
 class Table:
@@ -61,12 +63,12 @@ class Table:
         return np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], 0)
 
     def batches(
-        self, scaling: Scaling, batch_size: int, rng: np.random.RandomState
+        self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
     ) -> RowsInMemory:
         """Return the rows as training takes them."""
         from vae_anomaly.training.rows import RowsInMemory
 
-        chunks = (scaling.apply(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
+        chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
         return RowsInMemory(chunks, self.sample_weight, self.n_features, batch_size, rng)
 
 
@@ -125,13 +127,13 @@ class Stream:
             yield as_float64(batch), np.ones(batch.shape[0])
 
     def batches(
-        self, scaling: Scaling, batch_size: int, rng: np.random.RandomState
+        self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
     ) -> RowsInBuffers:
         """Return the rows as training takes them."""
         from vae_anomaly.training.rows import RowsInBuffers
 
         return RowsInBuffers(
-            lambda: (scaling.apply(batch) for batch in self._read()), self.n_rows, batch_size, rng
+            lambda: (standardize(batch) for batch in self._read()), self.n_rows, batch_size, rng
         )
 
 
