@@ -230,6 +230,7 @@ def decoder_with(*extra, **keywords):
         (lambda: {"decoder": decoder_with(activity_regularizer="l1")}, "activity_regularizer"),
         (lambda: {"decoder": decoder_with(kernel_constraint="non_neg")}, "constraint"),
         (lambda: {"decoder": decoder_with(dtype="float64")}, "float32"),
+        (lambda: {"decoder": decoder_with(dtype="mixed_float16")}, "of float16.*dtype_policy"),
         (lambda: {"decoder": decoder_with(Halved())}, "register_keras_serializable"),
         (lambda: {"decoder": Subclassed(layers.Dense(3))}, "configuration"),
     ],

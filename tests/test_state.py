@@ -240,6 +240,13 @@ def test_validation_rows_are_checked(make_detector, X):
         make_detector().fit(X, X_val=X)
     with pytest.raises(ValueError, match="4 features"):
         make_detector(early_stopping=True).fit(X, X_val=X[:, :4])
+    with pytest.raises(ValueError, match="X_val"):
+        make_detector(early_stopping=True).fit(X, sample_weight_val=np.ones(3))
+
+
+def test_fit_batches_has_no_early_stopping(make_detector, X):
+    with pytest.raises(ValueError, match="early_stopping"):
+        make_detector(early_stopping=True).fit_batches([X])
 
 
 def test_constant_learning_rate_moves_the_weights_further(make_detector, X):
@@ -427,7 +434,7 @@ threads = [threading.Thread(target=score_on) for _ in range(2)]
 for thread in threads:
     thread.start()
 hung = 0
-for _ in range(25):
+for _ in range(20):
     process = mp.get_context("fork").Process(target=child)
     process.start()
     process.join(20)
@@ -467,12 +474,10 @@ KERAS_SETTINGS = """
 import sys
 import keras, numpy as np
 from vae_anomaly import VAEAnomalyDetector
-if "policy" in sys.argv[1]:
-    keras.config.set_dtype_policy(sys.argv[2])
-elif sys.argv[1] == "floatx":
-    keras.config.set_floatx(sys.argv[2])
-elif sys.argv[1] == "format":
-    keras.config.set_image_data_format(sys.argv[2])
+policy, floatx, data_format = sys.argv[1:]
+keras.config.set_floatx(floatx)
+keras.config.set_dtype_policy(policy)
+keras.config.set_image_data_format(data_format)
 X = np.random.RandomState(0).uniform(size=(60, 6, 6, 1))
 small = dict(latent_dim=2, max_iter=2, random_state=0, contamination=0.1)
 total = 0.0
@@ -495,11 +500,9 @@ def test_eager_execution_that_is_disabled_is_named(run_python):
 
 def test_settings_of_keras_do_not_matter(run_python):
     settings = [
-        ("none", ""),
-        ("policy", "mixed_float16"),
-        ("policy", "float64"),
-        ("floatx", "float64"),
-        ("format", "channels_first"),
+        ("float32", "float32", "channels_last"),
+        ("mixed_float16", "float32", "channels_first"),
+        ("float64", "float64", "channels_last"),
     ]
     printed = {run_python(KERAS_SETTINGS, *setting).strip() for setting in settings}
     assert len(printed) == 1

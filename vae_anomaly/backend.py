@@ -65,8 +65,8 @@ def check_usable() -> None:
     Raises
     ------
     RuntimeError
-        If the process was forked from one that had used TensorFlow, or if eager execution is
-        disabled.
+        If the process was forked from one that had used TensorFlow, if eager execution is
+        disabled, or if this is the scope of a distribution strategy.
     """
     from vae_anomaly.forking import forked_after_tensorflow
 
@@ -82,6 +82,11 @@ def check_usable() -> None:
             "TensorFlow's eager execution is disabled, and Keras needs it. Remove the call of "
             "tf.compat.v1.disable_eager_execution() (or of disable_v2_behavior()), or use the "
             "detector in another process."
+        )
+    if tf.distribute.has_strategy():
+        raise RuntimeError(
+            "The detector cannot be used within the scope of a tf.distribute strategy, because it "
+            "is trained on one device. Call it outside of `with strategy.scope():`."
         )
 
 

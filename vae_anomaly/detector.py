@@ -513,7 +513,7 @@ class VAEAnomalyDetector(
           scores become `training_scores_`.
         - No second network is trained for ``contamination="auto"``, as a network hardly memorises
           single rows out of so many.
-        - There are no sample weights, and `early_stopping` has no effect.
+        - There are no sample weights and no validation rows: ``early_stopping=True`` is refused.
         - The training always starts from scratch: with ``warm_start=True`` a fitted detector is
           refused.
 
@@ -542,6 +542,11 @@ class VAEAnomalyDetector(
             raise ValueError(
                 "fit_batches starts from scratch and would discard the weights that "
                 "warm_start=True keeps. Set warm_start=False, or go on with partial_fit."
+            )
+        if self.early_stopping:
+            raise ValueError(
+                "fit_batches holds no rows out, so early_stopping=True would have no effect. Set "
+                "early_stopping=False, and max_iter to limit the training."
             )
         rng = check_random_state(self.random_state)
         stream, columns = check_stream(self, batches, rng)
@@ -847,6 +852,8 @@ class VAEAnomalyDetector(
 
     def _check_validation(self, X: Any, sample_weight: Any, columns: Columns) -> Table | None:
         if X is None:
+            if sample_weight is not None:
+                raise ValueError("sample_weight_val would have no effect: pass X_val too.")
             return None
         if not self.early_stopping:
             raise ValueError("X_val would have no effect: set early_stopping=True.")

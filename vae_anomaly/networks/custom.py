@@ -120,9 +120,14 @@ def _refuse_what_training_ignores(model: keras.Model, parts: list[dict], name: s
                 "normalisation, a stateful or a frozen layer): use LayerNormalization or "
                 "GroupNormalization, no state, and trainable layers."
             )
-    for variable in model.trainable_variables:
-        if variable.dtype != "float32":
-            raise ValueError(f"{name} holds {variable.path!r} of {variable.dtype}; use float32.")
+    for layer in model._flatten_layers():
+        for dtype in (layer.compute_dtype, layer.variable_dtype):
+            if dtype not in ("float32", None):
+                raise ValueError(
+                    f"{name} has the layer {layer.name!r} of {dtype}, and the training is in "
+                    "float32. Give its layers dtype='float32', or build it under "
+                    "keras.config.set_dtype_policy('float32')."
+                )
     for part in parts:
         for key, value in part.items():
             if key.endswith(("_regularizer", "_constraint")) and value is not None:
