@@ -1,4 +1,4 @@
-"""The data sets of the ADBench collection, drawn and split as quality.py and false_alarms.py do."""
+"""The data sets of the ADBench collection: subsets and splits, shared by several benchmarks."""
 
 import argparse
 from pathlib import Path
@@ -15,27 +15,29 @@ with X (rows, features) and y (1 marks an outlier)."""
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser of what all scripts here take."""
+    """Return a parser with the arguments that these scripts have in common."""
     parser = argparse.ArgumentParser(
         description=f"{description}\n{SOURCE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="DATA_FOLDER")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of split and model (3)")
     parser.add_argument(
-        "--max-rows", type=int, default=6000, help="of larger sets, rows drawn by seed (6000)"
+        "--seeds", type=int, default=3, help="number of seeds of split and model (default: 3)"
+    )
+    parser.add_argument(
+        "--max-rows", type=int, default=6000, help="rows drawn from larger sets (default: 6000)"
     )
     parser.add_argument(
         "--only",
         nargs="+",
         metavar="SET",
-        help="sets to use, by number or name (default: all in the folder)",
+        help="data sets to use, by number or name (default: all in the folder)",
     )
     return parser
 
 
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[Path]]:
-    """Return the arguments and `paths` of them, or end with what is wrong."""
+    """Return the arguments and their `paths`, or exit with an error message."""
     args = parser.parse_args()
     try:
         return args, paths(args)
@@ -44,7 +46,7 @@ def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[Pat
 
 
 def paths(args: argparse.Namespace) -> list[Path]:
-    """Return the files of the sets asked for, the smallest first."""
+    """Return the files of the chosen data sets, the smallest first."""
     found = sorted(args.folder.glob("*.npz"), key=lambda path: path.stat().st_size)
     if args.only:
         found = [p for p in found if {p.stem, p.stem.split("_")[0]}.intersection(args.only)]
@@ -56,11 +58,11 @@ def paths(args: argparse.Namespace) -> list[Path]:
 def draw(
     path: Path, seed: int, setting: str, max_rows: int, *, raw: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return training rows, test rows and the test rows' labels.
+    """Return the training rows, the test rows and the labels of the test rows.
 
-    Of a set with more than `max_rows` rows a subset is drawn: the share of outliers is kept, but
-    there are never fewer than 30 of them where there are that many. Columns are standardised with
-    mean and standard deviation of the training rows, unless `raw`.
+    If a data set has more than `max_rows` rows, a subset is drawn that keeps the share of outliers,
+    but has at least 30 of them if there are that many. Unless `raw` is True, the columns are
+    standardised by the mean and the standard deviation of the training rows.
     """
     with np.load(path, allow_pickle=False) as file:
         X, y = file["X"].astype(np.float64), file["y"].astype(int).ravel()

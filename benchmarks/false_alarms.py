@@ -1,8 +1,8 @@
 """False alarms of the automatic threshold: how many clean, new rows `predict` calls outliers.
 
-The detector is trained on a random half of the inliers, columns as they are; the other half are the
-new rows. contamination="auto" aims at 1 % of them. Beside it is contamination=0.01, the 1 %
-quantile of the training scores, and the share of the outliers that both find.
+The detector is trained on a random half of the inliers, without standardisation; the other half are
+the new rows. contamination="auto" aims at 1 % of these. It is compared with contamination=0.01, the
+1 % quantile of the training scores, and the share of the outliers that each of them finds is shown.
 """
 
 import itertools
@@ -27,7 +27,7 @@ def main() -> None:
         scores = detector.score_samples(test)
         offsets = {
             "auto": detector.offset_,
-            "0.01": np.quantile(detector.training_scores_, 0.01),  # as contamination=0.01 sets it
+            "0.01": np.quantile(detector.training_scores_, 0.01),  # same as contamination=0.01
         }
         row = {"dataset": path.stem, "rows": len(train)}
         for name, offset in offsets.items():

@@ -1,25 +1,25 @@
-"""The networks of the family on real images: what each detects, removes, generates and costs.
+"""Comparison of the networks on real images: detection, denoising, generation and cost.
 
-All on the 1,797 digits of 8 x 8 pixels that scikit-learn ships. `--only` picks sections:
+All sections use the 1,797 digits of 8 x 8 pixels that scikit-learn ships. `--only` selects some:
 
-- detection: trained on half of the rows of nine digits, tested on the others and on the tenth; the
-  AUROC is averaged over the ten digits that may be the tenth. Beside it is the mean distance to
-  the five nearest training rows.
-- overfitting: the reconstruction error of new rows over that of the training rows, without noise on
-  the input, which alone keeps networks from learning rows by heart. How much the KL divergence
-  does is set by `observation_noise`.
-- denoising: pixels in [0, 1], Gaussian noise of standard deviation 0.4, half of the rows to train
-  on. Mean squared error to the clean image of `reconstruct`, and of the best linear filter
-  (Wiener), fitted on the same training images and the same noise.
-- generation: 1,797 samples, the digits that a classifier of five nearest neighbours, trained on
-  real rows, sees in them, and the AUROC with which a random forest tells them from real rows in
-  cross-validation (0.5: not at all). Pixels are rounded to whole numbers from 0 to 16, as those of
-  real rows are. The codes of a plain autoencoder come from N(0, I), as in `sample`, or from a
-  normal fitted to the codes of the training rows.
-- compression: mean squared error of new rows, pixels in [0, 1], against `latent_dim`, beside PCA
-  with as many components.
-- time: seconds of `fit` with the default threshold on all 1,797 digits, and on 2,000 windows of
-  32 x 3, by the clock and of processors.
+- detection: the network is trained on half of the rows of nine digits, and tested on the other half
+  and on the tenth digit. The AUROC is averaged over the ten choices of the tenth digit. For
+  comparison, the mean distance to the five nearest training rows is used as a score.
+- overfitting: the ratio of the reconstruction error of new rows to that of the training rows,
+  without noise on the input, which on its own keeps networks from memorising rows. The effect of
+  the KL divergence depends on `observation_noise`.
+- denoising: the mean squared error of `reconstruct` relative to the clean image, for pixels in
+  [0, 1] and Gaussian noise of standard deviation 0.4, with half of the rows for training. For
+  comparison, the best linear filter (Wiener) is fitted to the same training images and noise.
+- generation: 1,797 samples, the digits that a classifier by five nearest neighbours, trained on
+  real rows, finds in them, and the AUROC with which a random forest tells them from real rows in
+  cross-validation (0.5: not at all). Pixels are rounded to whole numbers from 0 to 16, like those
+  of real rows. The codes of a plain autoencoder are drawn from N(0, I), as in `sample`, or from a
+  normal distribution fitted to the codes of the training rows.
+- compression: the mean squared error of new rows, for pixels in [0, 1], by `latent_dim`, compared
+  with PCA with as many components.
+- time: the wall-clock and processor time of `fit` in seconds, with the default threshold, on all
+  1,797 digits and on 2,000 windows of 32 x 3.
 """
 
 import argparse
@@ -55,7 +55,7 @@ NOISE = 0.4
 
 
 def make(name: str, seed: int, **parameters: Any) -> VAEAnomalyDetector:
-    """Make a detector whose threshold, which is not needed here, costs nothing."""
+    """Return a detector whose threshold, which is not needed here, costs no time."""
     parameters = {"contamination": 0.1, "random_state": seed} | NETWORKS[name] | parameters
     return VAEAnomalyDetector(**parameters)
 

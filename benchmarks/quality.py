@@ -1,19 +1,22 @@
-"""Detection quality on real tables: VAEAnomalyDetector beside other detectors.
+"""Detection quality on real tables: VAEAnomalyDetector compared with other detectors.
 
 Two settings:
   one-class     train on a random half of the inliers, test on the other half and all outliers
-  unsupervised  train and test on all rows, outliers included, labels unseen
+  unsupervised  train and test on all rows, including the outliers, without their labels
 
-All models get columns standardised by the training rows and have their default parameters, but
-`vae_support` has support_fraction=0.5, for training rows with outliers among them, `gmm` 8
-components and reg_covar=1e-3. A failed fit counts as AUROC 0.5 and AUPRC 0.
-Printed are means over the sets of the means over seeds, the mean rank by AUROC, the number of sets
-on which a model has the best AUROC, and of those where it stays more than 0.05 below
-IsolationForest. Then, for each VAE, the differences to the others with the p-value of Wilcoxon's
-signed-rank test over the sets, not corrected for the number of tests.
+For all models the columns are standardised by the training rows. The models have their default
+parameters, except that `vae_support` has support_fraction=0.5, which is meant for training rows
+with outliers, and `gmm` has 8 components and reg_covar=1e-3. A failed fit counts as AUROC 0.5 and
+AUPRC 0.
+The first table shows the means over data sets of the means over seeds, the mean rank by AUROC, the
+number of data sets on which a model has the best AUROC, and the number of those on which its AUROC
+is more than 0.05 below that of IsolationForest. Then, for each VAE, its differences from the other
+models are shown with the p-values of Wilcoxon's signed-rank test over the data sets, not corrected
+for the number of tests.
 
-With --ablation the lines are parameters of the detector, changed one at a time; with --selection
-it is shown what GridSearchCV on `score`, the held-out ELBO, picks without labels.
+With --ablation the rows of the table are parameters of the detector, changed one at a time. With
+--selection the result of GridSearchCV with `score`, the held-out ELBO, is shown, which uses no
+labels.
 """
 
 import argparse
@@ -48,7 +51,7 @@ KEYS = ["setting", "dataset", "model", "seed"]
 FIELDS = [*KEYS, "rows", "features", "auroc", "auprc", "fit_s", "score_s"]
 
 FAR = 0.05
-"""How much AUROC below IsolationForest's is remarkable."""
+"""A difference in AUROC from IsolationForest that counts as large."""
 
 ABLATION: dict[str, list[Any]] = {
     "input_noise": [0.0, 0.2, 0.5],
@@ -65,23 +68,26 @@ ABLATION: dict[str, list[Any]] = {
     "early_stopping": [True],
     "support_fraction": [0.5, 0.9],
 }
-"""Values to try for each parameter, all others at their defaults; one term of the score alone."""
+"""The values to try for each parameter, with all others at their defaults.
+
+"score_components" is not a parameter: it selects a single term of the score.
+"""
 
 GRID: dict[str, list[Any]] = {
     "latent_dim": [8, 32],
     "observation_noise": [0.05, 0.1, 0.3],
     "input_noise": [0.0, VAEAnomalyDetector().input_noise],
 }
-"""What --selection searches."""
+"""The grid that --selection searches."""
 
 
 def vae(seed: int, **params: Any) -> VAEAnomalyDetector:
-    # The threshold has no part in the ranking, and "auto" would train another network for it.
+    # The threshold does not affect the ranking, and "auto" would train another network for it.
     return VAEAnomalyDetector(contamination=0.1, random_state=seed, **params)
 
 
 class OneTerm:
-    """The detector with one term of its score."""
+    """The detector with a single term of its score."""
 
     def __init__(self, detector: VAEAnomalyDetector, term: str) -> None:
         self._detector, self._term = detector, term
@@ -98,7 +104,7 @@ def changed(seed: int, name: str, value: Any) -> VAEAnomalyDetector | OneTerm:
 
 
 class KthNeighbor(NearestNeighbors):
-    """The distance to the fifth neighbour; a row of the training set is its own first."""
+    """The distance to the fifth neighbour; a training row is its own first neighbour."""
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
         return -self.kneighbors(X)[0][:, -1]
@@ -174,7 +180,7 @@ def ablation(args: argparse.Namespace) -> None:
 
 
 def measure_all(args: argparse.Namespace, models: dict[str, Callable[[int], Any]]) -> pd.DataFrame:
-    """Return the figures of all models on all sets and seeds, written to --out as they come."""
+    """Return the figures of all models on all data sets and seeds; append each to --out."""
     rows = []
     for path, seed in itertools.product(_adbench.paths(args), range(args.seeds)):
         train, test, labels = draw(args, path, seed)
@@ -198,7 +204,7 @@ def draw(args: argparse.Namespace, path: Path, seed: int) -> tuple[np.ndarray, .
 def measure(
     model: Any, train: np.ndarray, test: np.ndarray, labels: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Return AUROC, AUPRC and the seconds of fit and score; four times nan where they fail."""
+    """Return AUROC, AUPRC and the seconds of fit and score, or four NaN if one of them fails."""
     try:
         start = time.perf_counter()
         model.fit(train)
@@ -208,17 +214,17 @@ def measure(
         else:  # PyOD: higher is more abnormal
             abnormality = model.decision_function(test)
         scored = time.perf_counter()
-        # Both metrics refuse scores that are not finite.
+        # Both metrics raise an error if scores are not finite.
         auroc = roc_auc_score(labels, abnormality)
         auprc = average_precision_score(labels, abnormality)
-    except Exception as error:  # that a model fails on a set is a result
+    except Exception as error:  # a failure on a data set is a result, too
         print(f"failed: {error!r}"[:300])
         return (np.nan,) * 4
     return auroc, auprc, fitted - start, scored - fitted
 
 
 def summarize(table: pd.DataFrame, references: list[str]) -> None:
-    """Print the means of all models, and how each reference differs from the others."""
+    """Print the means of all models, and the differences of each reference from the others."""
     failed = table[table.auroc.isna()].groupby("model").size()
     table = table.fillna({"auroc": 0.5, "auprc": 0.0})
     spread = table.groupby(["model", "dataset"]).auroc.std().groupby("model").mean()
@@ -247,7 +253,7 @@ def summarize(table: pd.DataFrame, references: list[str]) -> None:
 
 
 def selection(args: argparse.Namespace) -> None:
-    """Print the AUROC that the held-out ELBO picks, beside the best of the grid by the labels."""
+    """Print the AUROC of the model that the held-out ELBO selects, and of the best in the grid."""
     rows = []
     for path, seed in itertools.product(_adbench.paths(args), range(args.seeds)):
         train, test, labels = draw(args, path, seed)
@@ -283,15 +289,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = _adbench.parser(__doc__ or "")
     parser.add_argument("--setting", choices=_adbench.SETTINGS, default="one-class")
     parser.add_argument(
-        "--split-seed", type=int, metavar="SEED", help="one split for all seeds of the models"
+        "--split-seed", type=int, metavar="SEED", help="use one split for all seeds of the models"
     )
-    parser.add_argument("--raw", action="store_true", help="do not standardise")
+    parser.add_argument("--raw", action="store_true", help="do not standardise the columns")
     parser.add_argument(
         "--models",
         nargs="+",
         choices=MODELS,
         metavar="MODEL",
-        help=f"of {', '.join(MODELS)} (default: all that --baselines lacks)",
+        help=f"some of {', '.join(MODELS)} (default: all that are not in --baselines)",
     )
     parser.add_argument(
         "--baselines",
@@ -299,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="CSV",
-        help="--out of earlier runs with the same options: their models are not run again",
+        help="files of --out from earlier runs with the same options, not to be run again",
     )
     parser.add_argument("--out", type=Path, metavar="CSV", help="file to append the figures to")
     kind = parser.add_mutually_exclusive_group()
@@ -310,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PARAM",
         help=f"change one parameter at a time: {', '.join(ABLATION)} (default: all)",
     )
-    kind.add_argument("--selection", action="store_true", help="GridSearchCV without labels")
+    kind.add_argument("--selection", action="store_true", help="run GridSearchCV without labels")
     return parser
 
 

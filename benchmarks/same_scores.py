@@ -1,10 +1,11 @@
-"""Tell whether two versions of the package give the same numbers, to the bit.
+"""Check whether two versions of the package give the same numbers, bit for bit.
 
-    python benchmarks/same_scores.py write before.npz      (with the one version)
-    python benchmarks/same_scores.py compare before.npz    (with the other)
+    python benchmarks/same_scores.py write before.npz      (with one version)
+    python benchmarks/same_scores.py compare before.npz    (with the other version)
 
-Detectors of many settings are fitted with one seed; their scores, codes, reconstructions and
-offsets are stored or compared. `compare` prints what differs, and by how much.
+Detectors with many different settings are fitted with one seed, and their scores, codes,
+reconstructions and offsets are stored or compared. `compare` prints which of them differ, and by
+how much.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ SETTINGS: dict[str, tuple[Callable[[], VAEAnomalyDetector], Any]] = {
 
 
 def numbers() -> Iterator[tuple[str, np.ndarray]]:
-    """Give the name and the numbers of each result of each setting."""
+    """Yield the name and the values of each result of each setting."""
     for name, (fit, X) in SETTINGS.items():
         detector = fit()
         yield f"{name}: scores", detector.score_samples(X)

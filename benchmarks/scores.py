@@ -1,12 +1,13 @@
-"""What else the score of one and the same trained network could be.
+"""Alternative scores of the same trained network.
 
-Beside the default (reconstruction averaged over 4 draws of z, plus the KL divergence) are, from the
-same weights and on the same rows: either term alone, the plug-in at z_mean, other numbers of draws,
-other weights of the KL, the importance-weighted bound (Burda et al. 2016) and, in place of the
-standard normal prior, a mixture of normals fitted to the aggregated posterior (Tomczak & Welling
-2018). Sets and settings are those of quality.py, `support_fraction` is 0.5 in the unsupervised one.
-Printed are differences to the default in AUROC and AUPRC, means over sets and seeds, and their
-standard errors over the sets.
+The default score (the reconstruction averaged over 4 draws of z, plus the KL divergence) is
+compared with others for the same weights and the same rows: either term alone, z at z_mean, other
+numbers of draws, other weights of the KL divergence, the importance-weighted bound (Burda et al.
+2016) and a mixture of normals fitted to the aggregated posterior (Tomczak & Welling 2018) in place
+of the standard normal prior. The data sets and settings are those of quality.py;
+`support_fraction` is 0.5 in the unsupervised setting. The differences in AUROC and AUPRC from the
+default are printed, as means over data sets and seeds, with their standard errors over the data
+sets.
 """
 
 import itertools
@@ -34,13 +35,13 @@ PARAMETERS = {"one-class": {}, "unsupervised": {"support_fraction": 0.5}}
 
 
 class Posterior(NamedTuple):
-    """q(z | x) of rows: normal, both arrays (n, d)."""
+    """The normal distribution q(z | x) of each row; both arrays have the shape (n, d)."""
 
     mean: np.ndarray
     log_var: np.ndarray
 
     def draws(self, noise: np.ndarray) -> np.ndarray:
-        """Return z, (n_draws, n, d)."""
+        """Return draws of z, (n_draws, n, d)."""
         return self.mean + np.exp(0.5 * self.log_var) * noise[:, None]
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
@@ -75,7 +76,7 @@ def main() -> None:
 def variants(
     detector: VAEAnomalyDetector, train: np.ndarray, test: np.ndarray, rng: np.random.RandomState
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Give names and anomaly scores of `test`, (n,); higher is more abnormal."""
+    """Yield the names of scores and the anomaly scores of `test`, (n,); higher is more abnormal."""
     x = standardize(detector, test)
     likelihood = make_likelihood("mse", detector.one_hot_groups_, x.shape[1])
     posterior = encode(detector, test)

@@ -1,13 +1,13 @@
-"""Speed and memory: VAEAnomalyDetector beside other detectors and the machine's own limit.
+"""Speed and memory: VAEAnomalyDetector compared with other detectors and the machine's limit.
 
-Every contender runs in a process of its own, so that no library gets in another's way; the parent
-has them run in turn, one after the other, round after round. A ratio tells how many times as fast
-(or as small) the detector is as its peer: the median over the rounds of the ratio within a round.
-So a ratio means something on a busy machine too, where the seconds do not; though what runs on
-several threads, as the detector does, then loses more than what runs on one.
+Each contender runs in a process of its own, so that the libraries do not interfere with each other.
+The parent process runs them one after the other, round after round. A ratio tells how many times as
+fast (or as small) the detector is as its peer: it is the median over the rounds of the ratio within
+a round. So ratios are meaningful on a busy machine too, where seconds are not, although code on
+several threads, such as the detector's, then suffers more than code on a single thread.
 
-Contenders that take over ten seconds run once. The limit is what the matrix products of the same
-networks take in numpy, in float32 and on the same threads, with nothing around them.
+Contenders that take more than ten seconds run only once. The limit is the time of the matrix
+products of the same networks alone, in NumPy, in float32 and on the same threads.
 """
 
 import argparse
@@ -39,11 +39,11 @@ SLOW_SECONDS = 10
 TOO_SLOW_SECONDS = 60
 
 Measure = Callable[[], float]
-"""Does a piece of work; returns seconds, or MB."""
+"""Does some work and returns seconds, or another figure such as MB or steps per second."""
 
 
 class Line(NamedTuple):
-    """One line of the table; `bar` is the least ratio, or with `most` the largest value of ours."""
+    """A row of the table; `bar` is the smallest ratio and `most` the largest value to reach."""
 
     what: str
     ours: list[float]
@@ -85,7 +85,7 @@ class Line(NamedTuple):
 
 
 class Worker:
-    """A process that sets a contender up and then measures it whenever it is told to."""
+    """A process that sets up a contender and then measures it on request."""
 
     _context = multiprocessing.get_context("spawn")
 
@@ -120,7 +120,7 @@ def _serve(end: Connection, setup: Callable[[], Measure]) -> None:
 
 
 def in_turn(contenders: dict[str, Callable[[], Measure]], rounds: int) -> dict[str, list[float]]:
-    """Measure each in every round, in one process for all rounds, warmed up by one more run."""
+    """Measure each contender in each round, in one process for all rounds, after a warm-up run."""
     figures: dict[str, list[float]] = {}
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(make)) for name, make in contenders.items()}
@@ -141,7 +141,7 @@ def in_turn(contenders: dict[str, Callable[[], Measure]], rounds: int) -> dict[s
 def in_turn_afresh(
     contenders: dict[str, Callable[[], Measure]], rounds: int
 ) -> dict[str, list[Any]]:
-    """Measure each in every round, in a fresh process every time."""
+    """Measure each contender in each round, in a new process each time."""
     figures: dict[str, list[Any]] = {name: [] for name in contenders}
     slow = set()
     for _ in range(rounds):
@@ -163,7 +163,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def make_rows(n_rows: int, n_features: int, seed: int = 0) -> np.ndarray:
-    """Return float64 rows on a curved surface of 8 dimensions, with noise."""
+    """Return float64 rows on a curved surface of 8 dimensions, with added noise."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(0).standard_normal((8, n_features))
     X = np.tanh(rng.standard_normal((n_rows, 8))) @ mixing
@@ -171,11 +171,11 @@ def make_rows(n_rows: int, n_features: int, seed: int = 0) -> np.ndarray:
     return X
 
 
-# What the contenders are. Everything heavy is imported by the process that needs it.
+# The contenders. Libraries that are slow to import are only imported where they are needed.
 
 
 def make_ours(**parameters: Any) -> Any:
-    import vae_anomaly.training.loop  # noqa: F401  (TensorFlow, before any clock runs)
+    import vae_anomaly.training.loop  # noqa: F401  (imports TensorFlow before any clock runs)
     from vae_anomaly import VAEAnomalyDetector
 
     return VAEAnomalyDetector(random_state=0, **parameters)
@@ -201,7 +201,7 @@ def default_layers(n_features: int = 30) -> tuple[list, list]:
 
 
 def layers(n_features: int, hidden: tuple[int, ...], latent: int) -> tuple[list, list]:
-    encoder = [n_features, *hidden, 2 * latent]  # mean and log variance in one product
+    encoder = [n_features, *hidden, 2 * latent]  # the mean and the log variance in one product
     decoder = [latent, *hidden[::-1], n_features]
     return list(itertools.pairwise(encoder)), list(itertools.pairwise(decoder))
 
@@ -243,7 +243,7 @@ def pyod_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> 
 
 
 def keras_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> Measure:
-    """The textbook: a subclass of keras.Model that adds the KL divergence to its loss."""
+    """Measure the textbook VAE, a subclass of keras.Model that adds the KL divergence as a loss."""
     from vae_anomaly.backend import keras
 
     layers, ops = keras.layers, keras.ops
@@ -277,9 +277,9 @@ def keras_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) ->
 
 
 def products_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int) -> Measure:
-    """The matrix products of a step: forward, and back to the inputs and to the kernels.
+    """Measure the matrix products of a step: forward, and back to the inputs and to the kernels.
 
-    On one thread or on all, whichever is faster.
+    They run on one thread or on all threads, whichever is faster.
     """
     from threadpoolctl import threadpool_limits
 
@@ -290,7 +290,7 @@ def products_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int)
         seen = []
         signal = x
         for kernel in [*encoder, *decoder]:
-            signal = signal[:, : len(kernel)]  # of the two heads, the decoder takes one
+            signal = signal[:, : len(kernel)]  # the decoder takes one of the two heads
             seen.append(signal)
             signal = signal @ kernel
         for i, kernel in reversed(list(enumerate([*encoder, *decoder]))):
@@ -313,7 +313,7 @@ def products_rate(n_rows: int, hidden: tuple[int, ...], latent: int, batch: int)
 
 
 def _rate(fit: Callable[[int], float], few: int, many: int, steps_per_epoch: float) -> float:
-    """Return steps a second from two fits, which takes out all that is not a step."""
+    """Return the steps per second, from the difference of two fits to exclude all overhead."""
     short, long = fit(few), fit(many)
     return (many - few) * steps_per_epoch / (long - short)
 
@@ -348,7 +348,7 @@ def first_fit(make: Callable[[], Any], n_rows: int, n_features: int) -> Measure:
 
 
 def two_fits(make: Callable[[], Any]) -> Callable[[], tuple[float, float]]:
-    """Seconds of a first and of a second fit, of another number of rows, in one process."""
+    """Measure a first fit, and a second one with another number of rows in the same process."""
     first, second = make_rows(200, 10), make_rows(230, 10)
     detectors = make(), make()
     return lambda: (
@@ -403,7 +403,7 @@ def make_lof() -> Any:
 
 
 def products_alone(n_draws: int, n_rows: int) -> Measure:
-    """The products of encoder and decoder, in tiles that stay in cache, on all threads."""
+    """Measure the products of encoder and decoder, in tiles that fit in cache, on all threads."""
     from joblib import cpu_count
     from threadpoolctl import threadpool_limits
 
@@ -474,13 +474,13 @@ def scoring(rounds: int, quick: bool) -> Iterator[Line]:
 
 
 def anonymous_mb() -> float:
-    """Return this process's memory that no file backs, as a memory-mapped input is."""
+    """Return this process's memory in MB, without memory-mapped files such as the input."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
 def workspace(detector_path: str, rows_path: str) -> Measure:
-    """MB that scoring takes at its peak, above the input and the scores returned."""
+    """Measure the peak memory of scoring in MB, beyond the input and the scores returned."""
     X = np.load(rows_path, mmap_mode="r")
     detector = pickle.loads(Path(detector_path).read_bytes())
 
@@ -576,7 +576,7 @@ def start_up(rounds: int, quick: bool) -> Iterator[Line]:
 
 
 def save(make: Callable[[], Any], X: Any, path: str) -> None:
-    """Fit in a process of its own, and pickle."""
+    """Fit in a separate process, and pickle the result."""
     with Worker(functools.partial(saver, make, X, path)) as worker:
         worker.measure()
 
@@ -656,7 +656,7 @@ def growth(rounds: int, quick: bool) -> Iterator[Line]:
         for shape in shapes:
             contenders["fit", shape] = functools.partial(warm_fit, *shape)
             contenders["score", shape] = functools.partial(warm_score, *shape)
-        # One at a time: the processes together would not fit the memory of a small machine.
+        # One at a time, as all processes together would not fit in the memory of a small machine.
         times: dict[Any, list[float]] = {}
         for name, contender in contenders.items():
             times |= in_turn({name: contender}, min(rounds, 3))
@@ -724,13 +724,14 @@ def main() -> None:
         choices=SECTIONS,
         default=list(SECTIONS),
         metavar="SECTION",
-        help=f"what to measure, of: {', '.join(SECTIONS)}",
+        help=f"what to measure, some of {', '.join(SECTIONS)} (default: all)",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that medians are taken of")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, to see it run")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="use smaller sizes, for a trial run")
     arguments = parser.parse_args()
 
-    # Threads of torch that spin while they wait make PyOD 70 times slower on a busy machine.
+    # Otherwise torch's threads spin while they wait, which makes PyOD 70 times slower on a busy
+    # machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not HAS_PYOD:
         print("PyOD or torch is not installed: left out.", file=sys.stderr)

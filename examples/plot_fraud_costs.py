@@ -2,21 +2,21 @@
 Card fraud: the alarm level with the least cost
 ===============================================
 
-A missed fraud costs the bank 300 on average, a call to the customer costs 4. Which payments should
-it ask about? Of the first month nobody knows which were frauds; the second has been looked into;
-the third is the one to watch.
+A missed fraud costs the bank 300 on average, and a call to the customer costs 4. Which payments
+should the bank ask about? Nobody knows which payments of the first month were frauds; those of the
+second month have been investigated; the third month is the one to monitor.
 
-The payments are made up, by the function below, as real ones are not published under the names of
-their columns. So take the example for the way thresholds are chosen, not for how well frauds are
-found.
+The payments are synthetic, drawn by the function below, because real ones are not published with
+the names of their columns. So the example shows how to choose a threshold, not how well frauds can
+be found.
 """
 
 # %%
 # Three months of payments
 # ------------------------
-# Shops have their hours, amounts and distances from home. One payment in 200 is a fraud: half of
-# them try card numbers out, with small amounts online in quick succession; the others spend much,
-# far from home, at odd hours.
+# Each kind of shop has its typical hours, amounts and distances from home. One payment in 200 is a
+# fraud: half of the frauds try out card numbers, with small amounts online in quick succession; the
+# others spend large amounts, far from home and at unusual hours.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,8 +77,8 @@ third, third_is_fraud = make_payments(20_000, rng)
 # %%
 # Train once, choose the level by cost
 # ------------------------------------
-# ``cv="prefit"`` takes the detector as it is. Without it the detector would be fitted on five folds
-# of the second month and once more.
+# ``cv="prefit"`` uses the detector as it is. By default, the detector would be fitted on five folds
+# of the second month, and then once more on all of it.
 
 detector = make_pipeline(
     make_column_transformer((OneHotEncoder(), ["shop"]), remainder="passthrough"),
@@ -107,8 +107,8 @@ bill("least cost, known in hindsight", hindsight.fit(third, third_is_fraud).pred
 # %%
 # How sure is it?
 # ---------------
-# The second month might have been another: on resamples of it the level is chosen again, and the
-# cost measured on the payments that the resample leaves out.
+# The second month might have turned out differently. So the level is chosen again on resamples of
+# it, and the cost is measured on the payments that the resample leaves out.
 
 resamples = bootstrap_threshold(
     cost, detector.score_samples(second), second_is_fraud, random_state=0
@@ -124,8 +124,8 @@ for name, values in {
 # %%
 # The third month
 # ---------------
-# Left, what any other level would have cost. The curve is flat around its minimum: whether
-# the level is a little higher or lower matters less than that it is chosen by cost.
+# The left panel shows what any other level would have cost. The curve is flat around its minimum:
+# whether the level is a little higher or lower matters less than that it is chosen by cost.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
 ThresholdDisplay.from_estimator(tuned, third, third_is_fraud, ax=left, against="alarm_rate")

@@ -2,9 +2,9 @@
 Digits in two latent dimensions
 ===============================
 
-With ``latent_dim=2`` every image becomes a point in the plane. Nobody has told the network which
-digit an image shows, and yet images of one digit come to lie together: that is the cheapest way to
-rebuild them.
+With ``latent_dim=2`` every image becomes a point in the plane. The network is not told which digit
+an image shows, and yet images of the same digit end up close together, because this is the cheapest
+way to rebuild them.
 """
 
 # %%
@@ -42,8 +42,8 @@ left.set(title="Images as points", xlabel="z_mean 0", ylabel="z_mean 1", aspect=
 # %%
 # What lies between them
 # ----------------------
-# A grid of codes, decoded. Its steps are the quantiles of the prior N(0, I), so that every cell is
-# as likely as any other.
+# The right panel shows a decoded grid of codes. The grid points are quantiles of the prior N(0, I),
+# so that all cells are equally likely.
 
 n = 12
 quantiles = norm.ppf((np.arange(n) + 0.5) / n)

@@ -2,20 +2,20 @@
 A sensor without labels, and an alarm budget
 ============================================
 
-Nobody has labelled the data, and the person on call can look at three alarms a week. Where does the
-alarm level go?
+Nobody has labelled the data, and the person on call can look at three alarms a week. Where should
+the alarm level be set?
 
-The sensors are the counters of departures and delays at New York's three airports, every hour of
-2013 (``data/departures.csv``). The detector learns from January to April, the level is set on May
-and June, and the second half of the year shows how many alarms it makes. ``disrupted`` is
-looked at in the end only, to see whether the alarms were worth it.
+The sensors are the counters of departures and delays at New York's three airports, for every hour
+of 2013 (``data/departures.csv``). The detector is trained on January to April, the level is set on
+May and June, and the second half of the year shows how many alarms it raises. ``disrupted`` is only
+used at the end, to see whether the alarms were worth it.
 """
 
 # %%
 # Train, and set three levels
 # ---------------------------
-# An hour's score comes from the windows of eight hours that cover it. All three rules draw the line
-# from the scores of May and June, that the detector has not seen; it is fitted once.
+# The score of an hour is based on the windows of eight hours that cover it. All three rules set the
+# level by the scores of May and June, which the detector has not seen; it is fitted only once.
 
 from pathlib import Path
 
@@ -60,15 +60,15 @@ for name, judge in tuned.items():
     )
 
 # %%
-# The budget is kept without being used up: July to December are calmer than May and June. The
+# The budget is kept without being used up, as July to December are calmer than May and June. The
 # tail comes close to the share that it aims at. "auto" aims at 1 % of the *clean* hours, and the
-# alarms of disrupted ones come on top.
+# alarms in disrupted hours come on top of that.
 
 # %%
 # The alarms of half a year
 # -------------------------
-# Alarms come in heaps: a storm lasts for hours and hits all three airports. So the budget holds on
-# average, and not in each week.
+# Alarms come in clusters, since a storm lasts for hours and affects all three airports. So the
+# budget is kept on average, but not in every week.
 
 judge = tuned["budget, 3 a week"]
 is_alarm = pd.Series(judge.predict(new) == -1, index=new.index)

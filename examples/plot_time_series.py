@@ -2,18 +2,19 @@
 Disrupted hours at three airports
 =================================
 
-``data/departures.csv`` has a row for each hour of 2013 and each of New York's three airports: how
-many flights left, and how late. ``disrupted`` marks the hours in which many were cancelled; no
-detector sees it.
+``data/departures.csv`` has a row for each hour of 2013 and each of New York's three airports, with
+the number of flights that left and their mean delay. ``disrupted`` marks the hours in which many
+flights were cancelled; no detector sees it.
 
 :class:`~vae_anomaly.WindowedDetector` cuts the series of each airport into windows of 32 hours,
-trains an LSTM VAE on those of the first half of the year, and scores every hour of the second.
+trains an LSTM VAE on the windows of the first half of the year, and scores every hour of the
+second half.
 """
 
 # %%
 # Train on hours that were not disrupted
 # --------------------------------------
-# To drop a row leaves a gap in time, and no window crosses a gap.
+# Dropping a row leaves a gap in time, and no window extends across a gap.
 
 from pathlib import Path
 
@@ -46,7 +47,8 @@ for name, detector in detectors.items():
 # %%
 # A week with a storm
 # -------------------
-# The scores of all hours of the second half year, one airport, and a week of it from near.
+# The top panel shows the scores of one airport in the second half of the year, and the others show
+# one week of it in detail.
 
 new = new.assign(score=-detectors["LSTM VAE"].score_samples(new[channels]))
 threshold = -detectors["LSTM VAE"].offset_

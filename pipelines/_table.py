@@ -1,4 +1,4 @@
-"""What the scripts share: CSV files in with typed columns, models in, files out whole."""
+"""Functions shared by the scripts: reading CSV files, loading models and writing files."""
 
 import argparse
 import os
@@ -13,14 +13,14 @@ from sklearn.pipeline import Pipeline
 
 
 def parse_numbers(texts: pd.Series) -> pd.Series:
-    """Numbers, missing where a text is none."""
+    """Return texts as numbers, with missing values where a text is not a number."""
     return pd.to_numeric(texts, errors="coerce").astype("float64")
 
 
 def parse_dates(texts: pd.Series) -> pd.Series:
-    """Dates in UTC, missing where a text is none.
+    """Return texts as dates in UTC, with missing values where a text is not a date.
 
-    Only ISO 8601 counts: 03/04/2013 means one day here and another there.
+    Only ISO 8601 is accepted, as the meaning of 03/04/2013 depends on the country.
     """
     return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
 
@@ -28,15 +28,15 @@ def parse_dates(texts: pd.Series) -> pd.Series:
 def read_frames(
     path: Path, columns: list[str] | None = None, rows_per_frame: int = 100_000
 ) -> Iterator[pd.DataFrame]:
-    """Read a CSV file frame by frame, every value as text.
+    """Read a CSV file as a sequence of dataframes, with all values as text.
 
-    The type that pandas infers for a column may change from one part of a file to the next.
+    The type that pandas infers for a column could change from one part of a file to the next.
     """
     try:
-        # Without usecols, which makes pandas cut off what a row has beyond the header.
+        # usecols is not passed, as pandas would then drop surplus fields of a row without notice.
         with pd.read_csv(path, dtype=str, chunksize=rows_per_frame) as frames:
             for frame in frames:
-                # Rows longer than the header: pandas takes their first fields for an index.
+                # If rows are longer than the header, pandas takes their first fields as the index.
                 if not isinstance(frame.index, pd.RangeIndex):
                     raise ValueError(f"{path} has rows with more fields than its header")
                 if columns is not None:
@@ -60,7 +60,7 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> No
 def with_types(
     frame: pd.DataFrame, numbers: Iterable[str], dates: Iterable[str], path: Path
 ) -> pd.DataFrame:
-    """Turn the texts of the named columns into finite numbers and dates."""
+    """Convert the texts of the named columns to finite numbers and dates."""
     typed = {}
     for column in numbers:
         typed[column] = parse_numbers(frame[column])
@@ -72,7 +72,7 @@ def with_types(
 
 
 def as_trained(frame: pd.DataFrame, model: Pipeline, path: Path) -> pd.DataFrame:
-    """Turn texts into what the columns were that a model of train.py has been fitted on."""
+    """Convert texts to the column types that a model of train.py was fitted on."""
     columns = {name: names for name, _, names in model["columns"].transformers_}
     return with_types(frame, columns["numbers"], columns["dates"], path)
 
@@ -86,7 +86,7 @@ def _check_parsed(texts: pd.Series, parsed: pd.Series, kind: str, path: Path) ->
 
 
 def outliers(labels: pd.Series, value: str, path: Path) -> pd.Series:
-    """Tell which rows carry the outliers' value in the label column."""
+    """Return which rows have the outliers' value in the label column."""
     values = sorted(labels.dropna().unique())
     if value not in values or len(values) == 1:
         raise ValueError(
@@ -102,18 +102,18 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="MODEL.joblib",
-        help="a pipeline that train.py saved; load only files you trust, they may run code",
+        help="a pipeline saved by train.py; only load files you trust, as they can run any code",
     )
 
 
 def load(path: Path) -> Pipeline:
-    """Load a model that train.py has saved."""
+    """Load a model saved by train.py."""
     try:
         model = joblib.load(path)
     except OSError:
         raise
     except Exception as error:
-        # Unpickling what is no pickle, or not of these versions, may raise anything.
+        # Unpickling may raise anything if the file is not a pickle or comes from other versions.
         raise ValueError(f"{path} cannot be loaded: {error!r}") from error
     if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
         raise ValueError(f"{path} is not a model of train.py")
@@ -122,9 +122,9 @@ def load(path: Path) -> Pipeline:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes `path` once the block has ended well.
+    """Yield a path to write to, which is moved to `path` once the block has ended without error.
 
-    That the folder can be written to is known at the start, not after the work.
+    An error is raised at the start, not after the work, if the folder cannot be written to.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")

@@ -1,9 +1,9 @@
-"""Score the rows of a CSV file with a pipeline that train.py saved, into another CSV file.
+"""Score the rows of a CSV file with a pipeline saved by train.py, and write another CSV file.
 
-Columns are matched by name, others are ignored. The output has a line for each row: its number, the
-columns of --keep, `score` (reconstruction + beta * KL: higher is more abnormal, the negative of
-scikit-learn's score_samples) and `is_outlier`. It appears when it is whole. Memory does not grow
-with the file.
+Columns are matched by name, and other columns are ignored. The output has a line for each row, with
+its number, the columns of --keep, `score` (reconstruction + beta * KL, the opposite of
+scikit-learn's score_samples: the higher, the more abnormal) and `is_outlier`. The output file only
+appears once it is complete. The memory needed does not grow with the size of the file.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def batch_score(args: argparse.Namespace) -> None:
     if taken := set(args.keep).intersection(OUTPUT_COLUMNS):
-        raise ValueError(f"--keep {' '.join(sorted(taken))}: the output has its own such column")
+        raise ValueError(f"--keep {' '.join(sorted(taken))}: the output already has such a column")
     model = load(args.model)
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
@@ -67,21 +67,21 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="COLUMN",
-        help="input columns to copy to the output",
+        help="columns of the input to copy to the output",
     )
     parser.add_argument(
         "--top",
         type=int,
         default=10,
         metavar="N",
-        help="how many of the most anomalous rows to print (default: 10)",
+        help="number of the most anomalous rows to print (default: 10)",
     )
     parser.add_argument(
         "--chunk-rows",
         type=int,
         default=100_000,
         metavar="N",
-        help="rows in memory at a time (default: 100,000)",
+        help="number of rows to read at a time (default: 100,000)",
     )
     return parser
 

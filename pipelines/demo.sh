@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Set up a virtual environment, train a detector on data/breast_cancer.csv, score the table with it.
-#   VENV    the environment (default: .venv beside pyproject.toml)
-#   PYTHON  the interpreter that makes it (default: python3)
+# Set up a virtual environment, train a detector on data/breast_cancer.csv and score the table.
+#   VENV    the environment (default: .venv next to pyproject.toml)
+#   PYTHON  the interpreter to create it with (default: python3)
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${VENV:-$root/.venv}
 
-# The copy of pyproject.toml is written last: it says that this very set is installed whole.
+# The copy of pyproject.toml is written last, so it tells that exactly these packages are installed.
 if ! cmp -s "$root/pyproject.toml" "$venv/demo.toml"; then
     echo "setting up $venv (a few minutes: TensorFlow is large)"
     "${PYTHON:-python3}" -m venv "$venv"
@@ -18,7 +18,7 @@ fi
 python=$(cd "$venv" && pwd)/bin/python
 cd "$root"
 
-# TensorFlow remarks on processors and drivers before it reads any setting of its log level.
+# TensorFlow logs remarks on processors and drivers before it reads any setting of its log level.
 run() {
     "$python" "$@" 2> >(sed '/^WARNING: All log messages/d; /^[EIW]0000 /d; /^To enable the/d' >&2)
 }

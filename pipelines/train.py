@@ -1,8 +1,9 @@
 """Train a pipeline on a CSV file and save it: preprocessing by column, then the detector.
 
-Columns of numbers are imputed and scaled, ISO 8601 dates become month, weekday and hour, all others
-are categories. That a value is missing is a feature of its own. With --label the model learns from
-one part of the rows, without seeing the label, and is measured on the rest.
+Numeric columns are imputed and scaled, ISO 8601 dates are turned into month, weekday and hour, and
+all other columns are treated as categories. Missing values are marked by additional features. With
+--label the model is trained on one part of the rows, without seeing the label, and evaluated on the
+rest.
 """
 
 import argparse
@@ -103,7 +104,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
-    """Sort the columns into numbers, dates and categories: what all their texts can be read as."""
+    """Sort the columns into numbers, dates and categories, by how all their texts can be read."""
     numbers, dates, categories = [], [], []
     for column in map(str, rows):
         texts = rows[column].dropna()
@@ -117,11 +118,13 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
 
 
 def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> ColumnTransformer:
-    """Turn a frame into a matrix without missing values.
+    """Return the transformer of a dataframe to a matrix without missing values.
 
-    Only pieces of pandas and scikit-learn, so that the model loads where this script is not.
+    It only uses functions of pandas and scikit-learn, so that the model can be loaded where this
+    script is not available.
     """
-    # All indicators, not only of what is missing in training: a first missing value is an anomaly.
+    # Indicators for all columns, even if nothing is missing in training: a first missing value is
+    # an anomaly.
     impute_and_scale = FeatureUnion(
         [
             (
@@ -139,7 +142,7 @@ def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> Co
             for part in ("dt.month", "dt.day_of_week", "dt.hour")
         ]
     )
-    # Rare categories share one column; it also takes those that training has not seen.
+    # Rare categories share one column, which also stands for categories not seen in training.
     one_hot = OneHotEncoder(min_frequency=0.01, handle_unknown="infrequent_if_exist")
     return ColumnTransformer(
         [
@@ -151,7 +154,7 @@ def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> Co
 
 
 def report(model: Pipeline, rows: pd.DataFrame, is_outlier: pd.Series) -> None:
-    """Print how well the score ranks and the threshold divides rows that were held out."""
+    """Print how well the score ranks the held-out rows and how well the threshold splits them."""
     scores = -model.score_samples(rows)
     alarms = scores > -model[-1].offset_
     n_outliers = is_outlier.sum()
@@ -166,45 +169,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="the rows to learn from")
+    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="the rows to train on")
     parser.add_argument(
         "--model", type=Path, required=True, metavar="OUT.joblib", help="where to save the pipeline"
     )
     parser.add_argument(
-        "--label", metavar="COLUMN", help="column that says which rows are outliers"
+        "--label", metavar="COLUMN", help="column that tells which rows are outliers"
     )
-    parser.add_argument("--outlier", metavar="VALUE", help="its value in the outliers")
+    parser.add_argument("--outlier", metavar="VALUE", help="value of this column for outliers")
     parser.add_argument(
         "--train-on",
         choices=["all", "inliers"],
         default="all",
-        help="inliers: leave labelled outliers out of the training (default: all)",
+        help="with inliers, labelled outliers are left out of the training (default: all)",
     )
     parser.add_argument(
         "--test-size",
         type=float,
         default=0.5,
         metavar="SHARE",
-        help="share of labelled rows held out for the measurement (default: 0.5)",
+        help="share of the labelled rows that is held out for the evaluation (default: 0.5)",
     )
     parser.add_argument(
         "--held-out",
         type=Path,
         metavar="OUT.csv",
-        help="where to write the rows held out, such as for tune_threshold.py",
+        help="where to write the held-out rows, for use with tune_threshold.py",
     )
     parser.add_argument(
-        "--drop", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from"
+        "--drop", nargs="+", default=[], metavar="COLUMN", help="columns to leave out"
     )
     parser.add_argument(
         "--contamination",
         type=_literal,
         default="auto",
         metavar="auto|SHARE",
-        help="share of the training rows to call outliers (default: auto, no guess needed)",
+        help="share of the training rows to call outliers (default: auto, which needs no guess)",
     )
     parser.add_argument(
-        "--random-state", type=int, default=0, metavar="SEED", help="of split and detector (0)"
+        "--random-state", type=int, default=0, metavar="SEED", help="seed of split and detector (0)"
     )
     parser.add_argument(
         "--set",
@@ -212,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PARAM=VALUE",
-        help="a parameter of VAEAnomalyDetector, such as hidden_layer_sizes=(64,32); repeatable",
+        help="parameter of VAEAnomalyDetector, such as hidden_layer_sizes=(64,32); can be repeated",
     )
     return parser
 
@@ -225,7 +228,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _literal(text: str) -> Any:
-    """Read a Python literal; any other text stands for itself."""
+    """Return the value of a Python literal; any other text is returned unchanged."""
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):

@@ -1,11 +1,11 @@
-"""Choose the alarm threshold of a pipeline that train.py saved, without training it again.
+"""Choose the alarm threshold of a pipeline saved by train.py, without training it again.
 
-The rows of the CSV file must not be those that the model was trained on, which it scores as more
-normal than new ones; train.py --held-out writes a file of such rows. With --label, which may be
+The rows of the CSV file must not be those that the model was trained on, as it scores these as more
+normal than new rows; train.py --held-out writes a file of new rows. With --label, which may be
 empty in some rows, the threshold can be chosen by labels, and precision and recall are reported.
 
-How sure the choice is comes from resamples of the rows: each leaves some out, the threshold is
-chosen again, and judged on the rows left out.
+The uncertainty of the choice is estimated by resampling the rows: for each resample the threshold
+is chosen again and evaluated on the rows that the resample leaves out.
 """
 
 import argparse
@@ -52,7 +52,7 @@ OBJECTIVES: dict[str, tuple[Any, dict[str, str]]] = {
     "recall-at-precision": (RecallAtPrecision, {"precision": "precision"}),
     "precision-at-k": (PrecisionAtK, {"k": "alarms", "per": "per"}),
 }
-"""What --objective can be, and the options that its parameters are taken from."""
+"""The values of --objective, with the option that each of its parameters is taken from."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -99,7 +99,7 @@ def tune(args: argparse.Namespace) -> None:
 
 
 def make_objective(args: argparse.Namespace) -> Any:
-    """Make the objective from the options that belong to it, and refuse others."""
+    """Return the objective with the options that belong to it, and refuse all other options."""
     objective, options = OBJECTIVES[args.objective]
     every = {option for _, known in OBJECTIVES.values() for option in known.values()}
     given = {option for option in every if getattr(args, option) is not None}
@@ -124,7 +124,7 @@ def flags(options: Iterable[str]) -> str:
 
 
 def check_picture(path: Path) -> None:
-    """Raise ValueError where no picture of this name can be drawn."""
+    """Raise ValueError if matplotlib is missing or cannot write pictures of this type."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -141,14 +141,14 @@ def report(
     scores: np.ndarray,
     is_outlier: np.ndarray | None,
 ) -> None:
-    """Print what both thresholds give, and those of the resamples on the rows left out."""
+    """Print the figures of both thresholds, and those of the resamples on the rows left out."""
     print(f"scored {len(scores):,} rows{'' if is_outlier is None else counts(is_outlier)}")
     print(f"by {objective} a row is an outlier if its score is above {-chosen:.4g}\n")
     both = threshold_curve(objective, np.array([before, chosen]), scores, is_outlier)
     table = in_words(objective, both).set_axis(["before", "chosen"])
     try:
         resampled = bootstrap_threshold(objective, scores, is_outlier, random_state=0)
-    except ValueError as error:  # a choice that is possible, by rows too few to resample
+    except ValueError as error:  # there are enough rows for a choice, but not for resampling
         unsure = f"how sure the choice is cannot be told: {error}"
     else:
         unsure = ""
@@ -160,7 +160,7 @@ def report(
 
 
 def in_words(objective: Any, curve: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Turn a curve into figures with names and signs that need no explanation."""
+    """Return the figures of a curve, with names and signs that need no explanation."""
     words = {"threshold": -curve["thresholds"], "alarms in 1,000 rows": 1000 * curve["alarm_rate"]}
     words |= {name: curve[name] for name in ("precision", "recall") if name in curve}
     if isinstance(objective, AlarmCost):
@@ -179,7 +179,7 @@ def counts(is_outlier: np.ndarray) -> str:
 def draw(
     objective: Any, threshold: float, scores: np.ndarray, is_outlier: np.ndarray | None
 ) -> Any:
-    """Return a figure of the scores and, with labels, of what each threshold gives."""
+    """Return a figure of the scores and, with labels, of the objective at each threshold."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4 if is_outlier is None else 12.8, 4.8), layout="constrained")
@@ -212,34 +212,34 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="OUT.joblib",
-        help="where to save the pipeline with the new threshold; may be the same file",
+        help="where to save the pipeline with the new threshold; may be the file of --model",
     )
     parser.add_argument(
-        "--label", metavar="COLUMN", help="column that says which rows are outliers, where known"
+        "--label", metavar="COLUMN", help="column that tells which rows are outliers, where known"
     )
-    parser.add_argument("--outlier", metavar="VALUE", help="its value in the outliers")
+    parser.add_argument("--outlier", metavar="VALUE", help="value of this column for outliers")
     parser.add_argument(
-        "--plot", type=Path, metavar="OUT.png", help="where to draw scores, threshold and labels"
+        "--plot", type=Path, metavar="OUT.png", help="where to save a plot of scores and threshold"
     )
     parser.add_argument(
         "--objective",
         choices=list(OBJECTIVES),
         default="auto",
-        help="what to choose the threshold for (default: auto). No labels: auto (1 %% of clean "
-        "rows beyond the line), tail (a smaller share of them, by a fitted extreme-value tail) and "
-        "budget (a number of alarms). By labels: cost, f-beta, recall-at-precision and "
-        "precision-at-k (outliers among that many alarms)",
+        help="criterion for the threshold (default: auto). Without labels: auto (1 %% of false "
+        "alarms on clean rows), tail (a smaller share, by a fitted extreme-value tail) and budget "
+        "(a number of alarms). With labels: cost, f-beta, recall-at-precision and precision-at-k "
+        "(the share of outliers among a number of alarms)",
     )
     options = parser.add_argument_group("options of the objectives")
     for name, metavar, text in (
-        ("alarm-rate", "SHARE", "of tail: share of the rows beyond the line (default: 0.001)"),
-        ("tail", "SHARE", "of tail: share of the rows that the tail is fitted to (default: 0.1)"),
-        ("alarms", "N", "of budget and precision-at-k: greatest number of alarms"),
-        ("per", "ROWS", "out of how many rows (default: of budget 1, of precision-at-k all)"),
-        ("miss-cost", "COST", "of cost: of an outlier that raises no alarm"),
-        ("false-alarm-cost", "COST", "of cost: of an inlier that raises one"),
-        ("beta", "BETA", "of f-beta: how many times recall counts as much as precision (1)"),
-        ("precision", "SHARE", "of recall-at-precision: least share of outliers among the alarms"),
+        ("alarm-rate", "SHARE", "for tail: share of rows that raise an alarm (default: 0.001)"),
+        ("tail", "SHARE", "for tail: share of rows that the tail is fitted to (default: 0.1)"),
+        ("alarms", "N", "for budget and precision-at-k: number of alarms per --per rows"),
+        ("per", "ROWS", "see --alarms (default: 1 for budget, all rows for precision-at-k)"),
+        ("miss-cost", "COST", "for cost: the cost of an outlier that raises no alarm"),
+        ("false-alarm-cost", "COST", "for cost: the cost of an inlier that raises an alarm"),
+        ("beta", "BETA", "for f-beta: the weight of recall relative to precision (default: 1)"),
+        ("precision", "SHARE", "for recall-at-precision: the least precision of the alarms"),
     ):
         options.add_argument("--" + name, type=float, metavar=metavar, help=text)
     return parser

@@ -1,6 +1,6 @@
 """Anomaly detection with variational autoencoders, as scikit-learn estimators.
 
-Nothing heavy is imported before it is needed: TensorFlow is loaded by the first `fit`.
+Importing the package is cheap: TensorFlow is only imported by the first `fit`.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,7 @@
-"""TensorFlow and Keras, imported where they are first needed, and what they need of the process."""
+"""The import of TensorFlow and Keras, and checks that they can be used in this process.
+
+The import takes seconds, so this module is only imported where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Information, and that there is no GPU: nothing to act on.
+# Remarks that call for no action, such as that there is no GPU.
 _REMARK = re.compile(
     rb"I0000 |WARNING: All log messages before absl|To enable the following instructions"
     rb"|E0000 .*cuInit.*\(303\)"
@@ -18,18 +21,18 @@ _REMARK = re.compile(
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Keep the remarks of native code off stderr; all else that is written there comes through.
+    """Suppress remarks of native code on stderr; everything else written there is kept.
 
-    TensorFlow makes them while it loads, before any setting of its log level takes effect. Only
-    what holds for all of the process, the file descriptor, can keep them off. So where other
-    threads run, which may write to it or start a process that inherits it, it is left alone.
+    TensorFlow writes them while it is imported, before any log level takes effect. They can only be
+    caught at the file descriptor, which the whole process shares. So nothing is done if other
+    threads are running, as they may write to it or start a process that inherits it.
     """
     if threading.active_count() > 1:
         yield
         return
     try:
         stderr = os.dup(2)
-    except OSError:  # no stderr, as under pythonw
+    except OSError:  # there is no stderr, as under pythonw
         yield
         return
     with tempfile.TemporaryFile() as caught:
@@ -60,7 +63,7 @@ if keras.backend.backend() != "tensorflow":
 
 
 def check_usable() -> None:
-    """Raise RuntimeError where TensorFlow would hang or fail in this process.
+    """Raise an error if TensorFlow would hang or fail in this process.
 
     Raises
     ------
@@ -72,15 +75,15 @@ def check_usable() -> None:
 
     if forked_after_tensorflow():
         raise RuntimeError(
-            "This process was forked after TensorFlow was used, whose threads do not survive a "
-            "fork: TensorFlow would hang. Start processes by 'spawn' or 'forkserver' "
+            "This process was forked after TensorFlow had been used. TensorFlow's threads do not "
+            "survive a fork, so it would hang. Start processes with 'spawn' or 'forkserver' "
             "(multiprocessing.get_context('spawn')), use joblib's default backend 'loky', or fork "
             "before anything is fitted. Dense detectors can score in a forked process."
         )
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "TensorFlow's eager execution is disabled, and Keras needs it. Remove the call of "
-            "tf.compat.v1.disable_eager_execution() (or of disable_v2_behavior()), or use the "
+            "TensorFlow's eager execution is disabled, but Keras needs it. Remove the call to "
+            "tf.compat.v1.disable_eager_execution() (or to disable_v2_behavior()), or use the "
             "detector in another process."
         )
     if tf.distribute.has_strategy():
@@ -91,9 +94,9 @@ def check_usable() -> None:
 
 
 def clear_kernel_cache() -> None:
-    """Make TensorFlow forget its compiled kernels, which it makes anew when they are needed.
+    """Clear TensorFlow's cache of kernels, which it rebuilds on demand.
 
-    It keeps one for every variable that was ever named, along with the variable's memory.
+    The cache keeps a kernel for every variable that ever had a name, along with its memory.
     """
     context.context().clear_kernel_cache()
 

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, which its version 1.9 has brought, around the epochs of a training."""
+"""Support for scikit-learn's callbacks, new in its version 1.9, during training."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands for scikit-learn's mixin where its version has no callbacks."""
+        """An empty substitute for scikit-learn's mixin in versions without callbacks."""
 
 
 class FitTask:
-    """The task "fit" of an estimator, of which each epoch is a subtask.
+    """The callback task of a call of `fit`, with one subtask per epoch.
 
     Parameters
     ----------
     estimator : CallbackSupportMixin
-        The estimator in training.
+        The estimator being trained.
     n_epochs : int
-        Greatest number of epochs.
+        The largest number of epochs.
     reconstruct : callable
-        Returns the attributes of the estimator as if the training had stopped with given weights.
+        Maps weights to the attributes that the estimator would have if training had stopped there.
     **data
-        What the hooks may ask for: X, y and metadata.
+        Further arguments that the hooks may request: X, y and metadata.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FitTask:
             self._begin_epoch()
 
     def end_epoch(self, weights: Callable[[], Any]) -> bool:
-        """Call the hooks at the end of an epoch; return whether one wants the training to stop."""
+        """Call the hooks at the end of an epoch; return whether one of them asks to stop."""
         stopping = self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=lambda: self._reconstruct(weights())
         )
@@ -52,7 +52,7 @@ class FitTask:
         return stopping
 
     def end(self) -> None:
-        """Call the hooks at the end of the training."""
+        """Call the hooks at the end of training."""
         if self.is_watched:
             self._context.call_on_fit_task_end(**self._data, reconstruction_attributes={})
 

@@ -1,4 +1,4 @@
-"""Which columns are the indicators of one categorical variable."""
+"""The search for columns that are the one-hot encoding of one categorical variable."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import scipy.sparse as sp
 
 from vae_anomaly.rows import Table
 
-_MIN_CATEGORIES = 3  # two say no more than one column of two values, which is no group either
+_MIN_CATEGORIES = 3  # two say no more than a single two-valued column, which is no group either
 
 
 def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tuple[int, int], ...]:
     """Find the one-hot groups among the columns.
 
-    A group is a run of three or more neighbouring columns of two values each, of which in every
-    row exactly one has its larger value: what `sklearn.preprocessing.OneHotEncoder` makes of a
-    column of categories, also after a scaler. Columns that have their smaller value, or zero, in
-    all rows belong to the group too, within the run or next to it: they are categories that the
-    encoder knows and no row has.
+    A group is a run of three or more neighbouring columns with two values each, of which exactly
+    one has its larger value in every row. This is what `sklearn.preprocessing.OneHotEncoder` makes
+    of a categorical column, with or without a scaler after it. Columns in the run or next to it
+    that have their smaller value, or zero, in all rows belong to the group as well: they are
+    categories that the encoder knows but no row has.
 
     Parameters
     ----------
     table : Table
-        Rows.
+        The rows to search.
     low, high : ndarray of shape (n_features,)
-        The smallest and the largest value of each column, of these rows and of any others for
-        which they stand.
+        The smallest and the largest value of each column, in these rows and in any others that
+        they represent.
 
     Returns
     -------
     groups : tuple of (int, int)
-        First column and the one after the last of each group.
+        The first column, and the one after the last, of each group.
     """
     never_hot = (low == 0) & (high == 0)
-    never_hot |= (low < high) & (table.bounds[1] == low)  # in these rows
+    never_hot |= (low < high) & (table.bounds[1] == low)  # never hot in these rows
     others = np.flatnonzero(~never_hot)
     groups: list[tuple[int, int]] = []
     for first, last in _runs(table, low, high, others):
@@ -49,7 +49,7 @@ def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tup
 def _runs(
     table: Table, low: np.ndarray, high: np.ndarray, columns: np.ndarray
 ) -> list[tuple[int, int]]:
-    """Return the first and the last column of each group, as if there were only these columns."""
+    """Return the first and the last column of each group, as if there were no other columns."""
     if not columns.size:
         return []
     low, high = low[columns], high[columns]
@@ -59,13 +59,13 @@ def _runs(
         chunk = chunk[:, columns]
         is_high = chunk == high
         two_valued &= (is_high | (chunk == low)).all(axis=0)
-        # A column that meets both of its neighbours is in no group: leave it out early.
+        # A column that is high together with both of its neighbours is in no group: drop it early.
         apart &= ~(is_high[:, 1:] & is_high[:, :-1]).any(axis=0)
         candidate = two_valued & (np.append(apart, False) | np.append(False, apart))
         if not candidate.any():
             return []
         ones = sp.csr_array(is_high & candidate, dtype=np.float64)
-        together += ones.T @ ones  # in how many rows both columns have their larger value
+        together += ones.T @ ones  # the number of rows in which both columns are high
 
     together, runs, first = together.tocsc(), [], 0
     count = together.diagonal()

@@ -1,4 +1,4 @@
-"""From scores and a threshold to a decision: what all outlier detectors here have in common."""
+"""OffsetMixin: decisions from scores and a threshold, for all outlier detectors here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OffsetMixin(OutlierMixin):
-    """Mixin of outlier detectors that have `score_samples` and a threshold `offset_`."""
+    """Mixin for outlier detectors with `score_samples` and a threshold `offset_`."""
 
     offset_: Any
 
@@ -42,7 +42,7 @@ class OffsetMixin(OutlierMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows to judge.
+            The rows to predict.
 
         Returns
         -------

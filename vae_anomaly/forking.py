@@ -1,4 +1,7 @@
-"""What a forked process must know of its parent. Importing this imports nothing heavy."""
+"""A record of whether this process was forked from one in which TensorFlow was running.
+
+Importing this module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ _forked_after_tensorflow = False
 
 
 def forked_after_tensorflow() -> bool:
-    """Tell whether this process was forked from one in which TensorFlow had started threads."""
+    """Return whether this process was forked after TensorFlow had started its threads."""
     return _forked_after_tensorflow
 
 

@@ -1,4 +1,4 @@
-"""The user's X checked before any work starts, with errors that name the column and the row."""
+"""Validation of the user's X, with error messages that name the column and the row."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vae_anomaly.sklearn_private import _check_sample_weight
 
 
 class Columns(NamedTuple):
-    """What the columns of X are called, as `feature_names_in_` and `n_features_in_` tell it."""
+    """The number and the names of the columns: `n_features_in_` and `feature_names_in_`."""
 
     n_features: int
     names: np.ndarray | None
 
     @classmethod
     def of(cls, estimator: Any) -> Columns:
-        """Return those that scikit-learn's validation has left on an estimator."""
+        """Return the columns that scikit-learn's validation has stored on an estimator."""
         return cls(estimator.n_features_in_, getattr(estimator, "feature_names_in_", None))
 
     def put_on(self, estimator: Any) -> None:
-        """Let scikit-learn's validation compare with these columns."""
+        """Store these columns on an estimator for scikit-learn's validation to compare with."""
         vars(estimator).pop("feature_names_in_", None)
         estimator.n_features_in_ = self.n_features
         if self.names is not None:
@@ -43,20 +43,25 @@ def check_rows(
     *,
     reset: bool = False,
 ) -> Any:
-    """Return X as a float array or CSR matrix, or raise ValueError naming what is wrong in it.
+    """Return X as a float array or CSR matrix.
 
     Parameters
     ----------
     estimator : estimator
-        Knows the columns of X, or with `reset` gets to know them.
+        The estimator whose columns X must have or, with `reset`, on which they are stored.
     X : {array-like, sparse matrix} of shape (n, n_features) or (n, *input_shape)
         The user's rows.
     input_shape : tuple of int or None
-        Shape of one sample.
+        The shape of one sample.
     reconstruction_loss : str
-        The name of the likelihood, which may bound the values.
+        The name of the likelihood, which may restrict the range of the values.
     reset : bool, default=False
-        Whether X is what the columns are to be learned from.
+        Whether to learn the columns from X.
+
+    Raises
+    ------
+    ValueError
+        If X is not valid. The message names the column and the row where it can.
     """
     refuse_masks_and_dates(X)
     try:
@@ -102,22 +107,29 @@ def check_table(
     columns: Columns | None = None,
     min_rows: int = 2,
 ) -> tuple[Table, Columns]:
-    """Return the rows of positive weight, and what the columns are called.
+    """Return the rows with positive weight, and the columns of X.
 
-    The estimator stays as it is, so that a fit that fails later leaves no trace on it.
+    The estimator is left unchanged, so that a fit that fails later leaves no trace on it.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator in training, whose columns X must have unless `reset` is True.
-    X, sample_weight
-        What the user has passed to `fit`.
+        The estimator to be trained, whose columns X must have unless `reset` is True.
+    X : {array-like, sparse matrix} of shape (n, n_features) or (n, *input_shape)
+        The rows that the user has passed to `fit`.
+    sample_weight : array-like of shape (n,) or None
+        The weights of the rows.
     reset : bool, default=False
-        Whether the columns are to be learned from X.
-    columns : Columns, optional
-        The columns that X must have in place of those of the estimator.
+        Whether to learn the columns from X.
+    columns : Columns, default=None
+        The columns that X must have instead of those of the estimator.
     min_rows : int, default=2
-        Smallest number of rows.
+        The smallest number of rows that is accepted.
+
+    Raises
+    ------
+    ValueError
+        If X or `sample_weight` is not valid, or there are too few rows.
     """
     learner = copy.copy(estimator)
     if columns is not None:
@@ -128,10 +140,10 @@ def check_table(
         X, weight = X[weight > 0], weight[weight > 0]
     if X.shape[0] < min_rows:
         raise ValueError(
-            "Found array with 1 sample (or only 1 of positive sample_weight) while a minimum "
+            "Found array with 1 sample (or only 1 with positive sample_weight) while a minimum "
             f"of 2 is required by {type(estimator).__name__}."
         )
-    # By a power of two, which changes no digit: sums of huge weights would overflow.
+    # Rescale by a power of two, which is exact, as sums of huge weights would overflow.
     weight = np.ldexp(weight, -int(np.frexp(weight.max())[1]) + 1)
     return Table(X, weight), Columns.of(learner)
 
@@ -139,9 +151,9 @@ def check_table(
 def check_stream(
     estimator: Any, batches: Any, rng: np.random.RandomState
 ) -> tuple[Stream, Columns]:
-    """Return the rows that `batches` gives, after a first reading, and their columns' names.
+    """Return the rows of `batches`, after a first pass over them, and their columns.
 
-    The estimator stays as it is.
+    The estimator is left unchanged.
     """
     learner = copy.copy(estimator)
     read = _batch_reader(learner, batches)
@@ -155,7 +167,10 @@ def check_stream(
 
 
 def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
-    """Return a function that goes through valid batches; with `reset`, the first sets names."""
+    """Return a generator function of validated batches; with `reset`, the first sets the columns.
+
+    It raises ValueError at the first batch that is not valid.
+    """
     batches = getattr(batches, "to_batches", batches)
     if isinstance(batches, Iterator):
         raise ValueError(
@@ -164,7 +179,7 @@ def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
         )
     if hasattr(batches, "columns") or getattr(batches, "ndim", 3) < 3:
         raise ValueError(
-            f"batches is a single {type(batches).__name__}, and must give X in parts; pass a "
+            f"batches is a single {type(batches).__name__}, but it must give X in parts; pass a "
             "list of them, or call fit."
         )
 
@@ -184,13 +199,13 @@ def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
             reset, n_rows = False, n_rows + X.shape[0]
             yield X
         if not (is_first_reading or n_rows):
-            raise ValueError("batches gave rows when first read, and none when read again.")
+            raise ValueError("batches gave rows when first read, but none when read again.")
 
     return read
 
 
 def _flattened(estimator: Any, X: Any, input_shape: tuple[int, ...] | None) -> Any:
-    """Return an array of samples of shape `input_shape` as one of rows, and all else as is."""
+    """Return X with each sample of shape `input_shape` flattened to a row; else X unchanged."""
     if getattr(X, "ndim", 2) <= 2:
         return X
     if input_shape is None or len(input_shape) == 1:
@@ -200,14 +215,14 @@ def _flattened(estimator: Any, X: Any, input_shape: tuple[int, ...] | None) -> A
         )
     if X.shape[1:] != tuple(input_shape):
         raise ValueError(
-            f"X has samples of shape {X.shape[1:]}, but input_shape={input_shape}; a row "
-            "of a two-dimensional X would be one sample flattened."
+            f"X has samples of shape {X.shape[1:]}, but input_shape={input_shape}; in a "
+            "two-dimensional X each row is one flattened sample."
         )
     return np.reshape(X, (len(X), math.prod(X.shape[1:])))
 
 
 def refuse_masks_and_dates(X: Any) -> None:
-    """Raise where numpy would take for numbers what is not: masked values, dates and durations."""
+    """Raise ValueError if X has masked values, dates or durations, which NumPy would convert."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2]
         raise ValueError(
@@ -222,13 +237,13 @@ def refuse_masks_and_dates(X: Any) -> None:
     if dates:
         raise ValueError(
             f"Column {dates[0]} does not hold numbers: leave it out, or encode it in a "
-            "pipeline before the detector. Dates, times and durations become numbers by skrub's "
-            "DatetimeEncoder or by a FunctionTransformer, for example."
+            "pipeline before the detector. Dates, times and durations can be turned into numbers, "
+            "for example by skrub's DatetimeEncoder or by a FunctionTransformer."
         )
 
 
 def _dtypes(X: Any) -> list[tuple[Any, Any]]:
-    """Return names and dtypes of the columns of a pandas or polars frame, nothing of all else."""
+    """Return the names and dtypes of the columns of a pandas or polars dataframe, else nothing."""
     if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
         return []
     return list(zip(X.columns, X.dtypes, strict=True))
@@ -237,7 +252,8 @@ def _dtypes(X: Any) -> list[tuple[Any, Any]]:
 def _is_time(dtype: Any) -> bool:
     if getattr(dtype, "kind", None) in ("m", "M"):
         return True
-    # polars' Date, Datetime, Duration and Time; pandas' Period; pyarrow's of pandas.
+    # These are polars' Date, Datetime, Duration and Time, pandas' Period and Interval, and the
+    # pyarrow types of pandas.
     return (
         str(dtype)
         .lower()
@@ -246,10 +262,10 @@ def _is_time(dtype: Any) -> bool:
 
 
 def _first_without_numbers(X: Any) -> Any:
-    """Return the name of the first column of a frame that holds no numbers, None without any."""
+    """Return the name of the first column of a dataframe that is not numeric, or None."""
     for name, _ in _dtypes(X):
         column = X[name]
-        if getattr(column, "ndim", 1) > 1:  # two columns of one name
+        if getattr(column, "ndim", 1) > 1:  # two columns have this name
             continue
         column = column.dropna() if hasattr(column, "dropna") else column.drop_nulls()
         try:
@@ -262,7 +278,7 @@ def _first_without_numbers(X: Any) -> Any:
 def _place_of_first(
     is_bad: Callable[[np.ndarray], np.ndarray], X: Any, names: np.ndarray | None
 ) -> str:
-    """Return the column and the row of the first bad value, in words."""
+    """Return a description of the column and the row of the first bad value."""
     if sp.issparse(X):
         X = X.tocoo()
         at = np.flatnonzero(is_bad(X.data))[0]

@@ -1,6 +1,6 @@
-"""Let Keras know this package's layers as soon as both are imported, in whichever order.
+"""Registration of this package's layers with Keras once both are imported, in either order.
 
-``keras.models.load_model`` finds only layers whose modules have been imported, but importing this
+``keras.models.load_model`` only finds layers whose modules have been imported. But importing this
 package must not import Keras, which takes seconds.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class _AfterKeras:
-    """A finder of modules that waits for the import of Keras, and leaves when it has come."""
+    """A module finder that waits for the import of Keras and then removes itself."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -31,7 +31,7 @@ class _AfterKeras:
 
 
 class _Loader:
-    """Keras's loader, which registers the layers when it has done its work."""
+    """A wrapper of Keras's loader that registers the layers once Keras is loaded."""
 
     def __init__(self, loader: Any, finder: _AfterKeras) -> None:
         self._loader, self._finder = loader, finder

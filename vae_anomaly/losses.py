@@ -1,10 +1,11 @@
-"""The loss, defined once: reconstruction log-likelihoods, the KL divergence and their sum.
+"""The two terms of the loss: the reconstruction likelihoods and the KL divergence.
 
-Training and scoring both call `loss_terms`; what differs is the array namespace ``xp`` that it is
-given, `keras.ops` inside the compiled training step and `numpy` while scoring. The networks
-themselves live elsewhere and come in as plain functions.
+Training and scoring both call `loss_terms`, so the loss is defined only once. They differ in the
+array namespace ``xp`` that they pass: `keras.ops` inside the compiled training step and `numpy`
+for scoring. The networks are defined elsewhere and are passed in as plain functions.
 
-Symbols: ``p`` features, ``d`` latent dimensions, ``n`` rows.
+In the shapes below, ``p`` is the number of features, ``d`` the number of latent dimensions and
+``n`` the number of rows.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ import numpy as np
 Array = Any  # a numpy array or a TensorFlow tensor, depending on `xp`
 
 LOG_VAR_BOUND = 10.0
-"""Bound on |z_log_var|: a posterior standard deviation stays within exp(-5) and exp(5)."""
+"""Bound on |z_log_var|: posterior standard deviations lie between exp(-5) and exp(5)."""
 
 MIN_VARIANCE = 1e-4
-"""Floor of a learned observation variance, in squared standardised units."""
+"""Lower bound of a learned observation variance, in squared standardised units."""
 
 LOGIT_BOUND = 15.0
-"""Bound on the logits of categories: none has a probability below exp(-30) of another's."""
+"""Bound on the logits of categories: no probability is less than exp(-30) times another."""
 
 _PROBABILITY_MARGIN = 1e-7
 
 
 def bound_log_var(x: Array, xp: Any) -> Array:
-    """Squash to (-LOG_VAR_BOUND, LOG_VAR_BOUND), close to the identity around zero."""
+    """Squash x to (-LOG_VAR_BOUND, LOG_VAR_BOUND); close to zero this is nearly the identity."""
     return LOG_VAR_BOUND * xp.tanh(x / LOG_VAR_BOUND)
 
 
@@ -41,56 +42,56 @@ def reparameterize(z_mean: Array, z_log_var: Array, noise: Array, xp: Any) -> Ar
 
 
 def kl_divergence(z_mean: Array, z_log_var: Array, xp: Any) -> Array:
-    """KL(N(z_mean, exp(z_log_var)) || N(0, 1)) of every latent dimension, in nats.
+    """Return KL(N(z_mean, exp(z_log_var)) || N(0, 1)) for each latent dimension, in nats.
 
-    -0.5 * (1 + log_var - mean^2 - exp(log_var)) (Kingma & Welling 2014, appendix B).
+    It is -0.5 * (1 + log_var - mean^2 - exp(log_var)) (Kingma & Welling 2014, appendix B).
     """
     return -0.5 * (1.0 + z_log_var - xp.square(z_mean) - xp.exp(z_log_var))
 
 
 class Likelihood(Protocol):
-    """How a decoder's output explains the data: one class per ``reconstruction_loss``.
+    """The likelihood of the data given the decoder's output, a class per ``reconstruction_loss``.
 
-    `log_var` is one log variance per feature. The mean of x given z is the decoder's output itself.
+    `log_var` holds one log variance per feature. The decoder's output is the mean of x given z.
     """
 
     standardized: bool
     """Whether the networks work on standardised columns; if not, the data must lie in [0, 1]."""
     output_activation: str
-    """Activation of the decoder's last layer."""
+    """The activation of the decoder's last layer."""
     learns_variance: bool
-    """Whether `log_var` is trained along with the networks."""
+    """Whether `log_var` is trained together with the networks."""
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return `log_var` before training, shape (p,)."""
+        """Return the initial value of `log_var`, of shape (p,)."""
         ...
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return -log p(x | z) per feature, in nats.
+        """Return -log p(x | z) per feature, in nats, up to a constant.
 
-        Left out is what depends neither on the row nor on a trained number, see `log_normalizer`:
-        so the reconstruction of "mse" and "binary_crossentropy" is never negative.
+        Terms that depend neither on the row nor on a trained parameter are left out, see
+        `log_normalizer`. For "mse" and "binary_crossentropy" the result is thus never negative.
         """
         ...
 
     def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return the constant that `negative_log_likelihood`, summed over features, leaves out."""
+        """Return the constant that `negative_log_likelihood` leaves out, summed over features."""
         ...
 
 
 class FixedGaussian:
-    """Squared error in units of a fixed noise: (x - mean)^2 / (2 observation_noise^2)."""
+    """A normal distribution with a fixed variance: (x - mean)^2 / (2 observation_noise^2)."""
 
     standardized = True
     output_activation = "linear"
     learns_variance = False
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return the log variance."""
+        """Return the log of the squared observation noise."""
         return np.full(n_features, 2.0 * math.log(observation_noise), np.float32)
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return the halved squared error per feature, in units of the noise."""
+        """Return half the squared error per feature, in units of the noise."""
         return 0.5 * xp.square(x - output) * xp.exp(-log_var)
 
     def log_normalizer(self, log_var: np.ndarray) -> float:
@@ -99,18 +100,18 @@ class FixedGaussian:
 
 
 class LearnedGaussian:
-    """Normal with one learned variance per feature: MIN_VARIANCE + exp(log_var)."""
+    """A normal distribution with one learned variance per feature: MIN_VARIANCE + exp(log_var)."""
 
     standardized = True
     output_activation = "linear"
     learns_variance = True
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return the logarithm of one unit of variance: a column that nothing explains yet."""
+        """Return zeros: unit variance, that of a standardised column before training."""
         return np.zeros(n_features, np.float32)
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return the normal's negative log density per feature, less 0.5 log(2 pi)."""
+        """Return the negative log density per feature, without the constant 0.5 log(2 pi)."""
         variance = MIN_VARIANCE + xp.exp(log_var)
         return 0.5 * (xp.square(x - output) / variance + xp.log(variance))
 
@@ -120,41 +121,43 @@ class LearnedGaussian:
 
 
 class Bernoulli:
-    """Binary cross-entropy of data in [0, 1]; probabilities keep 1e-7 away from 0 and 1."""
+    """The binary cross-entropy of data in [0, 1]; probabilities are at least 1e-7 from 0 and 1."""
 
     standardized = False
     output_activation = "sigmoid"
     learns_variance = False
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return zeros: a Bernoulli has no variance of its own."""
+        """Return zeros, as a Bernoulli distribution has no variance parameter."""
         return np.zeros(n_features, np.float32)
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return the cross-entropy per feature."""
+        """Return the binary cross-entropy per feature."""
         probability = xp.clip(output, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
         return -(x * xp.log(probability) + (1.0 - x) * xp.log(1.0 - probability))
 
     def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0: the cross-entropy leaves nothing out."""
+        """Return 0, as nothing is left out."""
         return 0.0
 
 
 class Mixed:
-    """One categorical variable per one-hot group of columns; "mse" for all other columns.
+    """One categorical variable per one-hot group of columns, and "mse" for all other columns.
 
-    One squared error per indicator would count a rare category like a gross error: with a share s,
-    its column's standard deviation is sqrt(s (1 - s)). Here it costs -log(s).
+    With a squared error per indicator, a rare category would count as a gross error, because the
+    standard deviation of its column is only sqrt(s (1 - s)), where s is its share of the rows. Here
+    it costs -log(s).
 
-    A value of a group's column other than 0 and 1 is taken for the nearer of them, with noise as
-    in "mse"; and a 1 too few or too many, like a category never seen, costs LOGIT_BOUND nats.
+    A value other than 0 and 1 in a group is rounded to the nearer of the two, and the difference is
+    treated as noise, as in "mse". Each 1 that is missing from a group, as it is for an unknown
+    category, or is one too many costs LOGIT_BOUND nats.
 
     Parameters
     ----------
     groups : tuple of (int, int)
-        First column and the one after the last of each group. The columns hold 0 and 1.
+        The first column, and the one after the last, of each group. These columns hold 0 and 1.
     n_features : int
-        Number of all columns, p.
+        The number of columns in total, p.
     """
 
     standardized = True
@@ -162,7 +165,7 @@ class Mixed:
     learns_variance = False
 
     def __init__(self, groups: tuple[tuple[int, int], ...], n_features: int) -> None:
-        # (n_groups, p): which column is in which group.
+        # Shape (n_groups, p): which column belongs to which group.
         columns = np.arange(n_features)
         self._member = np.array(
             [(first <= columns) & (columns < stop) for first, stop in groups], np.float32
@@ -171,17 +174,17 @@ class Mixed:
         self._share = self._member.T @ (1.0 / self._member.sum(axis=1))
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return the log variance."""
+        """Return the log of the squared observation noise."""
         return FixedGaussian().initial_log_var(n_features, observation_noise)
 
     def mean(self, output: Array, xp: Any) -> Array:
-        """Return the mean of x given z: the softmax of a group's outputs, others as they are."""
+        """Return the mean of x given z: a softmax over each group; other columns are unchanged."""
         odds = xp.exp(LOGIT_BOUND * xp.tanh(output / LOGIT_BOUND))
         total = xp.where(self._grouped, self._group_sums(odds, xp), 1.0)
         return xp.where(self._grouped, odds / total, output)
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return the cross-entropy of a group's columns, the halved squared error of the others."""
+        """Return half the squared error per feature, plus the cross-entropy in groups."""
         nearest = xp.clip(xp.round(x), 0.0, 1.0)
         impossible = xp.abs(1.0 - self._group_sums(nearest, xp))
         probability = xp.where(self._grouped, output, 1.0)
@@ -191,12 +194,12 @@ class Mixed:
         return squared_error + xp.where(self._grouped, categorical, 0.0)
 
     def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0.5 log(2 pi observation_noise^2), summed over the columns of no group."""
+        """Return 0.5 log(2 pi observation_noise^2), summed over the columns outside of groups."""
         return FixedGaussian().log_normalizer(log_var[~self._grouped])
 
     def _group_sums(self, x: Array, xp: Any) -> Array:
-        """Return for each column of a group the sum over the group, for the others 0."""
-        # Rows come last, as in `dense_numpy`: a sum must not depend on the rows that come with it.
+        """Return, for each column in a group, the sum over that group; 0 for the others."""
+        # The rows come last, as in `dense_numpy`, so that no sum depends on the other rows.
         sums = xp.matmul(self._member, xp.swapaxes(x, -1, -2))
         return xp.swapaxes(xp.matmul(self._member.T, sums), -1, -2)
 
@@ -206,12 +209,12 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "gaussian": LearnedGaussian(),
     "binary_crossentropy": Bernoulli(),
 }
-"""The likelihood that each ``reconstruction_loss`` stands for."""
+"""The likelihood for each ``reconstruction_loss``."""
 
 
 @functools.lru_cache(maxsize=32)
 def make_likelihood(name: str, groups: tuple[tuple[int, int], ...], n_features: int) -> Likelihood:
-    """Return the likelihood of that name, or with one-hot groups, which only "mse" has, `Mixed`."""
+    """Return the likelihood of that name, or `Mixed` if there are groups, as only "mse" has."""
     return Mixed(groups, n_features) if groups else LIKELIHOODS[name]
 
 
@@ -225,33 +228,34 @@ def loss_terms(
     log_var: Array,
     xp: Any,
 ) -> tuple[Array, Array]:
-    """Return the two terms of the negative evidence lower bound, not yet summed.
+    """Return the two terms of the negative evidence lower bound, per feature and latent dimension.
 
     Parameters
     ----------
-    x : (..., n, p)
+    x : array of shape (..., n, p)
         The rows to explain.
-    x_input : (..., n, p)
-        What the encoder sees: `x` itself, or `x` with noise while a denoising VAE is trained.
+    x_input : array of shape (..., n, p)
+        The input of the encoder: `x` itself or, when a denoising VAE is trained, `x` with noise.
     encode : callable
-        (..., n, p) -> z_mean, z_log_var, each (..., n, d). A plain autoencoder has None for
-        z_log_var: z is z_mean, whatever the noise, and the KL divergence 0.
+        Maps rows (..., n, p) to z_mean and z_log_var, each of shape (..., n, d). For a plain
+        autoencoder z_log_var is None; then z is z_mean, whatever the noise, and the KL divergence
+        is 0.
     decode : callable
-        (n_draws, ..., n, d) -> output (n_draws, ..., n, p).
-    noise : (n_draws, ..., n or 1, d)
-        Standard normal draws. No draw gives the plug-in at z_mean.
+        Maps codes (n_draws, ..., n, d) to outputs (n_draws, ..., n, p).
+    noise : array of shape (n_draws, ..., n or 1, d)
+        Standard normal draws. If there are none, z is z_mean.
     likelihood : Likelihood
-        Reconstruction loss.
-    log_var : (p,)
-        Log variance of each feature, see `Likelihood`.
+        The likelihood of the data given the outputs.
+    log_var : array of shape (p,)
+        The log variance of each feature, see `Likelihood`.
     xp : module
-        `numpy` or `keras.ops`.
+        The array namespace, `numpy` or `keras.ops`.
 
     Returns
     -------
-    reconstruction : (..., n, p)
-        Expected -log p(x | z) over the draws, in nats, up to a constant.
-    kl : (..., n, d)
+    reconstruction : array of shape (..., n, p)
+        The mean of -log p(x | z) over the draws, in nats, up to a constant.
+    kl : array of shape (..., n, d)
         KL(q(z | x) || N(0, I)), in nats.
     """
     z_mean, z_log_var = encode(x_input)

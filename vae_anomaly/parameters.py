@@ -1,6 +1,6 @@
-"""The parameters of VAEAnomalyDetector resolved: to a network, and to a plan of its training.
+"""From the parameters of VAEAnomalyDetector to a network and a training plan.
 
-Combinations in which a parameter would be ignored are refused here.
+Combinations in which a parameter would have no effect are refused here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from vae_anomaly.networks.spec import ARCHITECTURES, NetworkSpec
 from vae_anomaly.training.plan import TrainingPlan
 
 AUTO_STEPS = 2000
-"""Gradient steps that ``max_iter="auto"`` spends, whatever the number of rows, ..."""
+"""The number of gradient steps for ``max_iter="auto"``, whatever the number of rows."""
 
 AUTO_MAX_EPOCHS = 1000
-"""... unless there are so few that they would be seen more often than this."""
+"""The largest number of epochs for ``max_iter="auto"``, which takes precedence if rows are few."""
 
 FLOAT32_RANGE = {
     "observation_noise": (1e-6, 1e6),
@@ -24,11 +24,11 @@ FLOAT32_RANGE = {
     "beta": (0.0, 1e6),
     "learning_rate_init": (0.0, 1e30),
 }
-"""Bounds within which the loss, its gradient and their squares stay within float32."""
+"""Bounds within which float32 can hold the loss, its gradient and their squares."""
 
 
 def check_parameters(detector: Any) -> None:
-    """Raise ValueError where a parameter would have no effect, or leave the range of float32."""
+    """Raise ValueError if a parameter would have no effect or exceed the range of float32."""
     for name, (low, high) in FLOAT32_RANGE.items():
         value = getattr(detector, name)
         if not isinstance(value, str) and not low <= value <= high:
@@ -65,7 +65,7 @@ def _refuse(detector: Any, name: str, default: Any, reason: str) -> None:
 
 
 def divergence_message(detector: Any) -> str:
-    """Return what to say of a training whose weights or scores are not finite."""
+    """Return the error message for a training run whose weights or scores are not finite."""
     ways = [f"lower learning_rate_init (now {detector.learning_rate_init})"]
     if detector.observation_noise < 0.01:
         ways.append(f"raise observation_noise (now {detector.observation_noise})")
@@ -84,16 +84,17 @@ def make_spec(
     Parameters
     ----------
     detector : VAEAnomalyDetector
-        Its parameters are read.
+        The detector whose parameters are read.
     n_features : int
-        Number of columns of X.
+        The number of columns of X.
     one_hot_groups : tuple of (int, int)
-        First column and the one after the last of each group that is one categorical variable.
+        The first column, and the one after the last, of each group that is modelled as one
+        categorical variable.
 
     Raises
     ------
     ValueError
-        If parameters do not fit each other or X.
+        If the parameters are not compatible with each other or with X.
     """
     check_parameters(detector)
     architecture = ARCHITECTURES[detector.architecture]
@@ -133,7 +134,7 @@ def make_spec(
 
 
 def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
-    """Return the shape of one sample as the networks take it."""
+    """Return the shape of one sample for the networks."""
     axes = ARCHITECTURES[detector.architecture].axes
     if detector.input_shape is None:
         return (n_features, 1) if axes else (n_features,)
@@ -152,9 +153,9 @@ def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
 
 
 def n_channels(detector: Any, spec: NetworkSpec) -> int:
-    """Return the number of channels, or of columns where each is one of its own.
+    """Return the number of channels; without `input_shape`, each column is one of its own.
 
-    Without `input_shape` nothing says that columns of X are positions of one channel.
+    Only `input_shape` tells that columns of X are positions of the same channel.
     """
     return spec.n_features if detector.input_shape is None else spec.input_shape[-1]
 
@@ -166,7 +167,7 @@ def make_plan(
     n_epochs_before: int = 0,
     progress: str = "training",
 ) -> TrainingPlan:
-    """Return how `fit` trains on so many rows, after `n_epochs_before` earlier epochs."""
+    """Return the plan for `fit` with `n_rows` rows, after `n_epochs_before` earlier epochs."""
     n_epochs = n_epochs_before + _n_epochs(detector, n_rows)
     learning_rate = detector.learning_rate_init
     if isinstance(learning_rate, str):

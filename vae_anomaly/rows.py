@@ -1,4 +1,4 @@
-"""What a fit is given: a table in memory, or a stream of rows that do not fit into it."""
+"""The training rows: a table in memory, or a stream of rows that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ if TYPE_CHECKING:
     from vae_anomaly.training.rows import RowsInBuffers, RowsInMemory
 
 CHUNK_ROWS = 8192
-"""Rows of a table that are dense and in float64 at a time."""
+"""The number of rows of a table that are converted to dense float64 at a time."""
 
 _SAMPLE_ROWS = 10_000
-"""Rows of a stream that stand for all of them, to find one-hot groups and the threshold."""
+"""The size of the sample of a stream that the one-hot groups and the threshold are based on."""
 
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
-"""Rows (n, p) float64, and their weights (n,), none of them zero."""
+"""Pairs of rows, float64 of shape (n, p), and their weights of shape (n,), none of them zero."""
 
 Standardize = Callable[[Any], np.ndarray]
 """From rows in the user's units to float32 rows as the networks take them."""
 
 
 class Table:
-    """Rows in memory, and their weights.
+    """Rows in memory, with their weights.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_rows, n_features)
-        Rows.
-    sample_weight : ndarray of shape (n_rows,), optional
-        Their weights, none of them zero; only their ratios matter. By default all are 1.
+        The rows.
+    sample_weight : ndarray of shape (n_rows,), default=None
+        The weights of the rows, none of them zero. Only their ratios matter. By default all
+        weights are 1.
     """
 
     def __init__(self, X: Any, sample_weight: np.ndarray | None = None) -> None:
@@ -44,28 +45,28 @@ class Table:
 
     @property
     def sample(self) -> Table:
-        """The rows that stand for all of them: the table itself."""
+        """The rows that represent all of them, here the table itself."""
         return self
 
     def take(self, indices: np.ndarray) -> Table:
-        """Return the rows of these indices."""
+        """Return the table of the rows at these indices."""
         return Table(self.X[indices], self.sample_weight[indices])
 
     def chunks(self) -> Chunks:
-        """Give all rows, chunk by chunk."""
+        """Yield all rows, chunk by chunk."""
         for chunk in gen_batches(self.n_rows, CHUNK_ROWS):
             yield as_float64(self.X[chunk]), self.sample_weight[chunk]
 
     @functools.cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and the largest value of each column, each (n_features,)."""
+        """The smallest and the largest value of each column, each of shape (n_features,)."""
         bounds = [(chunk.min(axis=0), chunk.max(axis=0)) for chunk, _ in self.chunks()]
         return np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], 0)
 
     def batches(
         self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
     ) -> RowsInMemory:
-        """Return the rows as training takes them."""
+        """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInMemory
 
         chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
@@ -78,13 +79,11 @@ class Stream:
     Parameters
     ----------
     read : callable
-        Goes through all rows: arrays or CSR matrices of shape (n, n_features).
-    n_features : int
-        Number of columns.
+        Returns an iterator over all rows, as arrays or CSR matrices of shape (n, n_features).
     n_rows : int
-        Number of all rows.
+        The total number of rows.
     sample : Table
-        Rows drawn at random that stand for all of them.
+        A random sample of the rows that represents all of them.
     low, high : ndarray of shape (n_features,)
         The smallest and the largest value of each column.
     """
@@ -104,7 +103,7 @@ class Stream:
 
     @classmethod
     def survey(cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState) -> Stream:
-        """Return a stream, after a first reading that counts, bounds and samples its rows."""
+        """Return a stream after a first pass that counts, bounds and samples its rows."""
         n_rows, keys = 0, np.empty(0)
         sample = low = high = np.empty((0, 0))
         for batch in first:
@@ -122,14 +121,14 @@ class Stream:
         return cls(read, n_rows, Table(sample), low, high)
 
     def chunks(self) -> Chunks:
-        """Give all rows, batch by batch."""
+        """Yield all rows, batch by batch."""
         for batch in self._read():
             yield as_float64(batch), np.ones(batch.shape[0])
 
     def batches(
         self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
     ) -> RowsInBuffers:
-        """Return the rows as training takes them."""
+        """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInBuffers
 
         return RowsInBuffers(
@@ -138,5 +137,5 @@ class Stream:
 
 
 def as_float64(X: Any) -> np.ndarray:
-    """Return X dense and in float64, without a copy where it is so already."""
+    """Return X as a dense float64 array, without a copy if it is one already."""
     return np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Standardisation of columns: the units in which the networks see and explain the data."""
+"""Standardisation of the columns: the units that the networks work in."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STANDARD_BOUND = 1e6
 """Standardised values are clipped to +-STANDARD_BOUND, so that float32 cannot overflow."""
 
 _CONSTANT_UNIT = 1e-6
-"""Unit of a column that was constant in training, relative to its value.
+"""The unit of a column that was constant in training, relative to its value.
 
-Any move of such a column beyond rounding error counts as huge.
+Any change of such a column beyond rounding error counts as huge.
 """
 
 _TINY = float(np.finfo(np.float64).tiny)
@@ -29,9 +29,9 @@ class Scaling:
     Parameters
     ----------
     center, scale : ndarray of shape (n_features,)
-        Standardised values are (X - center) / scale.
-    varies : bool ndarray of shape (n_features,)
-        False for columns that were constant in training.
+        Standardised values are ``(X - center) / scale``.
+    varies : ndarray of bool of shape (n_features,)
+        False for the columns that were constant in training.
     """
 
     center: np.ndarray
@@ -40,7 +40,7 @@ class Scaling:
 
     @classmethod
     def identity(cls, n_features: int) -> Scaling:
-        """Return the scaling that changes nothing."""
+        """Return the scaling that leaves all values unchanged."""
         return cls(np.zeros(n_features), np.ones(n_features), np.ones(n_features, bool))
 
     def apply(self, X: Any) -> np.ndarray:
@@ -50,19 +50,20 @@ class Scaling:
         return np.clip(Z, -STANDARD_BOUND, STANDARD_BOUND, out=Z).astype(np.float32)
 
     def undo(self, Z: np.ndarray) -> np.ndarray:
-        """Return standardised rows in the units of X, float64."""
+        """Return standardised rows in the units of X, as float64."""
         return Z * self.scale + self.center
 
     def hide_constants(self, x: np.ndarray) -> np.ndarray:
-        """Return what the encoder sees of rows (..., p): columns constant in training stay so.
+        """Return rows (..., p) for the encoder, with 0 in columns that were constant in training.
 
-        It has learned nothing of them, and when one moves, by millions of its units, its random
-        weights would spoil the code, and with it the reconstruction of all other columns.
+        The encoder has learned nothing about these columns. If one changed, by millions of its
+        units, its untrained weights would spoil the code, and with it the reconstruction of all
+        other columns.
         """
         return x if self.varies.all() else np.where(self.varies, x, np.float32(0))
 
     def fits_float32(self) -> bool:
-        """Tell whether float32 can hold all values that `undo` may return."""
+        """Return whether float32 can hold all values that `undo` may return."""
         largest = np.abs(self.center).max() + STANDARD_BOUND * self.scale.max()
         return bool(largest < np.finfo(np.float32).max)
 
@@ -74,21 +75,22 @@ def fit_scaling(
 ) -> Scaling:
     """Return the scaling that standardises the columns.
 
-    The center is the weighted mean, and the unit the weighted standard deviation, with three
-    exceptions. A constant column has one millionth of its value as its unit, unless it shares
-    another. Columns of one-hot groups become 0 and 1. And the positions of one channel of an image
-    or a sequence, which have one unit in the data, keep a common one, the root mean square of their
-    standard deviations: a pixel that is hardly ever lit would count too much otherwise.
+    The center is the weighted mean and the unit is the weighted standard deviation, with three
+    exceptions. The unit of a constant column is one millionth of its value, unless the column
+    shares that of a channel. The columns of one-hot groups are mapped to 0 and 1. All positions of
+    a channel of an image or sequence are measured in the same unit and keep a common one, the root
+    mean square of their standard deviations; otherwise a pixel that is hardly ever lit would count
+    too much.
 
     Parameters
     ----------
     data : Table or Stream
-        All rows.
+        All training rows.
     n_channels : int
-        Columns are positions of so many channels, the last axis of an image or a sequence. In a
-        table each column is a channel.
+        The number of channels, that is, the last axis of an image or sequence. In a table each
+        column is a channel of its own.
     one_hot_groups : tuple of (int, int)
-        First column and the one after the last of each group.
+        The first column, and the one after the last, of each group.
 
     Raises
     ------
@@ -96,14 +98,14 @@ def fit_scaling(
         If the variance of a column is beyond the range of float64.
     """
     low, high = data.bounds
-    # By a power of two, which changes no digit: the squares of tiny or huge values would leave the
-    # range of float64.
+    # Rescale by a power of two, which is exact, as the squares of tiny or huge values would leave
+    # the range of float64.
     exponent = np.frexp(np.maximum(np.abs(low), np.abs(high)))[1]
     scaler = StandardScaler()
     for chunk, weight in data.chunks():
         scaler.partial_fit(np.ldexp(chunk, -exponent), sample_weight=weight)
-    # StandardScaler gives a scale of 1 to columns whose spread is rounding error, which may be a
-    # tiny unit to one column and a huge one to another.
+    # StandardScaler sets the scale to 1 if the spread of a column is mere rounding error; but 1 may
+    # be tiny for one column and huge for another.
     spread = np.where(np.sqrt(scaler.var_) == scaler.scale_, scaler.var_, 0.0)
     spread[low == high] = 0.0
     mean = np.ldexp(scaler.mean_, exponent)
@@ -127,7 +129,7 @@ def fit_scaling(
     varies = np.tile(~constant, n_positions)
     for first, stop in one_hot_groups:
         group = slice(first, stop)
-        # A category that no row has takes the place of the others' larger value.
+        # The column of a category that no row has is constant, so its unit is set to 1.
         unit = np.where(high[group] > low[group], high[group] - low[group], 1.0)
         center[group], scale[group] = low[group], unit
     return Scaling(center, scale, varies)

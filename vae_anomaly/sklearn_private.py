@@ -1,7 +1,6 @@
-"""The names of scikit-learn that this package uses although they are not public.
+"""The private names of scikit-learn that this package uses.
 
-They are collected here, so that a new version of scikit-learn that moves one of them breaks a
-single file.
+They are collected here, so that only this file breaks if a new version moves one of them.
 """
 
 from sklearn.base import _fit_context

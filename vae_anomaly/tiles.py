@@ -1,4 +1,4 @@
-"""Rows in, results out: blocks of rows on several threads, in bounded memory."""
+"""Computing a function of many rows in tiles, on several threads and in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from vae_anomaly.networks.compute import block_rows
 from vae_anomaly.networks.spec import NetworkSpec
 from vae_anomaly.sklearn_private import get_chunk_n_rows
 
-# Rows of a tile: more would not fit the processor's cache, and fewer would not be worth a thread.
+# More rows per tile would not fit into the processor's cache; fewer would not be worth a thread.
 _MIN_TILE_ROWS, _MAX_TILE_ROWS = 512, 1024
 
-_BYTES = 20  # of a number in the widest layer: five arrays of its kind at a time
+_BYTES = 20  # per number in the widest layer: five float32 arrays of its size at a time
 
-_LONGEST_TILE_SECONDS = 10  # a fork waits no longer, whatever happened to a thread
+_LONGEST_TILE_SECONDS = 10  # a fork waits no longer than this, even if a thread is stuck
 
 Read = Callable[[slice], np.ndarray]
-"""Gives the rows of a slice as the networks see them: (n, p) float32."""
+"""Returns the rows of a slice in the units of the networks, as float32 of shape (n, p)."""
 
 
 def map_tiles(
@@ -37,25 +37,25 @@ def map_tiles(
     spec: NetworkSpec,
     n_draws: int = 1,
 ) -> None:
-    """Fill `outputs`, one entry per row, with what `function` makes of the rows.
+    """Fill `outputs` with the values of `function` for all rows, one entry per row.
 
-    While this runs, the BLAS that NumPy uses is limited to one thread, for all threads of the
-    process: tiles are computed side by side instead. BLAS libraries have no such limit for a single
-    thread. The limit is lifted before the call returns.
+    While this runs, the BLAS library of NumPy is limited to one thread, because tiles are computed
+    in parallel instead. The limit holds for the whole process, as BLAS libraries have none for a
+    single thread, and is lifted before the function returns.
 
     Parameters
     ----------
     function : callable
-        Maps rows in blocks, (n_blocks, n, p), to one array (n_blocks, n, ...) per output.
+        Maps rows in blocks (n_blocks, n, p) to one array (n_blocks, n, ...) per output.
     read : callable
-        Gives the rows of a slice, see `Read`.
+        Returns the rows of a slice, see `Read`.
     outputs : tuple of arrays of shape (n_rows, ...)
-        Filled in place. The memory used besides is bounded by scikit-learn's setting
-        ``working_memory``, or one block of rows a thread if that takes more.
+        The arrays to fill in place. The memory needed beyond them is bounded by scikit-learn's
+        setting ``working_memory``, or by one block of rows per thread if that is more.
     spec : NetworkSpec
-        The network that `function` computes.
+        The network that `function` evaluates.
     n_draws : int, default=1
-        How often `function` computes the decoder.
+        The number of times that `function` evaluates the decoder.
     """
     n_rows = len(outputs[0])
 
@@ -90,8 +90,9 @@ def map_tiles(
 class _Blas:
     """The BLAS library of this process, shared by all scoring threads.
 
-    OpenBLAS stops its threads before a fork, and hangs if another thread is inside it then. So a
-    fork waits until the tiles at hand are done, and what comes after waits for the fork.
+    OpenBLAS stops its threads before a fork, and hangs if another thread is calling it at that
+    moment. So a fork waits for the tiles that are being computed, and the next tiles wait for the
+    fork.
     """
 
     def __init__(self) -> None:
@@ -99,12 +100,12 @@ class _Blas:
         self._n_scoring = 0
         self._limiter: Any = None
         self._n_threads = 1
-        self._users: list[int] = []  # the threads that are inside BLAS
+        self._users: list[int] = []  # the threads that are calling BLAS
         self._n_forks = 0
 
     @contextmanager
     def on_one_thread(self) -> Iterator[int]:
-        """Limit BLAS to one thread while any thread is here; yield the number it had before."""
+        """Limit BLAS to one thread within the block; yield the number of threads it had before."""
         with self.in_use(), self._changed:
             if self._n_scoring == 0:
                 blas = _blas_controller()
@@ -122,7 +123,7 @@ class _Blas:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep forks from happening meanwhile."""
+        """Delay forks until the end of the block."""
         me = threading.get_ident()
         with self._changed:
             self._changed.wait_for(lambda: self._n_forks <= 0)
@@ -135,7 +136,7 @@ class _Blas:
                 self._changed.notify_all()
 
     def before_fork(self) -> None:
-        """Wait for the other threads to leave BLAS, and let none in."""
+        """Wait until no other thread is calling BLAS, and keep new ones from doing so."""
         me = threading.get_ident()
         with self._changed:
             self._n_forks += 1
@@ -144,13 +145,13 @@ class _Blas:
             )
 
     def after_fork_in_parent(self) -> None:
-        """Let threads in again."""
+        """Let threads call BLAS again."""
         with self._changed:
             self._n_forks = max(0, self._n_forks - 1)
             self._changed.notify_all()
 
     def after_fork_in_child(self) -> None:
-        """Forget the threads of the parent, and lift the limit that they had set."""
+        """Forget the threads of the parent process and lift the limit that they had set."""
         limiter = self._limiter if self._n_scoring else None
         self.__init__()  # type: ignore[misc]
         if limiter is not None:

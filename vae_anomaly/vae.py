@@ -1,4 +1,4 @@
-"""VAE: a fitted variational autoencoder as one value, apart from how it was trained."""
+"""VAE: a fitted variational autoencoder as one value, independent of how it was trained."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VAE:
-    """A trained VAE: all that its scores, codes and reconstructions depend on.
+    """A trained VAE: everything that its scores, codes and reconstructions depend on.
 
-    It holds arrays, numbers and strings, and knows no parameter of the estimator. Rows X are arrays
-    or CSR matrices (n, n_features) in the units of the user.
+    It consists of arrays, numbers and strings, and does not know the parameters of the estimator.
+    In all methods X is an array or a CSR matrix of shape (n, n_features), in the user's units.
 
     Parameters
     ----------
     spec : NetworkSpec
-        The networks.
+        The specification of the networks.
     scaling : Scaling
-        From the user's units to those of the networks.
+        The map from the user's units to those of the networks.
     weights : Weights
-        What the networks have learned.
+        The trained weights.
     noise : ndarray of shape (n_draws, latent_dim)
         The draws over which the score averages the reconstruction, the same for all rows; see
         `antithetic_noise`.
     beta : float
-        Weight of the KL divergence in the score.
+        The weight of the KL divergence in the score.
     """
 
     spec: NetworkSpec
@@ -52,7 +52,7 @@ class VAE:
         return dataclasses.replace(self, weights=weights)
 
     def terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the reconstruction term and the KL divergence of every row, each (n,) float64."""
+        """Return the reconstruction term and the KL divergence of each row, (n,) float64 each."""
         encode, decode = make_encode(self.spec, self.weights), make_decode(self.spec, self.weights)
         noise = self.noise[:, None, None, :]
 
@@ -74,21 +74,22 @@ class VAE:
         return outputs
 
     def score(self, X: Any) -> np.ndarray:
-        """Return -(reconstruction + beta * KL) of every row, (n,) float64."""
+        """Return -(reconstruction + beta * KL) of each row, (n,) float64."""
         reconstruction, kl = self.terms(X)
         return -(reconstruction + self.beta * kl)
 
     def evidence(self, X: Any) -> float:
         """Return the mean evidence lower bound of the rows, in nats of standardised columns.
 
-        It counts the KL divergence once whatever `beta`, and the likelihood with its normaliser.
+        The KL divergence is counted once whatever `beta`, and the likelihood includes its
+        normalising constant.
         """
         reconstruction, kl = self.terms(X)
         normalizer = self.spec.likelihood.log_normalizer(self.weights.observation_log_var)
         return -float(np.mean(reconstruction + kl) + normalizer)
 
     def encode(self, X: Any) -> np.ndarray:
-        """Return z_mean of every row, (n, latent_dim)."""
+        """Return z_mean of each row, (n, latent_dim)."""
         encode = make_encode(self.spec, self.weights)
         z_mean = np.empty((X.shape[0], self.spec.latent_dim), X.dtype)
         map_tiles(
@@ -100,7 +101,7 @@ class VAE:
         return z_mean
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
-        """Return the mean of x given z for codes (n, latent_dim), (n, n_features)."""
+        """Return the mean of x given z, (n, n_features), for codes Z (n, latent_dim)."""
         decode = make_decode(self.spec, self.weights)
         X_mean = np.empty((len(Z), self.spec.n_features), self._dtype_of_rows(Z.dtype))
         map_tiles(
@@ -112,7 +113,7 @@ class VAE:
         return X_mean
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return the mean of x given z at z_mean for every row, (n, n_features)."""
+        """Return the mean of x given z at z_mean for each row, (n, n_features)."""
         encode, decode = make_encode(self.spec, self.weights), make_decode(self.spec, self.weights)
 
         def rebuild(x: np.ndarray) -> tuple[np.ndarray]:
@@ -124,7 +125,7 @@ class VAE:
         return X_mean
 
     def keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
-        """Return encoder, decoder and both end to end, which work in standardised units."""
+        """Return the encoder, the decoder and both end to end, in standardised units."""
         return self._keras_models
 
     @functools.cached_property
@@ -134,7 +135,7 @@ class VAE:
         return build_models(self.spec, self.weights)
 
     def to_state(self) -> dict[str, Any]:
-        """Return plain data, dictionaries of arrays, numbers and strings, to be stored."""
+        """Return the VAE as plain data for storage: dictionaries of arrays, numbers and strings."""
         return {
             "spec": dataclasses.asdict(self.spec),
             "scaling": dict(vars(self.scaling)),
@@ -145,7 +146,7 @@ class VAE:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> VAE:
-        """Return the VAE that `to_state` has made plain data of."""
+        """Return the VAE from what `to_state` has returned."""
         return cls(
             NetworkSpec(**state["spec"]),
             Scaling(**state["scaling"]),
@@ -162,11 +163,11 @@ class VAE:
 
 
 def antithetic_noise(n_draws: int, latent_dim: int, rng: np.random.RandomState) -> np.ndarray:
-    """Return the table of noise that averages the score over draws, (n_draws, latent_dim).
+    """Return the noise of the draws that the score averages over, (n_draws, latent_dim).
 
-    Draws come in pairs (eps, -eps), and the table is rescaled to unit second moment in every
-    dimension: the average of any quadratic function of one latent dimension is exact. With one
-    draw the table is plain noise; with none it is empty, and the score is the plug-in at z_mean.
+    The draws come in pairs (eps, -eps) and are rescaled to unit second moment in each dimension, so
+    that the average of any quadratic function of one latent dimension is exact. A single draw is
+    plain noise. Without draws the table is empty, and z is z_mean.
     """
     noise = rng.standard_normal(((n_draws + 1) // 2, latent_dim))
     if n_draws > 1:

@@ -1,1 +1,1 @@
-"""The encoder and decoder networks: specified, built by Keras, and computed for scoring."""
+"""The encoder and decoder networks: how they are specified, built and evaluated."""

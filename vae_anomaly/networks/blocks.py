@@ -1,9 +1,9 @@
-"""The layout in which networks are computed for scoring: rows in blocks of equal size.
+"""The layout of rows for scoring: blocks of a fixed size.
 
-A float32 matrix product rounds a row differently by its place among the rows and by their number.
-So there are as many rows in each block however many rows there are, with IDLE_ROWS idle ones at
-both ends, which OpenBLAS rounds differently from those between. A row's result then does not
-depend on the rows that come with it.
+How a float32 matrix product rounds a row depends on the row's position and on the number of rows.
+So all blocks have the same number of rows however many rows there are, with IDLE_ROWS idle rows at
+either end, because OpenBLAS rounds these differently from the rows between them. The result for a
+row then does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 IDLE_ROWS = 8
-"""Idle rows at either end of a block: the width of a vector."""
+"""The number of idle rows at either end of a block: the width of a SIMD vector."""
 
 
 def to_blocks(rows: np.ndarray, block_rows: int) -> np.ndarray:
-    """Return rows (n, p) as blocks (n_blocks, block_rows + 2 * IDLE_ROWS, p), filled with zeros.
+    """Return rows (n, p) as blocks (n_blocks, block_rows + 2 * IDLE_ROWS, p), padded with zeros.
 
-    In memory the rows of a block come last, see `vae_anomaly.networks.dense_numpy`.
+    In memory the rows are the last axis of a block, see `vae_anomaly.networks.dense_numpy`.
     """
     n_missing = -len(rows) % block_rows
     if n_missing:
@@ -29,5 +29,5 @@ def to_blocks(rows: np.ndarray, block_rows: int) -> np.ndarray:
 
 
 def from_blocks(blocks: np.ndarray) -> np.ndarray:
-    """Return the rows (n_blocks * block_rows, ...) of blocks, without the idle ones."""
+    """Return the rows of blocks, (n_blocks * block_rows, ...), without the idle ones."""
     return blocks[:, IDLE_ROWS:-IDLE_ROWS].reshape(-1, *blocks.shape[2:])

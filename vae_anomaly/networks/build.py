@@ -1,4 +1,4 @@
-"""From a specification to Keras models, in the units that the loss is computed in."""
+"""Keras models built from a specification; they work in the units of the loss."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LAYERS: dict[str, ModuleType] = {
     "lstm": recurrent,
     "gru": recurrent,
 }
-"""Where the functions ``encode`` and ``decode`` of an architecture are."""
+"""The modules that hold the functions ``encode`` and ``decode`` of each architecture."""
 
 
 def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
     """Return the model x (n, *input_shape) -> [z_mean, z_log_var], each (n, d).
 
-    A plain autoencoder's has z_mean alone.
+    The encoder of a plain autoencoder returns z_mean alone.
     """
     x = keras.Input(spec.input_shape, dtype="float32", name="x")
     if spec.encoder_config is not None:
@@ -34,7 +34,7 @@ def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
         return keras.Model(x, outputs[: 2 if spec.variational else 1], name="encoder")
     hidden = _LAYERS[spec.architecture].encode(x, spec, rng)
     heads = ["z_mean", "z_log_var"] if spec.variational else ["z_mean"]
-    # A layer follows either head, for Keras puts weights in the order of depth.
+    # Both heads are followed by a layer, because Keras orders the weights by depth.
     bounds = {"z_mean": keras.layers.Identity, "z_log_var": BoundedLogVar}
     outputs = []
     for name in heads:
@@ -56,7 +56,7 @@ def build_decoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
 def build_vae(encoder: keras.Model, decoder: keras.Model, seed: int | None = None) -> keras.Model:
     """Return the networks end to end: x (n, *input_shape) -> mean of x given z, same shape.
 
-    z is a draw by a `Sampling` layer; a plain autoencoder has none, and takes z at z_mean.
+    z is drawn by a `Sampling` layer; a plain autoencoder has none, and z is z_mean.
     """
     if len(encoder.outputs) == 2:
         z = Sampling(seed, dtype="float32", name="sampling")(encoder.outputs)
@@ -68,7 +68,7 @@ def build_vae(encoder: keras.Model, decoder: keras.Model, seed: int | None = Non
 def build_models(
     spec: NetworkSpec, weights: Weights
 ) -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Return encoder, decoder and both end to end, with trained weights."""
+    """Return the encoder, the decoder and both end to end, with trained weights."""
     check_usable()
     rng = np.random.RandomState(0)
     encoder, decoder = build_encoder(spec, rng), build_decoder(spec, rng)
@@ -76,6 +76,6 @@ def build_models(
     decoder.set_weights(weights.decoder)
     vae = build_vae(encoder, decoder)
     for model in (encoder, decoder, vae):
-        # Keras exports only models that have been called.
+        # Keras can only export models that have been called.
         model(np.zeros((1, *model.input_shape[1:]), np.float32))
     return encoder, decoder, vae

@@ -1,7 +1,7 @@
 """The trained networks as functions of blocks of rows, for scoring.
 
-Dense networks are computed by NumPy, so that a process that only scores never imports TensorFlow;
-the others by TensorFlow.
+Dense networks are evaluated by NumPy, so that a process that only scores never imports TensorFlow;
+the others are evaluated by TensorFlow.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from vae_anomaly.networks.spec import NetworkSpec, Weights
 
 
 def block_rows(spec: NetworkSpec, n_rows: int) -> int:
-    """Return the number of rows of a block, besides the idle ones, to compute `n_rows` rows."""
+    """Return the number of rows per block, without the idle ones, for `n_rows` rows in total."""
     return _backend(spec).block_rows(spec, n_rows)
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., n, p) -> z_mean and z_log_var, each (..., n, d), float32.
+    """Return the function x (..., n, p) -> z_mean, z_log_var, each (..., n, d), float32.
 
-    A plain autoencoder has None for z_log_var.
+    For a plain autoencoder z_log_var is None.
     """
     return _backend(spec).make_encode(spec, weights)
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
+    """Return the function z (..., n, d) -> mean of x given z (..., n, p), float32."""
     return _backend(spec).make_decode(spec, weights)
 
 

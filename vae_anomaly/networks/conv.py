@@ -1,4 +1,4 @@
-"""Convolutional networks: images (height, width, channels), sequences (timesteps, features)."""
+"""Convolutional networks: images (height, width, channels) or sequences (timesteps, features)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vae_anomaly.networks.spec import NetworkSpec
 KERNEL_SIZE = 5
 
 UNITS_PER_FILTER = 4
-"""Units of the dense layer next to the code, for each filter of the last convolution.
+"""The number of units of the dense layer next to the code, per filter of the last convolution.
 
-It sees the whole sample: without it, digits left out of the training were rebuilt too well from
-strokes of the others (mean AUROC of the five hardest 0.916 against 0.929, with width 3).
+This layer sees the whole sample. Without it, digits left out of the training were rebuilt too well
+from strokes of the others (mean AUROC of the five hardest 0.916 against 0.929, with width 3).
 """
 
 _CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
@@ -27,7 +27,7 @@ _TRANSPOSE = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Return a dense layer on the last feature maps; each convolution halves the size, rounded up.
 
-    Without convolutions it is the sample itself, flattened.
+    Without convolutions, return the flattened sample itself.
     """
     convolution = _CONVOLUTION[len(spec.input_shape) - 1]
     for filters in spec.hidden_layer_sizes:
@@ -46,12 +46,12 @@ def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
 
 
 def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
-    """Return the mean of x given z, (n, *input_shape): the encoder's sizes in reverse order."""
+    """Return the mean of x given z, (n, *input_shape), by the encoder's sizes in reverse order."""
     *size, channels = spec.input_shape
     sizes = [np.array(size)]
     for _ in spec.hidden_layer_sizes:
         sizes.append(-(-sizes[-1] // 2))
-    # By layer, the first is nearest to the sample.
+    # These lists are indexed by layer, and the first layer is the one nearest to the sample.
     filters = (channels, *spec.hidden_layer_sizes)
     hidden = [spec.activation] * len(spec.hidden_layer_sizes)
     activations = (spec.likelihood.output_activation, *hidden)
@@ -71,7 +71,7 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
             activation=activations[i],
             rng=rng,
         )(x)
-        # The encoder rounded up where the size is odd: a row or column too many.
+        # The encoder has rounded odd sizes up, so there is a row or column too many.
         surplus = [(0, int(n)) for n in np.array(x.shape[1:-1]) - sizes[i]]
         if any(n for _, n in surplus):
             x = _cropping(surplus)(x)

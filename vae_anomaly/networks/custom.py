@@ -1,4 +1,4 @@
-"""Networks of the user's own: checked once, kept as configuration, built anew for every fit."""
+"""Custom networks: checked once, stored as configuration and rebuilt for each fit."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ Own = Any  # a keras.Model, or a function (input_shape, latent_dim) -> keras.Mod
 def encoder_config(
     encoder: Own, input_shape: tuple[int, ...], latent_dim: int, *, variational: bool
 ) -> str:
-    """Return the configuration of an own encoder in JSON, or raise telling what does not fit.
+    """Return the configuration of a custom encoder in JSON.
 
     Parameters
     ----------
     encoder : keras.Model or callable
-        Maps samples (n, *input_shape) to [z_mean, z_log_var], each (n, latent_dim); of a plain
-        autoencoder, the first is enough. Or a function (input_shape, latent_dim) that builds it.
+        A model that maps samples (n, *input_shape) to [z_mean, z_log_var], each of shape
+        (n, latent_dim), or a function ``(input_shape, latent_dim)`` that builds it. A plain
+        autoencoder needs only z_mean.
     input_shape, latent_dim, variational
         As in `NetworkSpec`.
 
     Raises
     ------
     ValueError
-        If it is no Keras model, its shapes do not fit, it cannot be rebuilt from its
-        configuration, or it holds what the training does not look after.
+        If it is not a Keras model, its shapes are wrong, it cannot be rebuilt from its
+        configuration, or it has parts that this training loop does not update or apply, such as
+        batch normalisation and regularizers.
     """
     code = (None, latent_dim)
     fitting = [[code, code]] if variational else [[code], [code, code]]
@@ -41,9 +43,10 @@ def encoder_config(
 
 
 def decoder_config(decoder: Own, input_shape: tuple[int, ...], latent_dim: int) -> str:
-    """Return the configuration of an own decoder in JSON, or raise telling what does not fit.
+    """Return the configuration of a custom decoder in JSON.
 
-    Like `encoder_config`; a decoder maps codes (n, latent_dim) to samples (n, *input_shape).
+    Same as `encoder_config`, except that a decoder maps codes (n, latent_dim) to samples
+    (n, *input_shape).
     """
     sample = (None, *input_shape)
     wanted = f"one tensor of shape {sample}"
@@ -51,7 +54,7 @@ def decoder_config(decoder: Own, input_shape: tuple[int, ...], latent_dim: int) 
 
 
 def from_config(config: str, rng: np.random.RandomState) -> keras.Model:
-    """Return the model of a configuration, its weights drawn from `rng`."""
+    """Return the model with this configuration, with weights drawn from `rng`."""
     parsed = json.loads(config)
     for part in _dicts(parsed):
         if "seed" in part and part["seed"] is None:
@@ -80,7 +83,7 @@ def _config(
         raise ValueError(f"{name} has no configuration to rebuild it from: {error}") from error
     parts = list(_dicts(json.loads(config)))
     if any(
-        # A lambda as an activation comes as its code alone.
+        # A lambda that is an activation is stored as its code alone.
         part.get("class_name") in ("Lambda", "__lambda__") or set(part) == {"value"}
         for part in parts
     ):
@@ -112,7 +115,7 @@ def _config(
 
 
 def _refuse_what_training_ignores(model: keras.Model, parts: list[dict], name: str) -> None:
-    """Raise if a part of the model would silently not do what it is there for."""
+    """Raise ValueError if a part of the model would silently have no effect."""
     for variable in model.non_trainable_variables:
         if variable.name != "seed_generator_state":
             raise ValueError(
@@ -132,16 +135,17 @@ def _refuse_what_training_ignores(model: keras.Model, parts: list[dict], name: s
         for key, value in part.items():
             if key.endswith(("_regularizer", "_constraint")) and value is not None:
                 raise ValueError(
-                    f"{name} has a {key}, which the training does not apply; use weight_decay or "
-                    "dropout."
+                    f"{name} has a {key}, which the training does not apply; add "
+                    "Dropout layers instead."
                 )
 
 
 def _canonical(config: str) -> str:
-    """Return the configuration with Keras's automatic names numbered from the start.
+    """Return the configuration with Keras's automatic names numbered from zero.
 
-    Keras numbers all layers of a process, so the same function builds "dense_1" now and "dense_7"
-    later. Equal networks must have equal configurations: they share one compiled training step.
+    Keras numbers all layers of a process, so the same function may build "dense_1" now and
+    "dense_7" later. But equal networks must have equal configurations, because they share one
+    compiled training step.
     """
     parsed = json.loads(config)
     parsed.pop("compile_config", None)
@@ -159,7 +163,7 @@ def _canonical(config: str) -> str:
 
 
 def _snake_case(class_name: str) -> str:
-    """Return what Keras names a layer of this class."""
+    """Return the name that Keras gives to a layer of this class."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", class_name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -175,7 +179,7 @@ def _renamed(part: Any, key: str, names: dict[str, str]) -> Any:
 
 
 def _dicts(part: Any) -> Iterator[dict]:
-    """Yield all dictionaries of a parsed JSON document, outer ones first."""
+    """Yield all dictionaries of a parsed JSON document, the outer ones first."""
     if isinstance(part, dict):
         yield part
         part = list(part.values())

@@ -1,6 +1,6 @@
-"""The layers that Keras does not have: sampling of codes, a bound, and softmax over groups.
+"""Layers that Keras does not have: sampling of codes, a bound, and a softmax over groups.
 
-Nothing but Keras is needed to import them, so a stored model can be loaded with any backend.
+Importing them requires only Keras, so that a stored model can be loaded with any backend.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Sampling(keras.layers.Layer):
 
     Parameters
     ----------
-    seed : int or None
-        Seeds the layer's own generator; every call draws anew.
+    seed : int or None, default=None
+        Seeds the layer's own generator. Each call returns new draws.
     **kwargs
         Passed to `keras.layers.Layer`.
     """
@@ -38,13 +38,13 @@ class Sampling(keras.layers.Layer):
         return reparameterize(z_mean, z_log_var, noise, keras.ops)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the configuration from which the layer can be rebuilt."""
         return {**super().get_config(), "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="vae_anomaly")
 class BoundedLogVar(keras.layers.Layer):
-    """Bound z_log_var smoothly, see `vae_anomaly.losses.bound_log_var`."""
+    """A smooth bound on z_log_var, see `vae_anomaly.losses.bound_log_var`."""
 
     def call(self, inputs: Any) -> Any:
         """Return the bounded log variances (n, d)."""
@@ -53,12 +53,12 @@ class BoundedLogVar(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="vae_anomaly")
 class GroupSoftmax(keras.layers.Layer):
-    """Softmax over each one-hot group of columns; the other columns pass through.
+    """A softmax over each one-hot group of columns; the other columns are passed through.
 
     Parameters
     ----------
     groups : sequence of (int, int)
-        First column and the one after the last of each group.
+        The first column, and the one after the last, of each group.
     **kwargs
         Passed to `keras.layers.Layer`.
     """
@@ -68,9 +68,9 @@ class GroupSoftmax(keras.layers.Layer):
         self.groups = tuple((first, stop) for first, stop in groups)
 
     def call(self, inputs: Any) -> Any:
-        """Return the mean of x given z (n, p)."""
+        """Return the mean of x given z, (n, p)."""
         return Mixed(self.groups, inputs.shape[-1]).mean(inputs, keras.ops)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the configuration from which the layer can be rebuilt."""
         return {**super().get_config(), "groups": self.groups}

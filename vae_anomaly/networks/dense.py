@@ -1,4 +1,4 @@
-"""Dense hidden layers: a sample as one row of features."""
+"""Dense networks: a sample is one row of features."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The dense networks of `dense.py` as NumPy functions: scoring needs no TensorFlow.
+"""The dense networks of `dense.py` as NumPy functions, so that scoring needs no TensorFlow.
 
-Within a block of rows (see `blocks.py`) the rows come last in memory: they are the lanes of the
-processor's vectors, all treated alike. Below the features comes a row of ones, by which a product
-adds the bias too.
+Within a block (see `blocks.py`) the rows are the last axis in memory: they fill the lanes of the
+processor's vectors, which are all treated alike. An additional feature is always one, so that the
+matrix product adds the bias too.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vae_anomaly.networks.blocks import IDLE_ROWS
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 
 BLOCK_ROWS = 256
-"""Rows of a block, besides the idle ones."""
+"""The number of rows per block, without the idle ones."""
 
-_SMALL_BLOCK_ROWS = 16  # of the blocks in which few rows are computed
+_SMALL_BLOCK_ROWS = 16  # the number of rows per block when there are few rows in total
 
 Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 Decode = Callable[[np.ndarray], np.ndarray]
@@ -35,7 +35,7 @@ def _elu(x: np.ndarray) -> np.ndarray:
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
-    # Against an array, not against the number 0, which numpy does not vectorise.
+    # The zeros are an array, because NumPy does not vectorise the maximum with a scalar.
     return np.maximum(x, np.zeros(x.shape[-1], x.dtype), out=x)
 
 
@@ -50,11 +50,11 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softplus": lambda x: np.logaddexp(x, 0),
     "tanh": np.tanh,
 }
-"""Keras's activations by Keras's names; each takes a scratch array that it may overwrite."""
+"""The activations by their names in Keras. Each may overwrite the array that it is given."""
 
 
 def block_rows(spec: NetworkSpec, n_rows: int) -> int:
-    """Return the number of rows of a block, besides the idle ones, to compute `n_rows` rows."""
+    """Return the number of rows per block, without the idle ones, for `n_rows` rows in total."""
     if n_rows > BLOCK_ROWS // 2:
         return BLOCK_ROWS
     hidden, d, p = spec.hidden_layer_sizes, spec.latent_dim, spec.n_features
@@ -69,9 +69,9 @@ def block_rows(spec: NetworkSpec, n_rows: int) -> int:
 
 @functools.cache
 def _small_blocks_round_alike(m: int, k: int) -> bool:
-    """Tell whether products (m, k) x (k, n) round a row alike in blocks of both sizes.
+    """Return whether products (m, k) x (k, n) round a row alike in small and in large blocks.
 
-    They do unless BLAS has other code for small matrices, as for processors with AVX-512.
+    They do unless BLAS has special code for small matrices, as it has for AVX-512 processors.
     """
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((m, k), np.float32)
@@ -85,9 +85,9 @@ def _small_blocks_round_alike(m: int, k: int) -> bool:
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., n, p) -> z_mean, z_log_var, each (..., n, d), float32.
+    """Return the function x (..., n, p) -> z_mean, z_log_var, each (..., n, d), float32.
 
-    A plain autoencoder has None for z_log_var.
+    For a plain autoencoder z_log_var is None.
     """
     n_heads = 2 if spec.variational else 1
     hidden, heads = weights.encoder[: -2 * n_heads], weights.encoder[-2 * n_heads :]
@@ -103,7 +103,7 @@ def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
+    """Return the function z (..., n, d) -> mean of x given z (..., n, p), float32."""
     network = _network(weights.decoder, spec)
     likelihood = spec.likelihood
     if isinstance(likelihood, Mixed):
@@ -113,7 +113,7 @@ def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
 
 
 def _network(weights: list[np.ndarray], spec: NetworkSpec) -> Decode:
-    """Return x (..., n, k) -> the last layer's affine map (..., n, m)."""
+    """Return the function x (..., n, k) -> last layer without its activation (..., n, m)."""
     activation = ACTIVATIONS[spec.activation]
     pairs = zip(weights[::2], weights[1::2], strict=True)
     *hidden, last = [np.concatenate([kernel, bias[None]]).T.copy() for kernel, bias in pairs]

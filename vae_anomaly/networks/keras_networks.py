@@ -1,7 +1,7 @@
-"""The Keras networks as functions of rows and weights: what is compiled, to train and to score.
+"""The Keras networks as functions of rows and weights, to be compiled for training and scoring.
 
-Models and compiled functions are kept by their specification and hold no weights, so they are
-built and traced once for any number of fits.
+Models and compiled functions are cached by their specification and do not depend on the weights,
+so they are built and traced only once for any number of fits.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from vae_anomaly.networks.layers import seed
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 
 BLOCK_ROWS = 64
-"""Rows of a block, besides the idle ones, and of one call. TensorFlow's kernels round a row
-differently by the number of rows, but treat all rows of so many alike."""
+"""The number of rows per block, without the idle ones, and per call.
+
+How TensorFlow's kernels round a row depends on the number of rows, but not on its position.
+"""
 
 
 @functools.lru_cache(maxsize=32)
 def keras_networks(spec: NetworkSpec) -> KerasNetworks:
-    """Return the networks of a specification."""
+    """Return the networks for a specification."""
     networks = KerasNetworks(spec)
 
     clear_kernel_cache()
@@ -34,7 +36,7 @@ def keras_networks(spec: NetworkSpec) -> KerasNetworks:
 
 
 class KerasNetworks:
-    """Encoder and decoder of a specification, on rows (n, p) of flattened samples."""
+    """The encoder and decoder of a specification, applied to rows (n, p) of flattened samples."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         drawn = _RecordedSeeds()
@@ -46,26 +48,26 @@ class KerasNetworks:
     def initial_weights(
         self, observation_log_var: np.ndarray, rng: np.random.RandomState
     ) -> Weights:
-        """Return freshly drawn weights, as a newly built encoder and decoder would have them.
+        """Return new random weights, like those of a newly built encoder and decoder.
 
-        Building Keras models takes long and, as each of their variables is named, memory that is
-        never given back. So the initializers of the models at hand are called with new seeds.
+        Building Keras models is slow and, as each variable has a name, takes memory that is never
+        released. So the initializers of the existing models are called with new seeds.
         """
         new_seeds = dict(zip(self._seeds, [seed(rng) for _ in self._seeds], strict=True))
         encoder, decoder = (_redrawn(model, new_seeds) for model in (self.encoder, self.decoder))
         return Weights(encoder, decoder, observation_log_var)
 
     def encode(self, x: Any, weights: list, dropout_seed: Any = None) -> tuple[Any, Any]:
-        """Return z_mean and z_log_var (None of a plain autoencoder), each (n, d).
+        """Return z_mean and z_log_var (None for a plain autoencoder), each (n, d).
 
         Parameters
         ----------
         x : tensor of shape (n, p)
-            Rows.
+            The rows.
         weights : list of tensors
             The encoder's weights.
-        dropout_seed : int tensor of shape (2,), optional
-            Decides on the units that dropout drops. Without it nothing is dropped.
+        dropout_seed : int tensor of shape (2,), default=None
+            Controls which units are dropped. Without it there is no dropout.
         """
         samples = keras.ops.reshape(x, (-1, *self._spec.input_shape))
         outputs = _call(self.encoder, samples, weights, dropout_seed)
@@ -78,7 +80,7 @@ class KerasNetworks:
 
 
 class _RecordedSeeds(np.random.RandomState):
-    """A source of seeds that remembers those it has given."""
+    """A source of seeds that records the seeds it has returned."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -90,7 +92,7 @@ class _RecordedSeeds(np.random.RandomState):
 
 
 def _redrawn(model: keras.Model, new_seeds: dict[int, int]) -> list[np.ndarray]:
-    """Return the weights of a model whose seeded initializers have new seeds."""
+    """Return the weights of a model, redrawn by its seeded initializers with new seeds."""
     drawn = {}
     for layer in model._flatten_layers():
         for name, initializer in vars(layer).items():
@@ -109,7 +111,7 @@ def _redrawn(model: keras.Model, new_seeds: dict[int, int]) -> list[np.ndarray]:
 def _call(
     model: keras.Model, inputs: Any, weights: list, dropout_seed: Any, first_seed: int = 0
 ) -> list:
-    # Each dropout layer keeps the state of a generator: it is given one of its own for each step.
+    # The only state is that of the dropout layers' generators: each layer gets its own per step.
     state = tf.zeros(2, tf.int32) if dropout_seed is None else dropout_seed
     states = [
         tf.cast(state + tf.constant([first_seed + i, 0]), tf.uint32)
@@ -120,19 +122,19 @@ def _call(
 
 
 def block_rows(spec: NetworkSpec, n_rows: int) -> int:
-    """Return BLOCK_ROWS."""
+    """Return the number of rows per block, which does not depend on `n_rows` here."""
     return BLOCK_ROWS
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return x (..., n, p) -> z_mean, z_log_var (or None), each (..., n, d), float32."""
+    """Return the function x (..., n, p) -> z_mean, z_log_var (or None), each (..., n, d)."""
     check_usable()
     compiled, tensors = _compiled(spec)[0], _constants(weights.encoder)
     return lambda x: _by_block(lambda block: compiled(block, *tensors), x)
 
 
 def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
-    """Return z (..., n, d) -> mean of x given z (..., n, p), float32."""
+    """Return the function z (..., n, d) -> mean of x given z (..., n, p), float32."""
     check_usable()
     compiled, tensors = _compiled(spec)[1], _constants(weights.decoder)
     return lambda z: _by_block(lambda block: (compiled(block, *tensors),), z)[0]
@@ -140,7 +142,7 @@ def make_decode(spec: NetworkSpec, weights: Weights) -> Decode:
 
 @functools.lru_cache(maxsize=32)
 def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
-    """Return the compiled `encode` and `decode` of BLOCK_ROWS rows."""
+    """Return `encode` and `decode`, compiled for BLOCK_ROWS rows."""
     networks = keras_networks(spec)
 
     def compiled(function: Callable, model: keras.Model, n_columns: int) -> Callable:
@@ -162,7 +164,7 @@ def _constants(weights: list[np.ndarray]) -> list:
 
 
 def _by_block(function: Callable[..., tuple], x: np.ndarray) -> tuple:
-    """Call `function` on the blocks of x (..., n, k), but for idle rows; return (..., n, m)."""
+    """Apply `function` to the blocks of x (..., n, k) without idle rows; return (..., n, m)."""
     blocks = x[..., IDLE_ROWS:-IDLE_ROWS, :].reshape(-1, BLOCK_ROWS, x.shape[-1])
     outputs = zip(*[function(tf.constant(block)) for block in blocks], strict=True)
     idle = [(0, 0)] * (x.ndim - 2) + [(IDLE_ROWS, IDLE_ROWS), (0, 0)]

@@ -1,7 +1,7 @@
-"""The layers that all networks are made of.
+"""The layers that all networks are built from.
 
-Their dtype and data format are given, so that they do not depend on the settings that the user has
-made in Keras.
+Their dtype and data format are set explicitly, so that they do not depend on the user's Keras
+configuration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def seed(rng: np.random.RandomState) -> int:
 
 
 def seeded(layer: Any, *args: Any, rng: np.random.RandomState, **kwargs: Any) -> keras.layers.Layer:
-    """Return a float32 layer of Keras's class `layer` with a seeded Glorot-uniform kernel."""
+    """Return a float32 layer of the Keras class `layer` with a seeded Glorot-uniform kernel."""
     initializer = keras.initializers.GlorotUniform(seed(rng))
     return layer(*args, kernel_initializer=initializer, dtype="float32", **kwargs)
 
@@ -31,7 +31,7 @@ def flatten(x: Any) -> Any:
 
 
 def apply_dropout(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
-    """Apply dropout at the rate of `spec`; a rate of zero adds no layer."""
+    """Apply dropout at the rate of `spec`; no layer is added if the rate is zero."""
     if not spec.dropout:
         return x
     return keras.layers.Dropout(spec.dropout, seed=seed(rng), dtype="float32")(x)

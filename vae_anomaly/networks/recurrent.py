@@ -1,4 +1,4 @@
-"""LSTM and GRU networks: a sequence (timesteps, features) in, a sequence out."""
+"""LSTM and GRU networks, from a sequence (timesteps, features) to a sequence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
-    """Return the state of the last layer after the last time step, (n, units)."""
+    """Return the output of the last layer at the last time step, (n, units)."""
     return _recurrent_layers(x, spec.hidden_layer_sizes, spec, rng, return_last_sequence=False)
 
 
 def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
-    """Return the mean of x given z, (n, timesteps, features): z goes in at every time step."""
+    """Return the mean of x given z, (n, timesteps, features); z is the input at each time step."""
     n_steps, n_features = spec.input_shape
     x = keras.layers.RepeatVector(n_steps, dtype="float32")(z)
     sizes = spec.hidden_layer_sizes[::-1]

@@ -1,4 +1,4 @@
-"""What the networks are made of, as plain data that needs no Keras to read."""
+"""The specification of the networks, as plain data that does not need Keras."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vae_anomaly.losses import Likelihood, make_likelihood
 
 
 class Architecture(NamedTuple):
-    """What distinguishes a kind of network, besides its layers."""
+    """The defaults and requirements of a kind of network."""
 
     axes: tuple[str, ...]
-    """Input shapes that it takes, in words; none: any shape, and X is one row of features."""
+    """The input shapes that it takes, in words; if empty, any shape, flattened to features."""
     hidden_layer_sizes: tuple[int, ...]
-    """What ``hidden_layer_sizes="auto"`` means."""
+    """The meaning of ``hidden_layer_sizes="auto"``."""
     activation: str
-    """What ``activation="auto"`` means."""
+    """The meaning of ``activation="auto"``."""
     learning_rate: float
-    """What ``learning_rate_init="auto"`` means."""
+    """The meaning of ``learning_rate_init="auto"``."""
     needs_hidden_layers: bool = False
 
 
@@ -33,20 +33,19 @@ ARCHITECTURES = {
     "lstm": Architecture(("(timesteps, features)",), (64,), "tanh", 1e-3, needs_hidden_layers=True),
     "gru": Architecture(("(timesteps, features)",), (64,), "tanh", 1e-3, needs_hidden_layers=True),
 }
-"""The architectures by name; `vae_anomaly.networks.build` knows their layers."""
+"""The architectures by name; their layers are in `vae_anomaly.networks.build`."""
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What an encoder and a decoder are built from; equal specs mean equal graphs.
+    """The specification of an encoder and a decoder; equal specifications mean equal graphs.
 
     The activation and the dropout rate are those of the hidden layers, and the decoder mirrors the
-    encoder. A custom network comes as its configuration in JSON and takes the place of the
-    architecture's.
+    encoder. A custom network is given by its configuration in JSON and replaces the architecture's.
     """
 
     input_shape: tuple[int, ...]
-    """Shape of one sample, as the encoder takes it and the decoder returns it."""
+    """The shape of one sample, the encoder's input and the decoder's output."""
     latent_dim: int
     hidden_layer_sizes: tuple[int, ...]
     activation: str
@@ -57,16 +56,16 @@ class NetworkSpec:
     encoder_config: str | None = None
     decoder_config: str | None = None
     one_hot_groups: tuple[tuple[int, int], ...] = ()
-    """First column and the one after the last of each group, see `vae_anomaly.losses.Mixed`."""
+    """The first column, and the one after the last, of each group; see `losses.Mixed`."""
 
     @property
     def n_features(self) -> int:
-        """Numbers in one sample, which is one row of X."""
+        """The number of values in one sample, which is one row of X."""
         return math.prod(self.input_shape)
 
     @property
     def likelihood(self) -> Likelihood:
-        """The likelihood that `reconstruction_loss` names."""
+        """The likelihood named by `reconstruction_loss`, with the one-hot groups."""
         return make_likelihood(self.reconstruction_loss, self.one_hot_groups, self.n_features)
 
     @property
@@ -76,9 +75,9 @@ class NetworkSpec:
 
 
 class Weights(NamedTuple):
-    """All trained numbers, in Keras's order, float32."""
+    """All trained parameters as float32 arrays, in Keras's order."""
 
     encoder: list[np.ndarray]
     decoder: list[np.ndarray]
     observation_log_var: np.ndarray
-    """Log variance of the likelihood by feature, (n_features,), see `losses.Likelihood`."""
+    """The log variance of each feature, (n_features,), see `losses.Likelihood`."""

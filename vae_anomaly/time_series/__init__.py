@@ -1,1 +1,1 @@
-"""Time series: windows over them, and a detector that scores every time point by its windows."""
+"""Time series: sliding windows, and a detector that scores each time point by its windows."""

@@ -1,4 +1,4 @@
-"""WindowedDetector: scores of time points by an outlier detector of windows."""
+"""WindowedDetector: anomaly detection in time series by an outlier detector on windows."""
 
 from __future__ import annotations
 
@@ -18,56 +18,55 @@ from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow
 
 
 class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
-    """Detect anomalies in time series by an outlier detector of sliding windows.
+    """Detect anomalies in time series by an outlier detector on sliding windows.
 
-    The detector is trained on windows, and a time point's score is put together from those of all
-    windows that cover it. There is one score for each row of X, in the order of X, whatever the
-    series and gaps in it; see `SlidingWindow` for how these are found.
+    The detector is trained on windows, and the score of a time point is aggregated from those of
+    all windows that cover it. There is one score for each row of X, in the order of X, even if X
+    holds several series or has gaps; see `SlidingWindow` for how these are found.
 
     Parameters
     ----------
     detector : estimator
-        An outlier detector with `score_samples` and `offset_`, as all of scikit-learn's have:
-        `VAEAnomalyDetector`, `sklearn.ensemble.IsolationForest`,
-        ``LocalOutlierFactor(novelty=True)`` or a Pipeline that ends in one. A row that it sees is
-        a window, reshaped from (window_size, n_channels).
+        An outlier detector with `score_samples` and `offset_`, as all detectors of scikit-learn
+        have them: `VAEAnomalyDetector`, `sklearn.ensemble.IsolationForest`,
+        ``LocalOutlierFactor(novelty=True)`` or a Pipeline that ends in one. Each of its rows is a
+        flattened window of shape (window_size, n_channels).
 
     window_size : int, default=32
-        Number of time points in a window.
+        The number of time points in a window.
 
     stride : int, default=1
-        Number of time points from the start of one window to the start of the next, at most
-        `window_size`. A larger one makes training and scoring faster.
+        The number of time points from the start of one window to the start of the next, at most
+        `window_size`. A larger stride makes training and scoring faster.
 
     group_column : str or int, default=None
-        The column that tells which series a row belongs to; X must then be a pandas DataFrame.
+        The column that tells which series a row belongs to. X must then be a pandas DataFrame.
 
     max_gap : "auto", str or timedelta, default="auto"
-        The longest time from one row to the next within a window, such as "2h". "auto" is one and
-        a half times the median in `fit`. It needs a `DatetimeIndex`.
+        The longest time between consecutive rows of a window, such as "2h". "auto" means 1.5 times
+        the median in `fit`. It has an effect only if X has a `DatetimeIndex`.
 
     aggregation : {"max", "mean"}, default="max"
-        Whether a time point gets the largest `score_samples` of the windows that cover it, so that
-        it is abnormal where all of them are, or their mean. The first finds the place of an
-        anomaly more sharply; the second suits detectors whose scores are rough, such as
-        `sklearn.ensemble.IsolationForest`.
+        How the `score_samples` of the windows that cover a time point are combined. With "max", a
+        time point is abnormal if all of these windows are, which locates an anomaly more sharply.
+        "mean" suits detectors with noisy scores, such as `sklearn.ensemble.IsolationForest`.
 
     Attributes
     ----------
     detector_ : estimator
-        The detector, fitted to windows.
+        The detector, fitted on the windows.
 
     windows_ : SlidingWindow
-        Cuts the windows.
+        The transformer that cuts the windows.
 
     offset_ : float
-        The detector's: ``decision_function = score_samples - offset_``.
+        The threshold of the detector: ``decision_function = score_samples - offset_``.
 
     n_features_in_ : int
-        Number of channels.
+        The number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the channels, where X has string names.
+        The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
     --------
@@ -75,10 +74,10 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    A time point's score depends on its neighbours, later ones too: it is final when
-    ``window_size - 1`` more points are known. The score of a time point that no window covers,
-    because its series or the stretch between two gaps is too short, is NaN, with a warning;
-    `predict` calls it an inlier.
+    The score of a time point depends on its neighbours, including later ones: it is final once the
+    next ``window_size - 1`` time points are known. A time point that no window covers, because its
+    series or the stretch between two gaps is too short, has the score NaN, with a warning;
+    `predict` labels it as an inlier.
 
     Examples
     --------
@@ -117,12 +116,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Train the detector on the windows of X.
+        """Fit the detector on the windows of X.
 
         Parameters
         ----------
         X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
+            The time points. Those of each series must be in chronological order.
         y : ignored
             Present for API consistency.
 
@@ -134,8 +133,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, the time of a series goes backwards or stands still,
-            or no window fits into any series.
+            If X or a parameter is not valid, the times of a series are not strictly increasing, or
+            no window fits into any series.
         """
         self.windows_ = SlidingWindow(
             self.window_size,
@@ -153,12 +152,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
+            The time points. Those of each series must be in chronological order.
 
         Returns
         -------
         scores : ndarray of shape (n_timepoints,)
-            In the order of X; the lower, the more abnormal.
+            The scores in the order of X. The lower, the more abnormal.
         """
         check_is_fitted(self)
         channels, windows = self.windows_._locate(X)
@@ -176,8 +175,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         offset = own_threshold(self.detector_)
         if offset is None:
             raise AttributeError(
-                f"{type(self.detector_).__name__} has no offset_; set a threshold by hand with "
-                "FixedThresholdDetector around WindowedDetector."
+                f"{type(self.detector_).__name__} has no offset_; wrap the WindowedDetector in a "
+                "FixedThresholdDetector to set a threshold by hand."
             )
         return offset
 

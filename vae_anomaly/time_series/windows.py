@@ -1,4 +1,4 @@
-"""Windows over time series: from a table of time points to one row a window, and back."""
+"""SlidingWindow: from a table of time points to one row per window, and back."""
 
 from __future__ import annotations
 
@@ -19,68 +19,68 @@ from vae_anomaly.inputs import refuse_masks_and_dates
 from vae_anomaly.sklearn_private import Interval, _check_feature_names_in, _fit_context
 
 AGGREGATIONS = ("max", "mean")
-"""How the scores of the windows around a time point are put together."""
+"""The ways of combining the scores of the windows that cover a time point."""
 
 _LONGEST_STEP = 1.5
-"""Sampling intervals from one time point to the next, beyond which time points are missing."""
+"""The longest step between time points, in sampling intervals, that does not count as a gap."""
 
 
-class SlidingWindow(  # the index of a frame would not fit the windows: no set_output
+class SlidingWindow(  # without set_output, as a dataframe's index would not fit the windows
     TransformerMixin,
     BaseEstimator,
     auto_wrap_output_keys=None,  # type: ignore[call-arg]
 ):
-    """Cut a time-ordered table into overlapping windows, one row each.
+    """Cut a table of time points into overlapping windows, one row per window.
 
-    A row holds `window_size` neighbouring time points, the oldest first and all channels of a
-    time point side by side: reshaped to (n_windows, window_size, n_channels) it is what recurrent
-    and convolutional networks read. `point_scores` maps scores of windows back to time points;
-    `WindowedDetector` does both around an outlier detector.
+    A row holds `window_size` consecutive time points, the oldest first, with all channels of a
+    time point next to each other. Reshaped to (n_windows, window_size, n_channels), the rows are
+    the input of recurrent and convolutional networks. `point_scores` maps the scores of windows
+    back to time points; `WindowedDetector` does both for an outlier detector.
 
-    No window crosses from one series to another, nor a gap in time:
+    No window extends over more than one series or across a gap in time:
 
     - Several series in one table, interleaved or not, are told apart by `group_column`.
-    - With a `DatetimeIndex`, rows more than `max_gap` apart are the two sides of a gap. Without
-      one, rows count as evenly spaced, in the order given.
+    - With a `DatetimeIndex`, there is a gap between rows that are more than `max_gap` apart.
+      Without one, the rows are assumed to be evenly spaced, in the order given.
 
     Missing values are refused: fill them, or drop their rows, which leaves a gap.
 
     Parameters
     ----------
     window_size : int, default=32
-        Number of time points in a window.
+        The number of time points in a window.
 
     stride : int, default=1
-        Number of time points from the start of one window to the start of the next, at most
-        `window_size`. One more window is put at the end where time points would be left over.
+        The number of time points from the start of one window to the start of the next, at most
+        `window_size`. If time points are left over at the end, one more window covers them.
 
     group_column : str or int, default=None
-        The column that tells which series a row belongs to; X must then be a pandas DataFrame.
+        The column that tells which series a row belongs to. X must then be a pandas DataFrame.
         All other columns are channels.
 
     max_gap : "auto", str or timedelta, default="auto"
-        The longest time from one row to the next within a window, such as "2h". "auto" is one and
-        a half times `sampling_interval_`; where time points are not evenly spaced, set it.
+        The longest time between consecutive rows of a window, such as "2h". "auto" means 1.5 times
+        `sampling_interval_`; set a value if the time points are not evenly spaced.
 
     Attributes
     ----------
     sampling_interval_ : pandas.Timedelta or None
-        Median time from one row to the next in `fit`; None without a `DatetimeIndex`.
+        The median time between consecutive rows in `fit`; None without a `DatetimeIndex`.
 
     n_features_in_ : int
-        Number of channels.
+        The number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the channels, where X has string names.
+        The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
     --------
-    WindowedDetector : Scores time points by an outlier detector of windows.
+    WindowedDetector : Scores time points by an outlier detector on windows.
 
     Notes
     -----
-    There are fewer windows than time points, unless `window_size` is 1. In a
-    `sklearn.pipeline.Pipeline`, scores are therefore those of windows.
+    There are fewer windows than time points, unless `window_size` is 1. The scores of a
+    `sklearn.pipeline.Pipeline` with this transformer are therefore those of windows.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
         Parameters
         ----------
         X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
+            The time points. Those of each series must be in chronological order.
         y : ignored
             Present for API consistency.
 
@@ -136,24 +136,24 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, the time of a series goes backwards or stands still,
-            or no window fits into any series.
+            If X or a parameter is not valid, the times of a series are not strictly increasing, or
+            no window fits into any series.
         """
         self._locate(X, reset=True)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Cut windows.
+        """Cut the windows of X.
 
         Parameters
         ----------
         X : array-like of shape (n_timepoints, n_channels)
-            Time points; those of each series in the order of time.
+            The time points. Those of each series must be in chronological order.
 
         Returns
         -------
         windows : ndarray of shape (n_windows, window_size * n_channels)
-            By series, in the order in which they appear, and by time.
+            The windows, ordered by series, as these first appear in X, and then by time.
 
         Raises
         ------
@@ -171,24 +171,26 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
         Parameters
         ----------
         window_scores : array-like of shape (n_windows,)
-            A score for each row of ``transform(X)``.
+            One score for each row of ``transform(X)``.
         X : array-like of shape (n_timepoints, n_channels)
             The time points that the windows were cut from.
         aggregation : {"max", "mean"}, default="max"
             Whether a time point gets the largest or the mean score of the windows that cover it.
-            `score_samples` is high for normal windows: with the maximum, a point is abnormal
-            where all windows around it are.
+            As `score_samples` is high for normal windows, "max" makes a time point abnormal only if
+            all windows that cover it are.
 
         Returns
         -------
         scores : ndarray of shape (n_timepoints,)
-            In the order of X. NaN, with a warning, at time points that no window covers: those of
-            a series, or of a stretch between two gaps, that is shorter than `window_size`.
+            The scores in the order of X. They are NaN, with a warning, for time points that no
+            window covers: those of a series, or of a stretch between two gaps, that is shorter than
+            `window_size`.
 
         Raises
         ------
         ValueError
-            If there is not one score for each window.
+            If the number of scores is not the number of windows, or X or `aggregation` is not
+            valid.
         """
         if aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {AGGREGATIONS}, got {aggregation!r}.")
@@ -208,13 +210,14 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
 
         Parameters
         ----------
-        input_features : array-like of str, optional
-            Names of the channels, by default those of `fit`.
+        input_features : array-like of str, default=None
+            The names of the channels. By default they are those seen during `fit`.
 
         Returns
         -------
         names : ndarray of shape (window_size * n_channels,)
-            "load_lag2" for the channel "load" two time points before the window's last.
+            The names, such as "load_lag2" for the channel "load" two time points before the last
+            one of the window.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -222,7 +225,7 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
         return np.array([f"{name}_lag{lag}" for lag in lags for name in names], dtype=object)
 
     def _locate(self, X: Any, *, reset: bool = False) -> tuple[np.ndarray, Windows]:
-        """Return the channels by series and time, and where the windows lie in them."""
+        """Return the channels, sorted by series and time, and the windows in them."""
         if not reset:
             check_is_fitted(self)
         elif self.stride > self.window_size:
@@ -244,21 +247,21 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
             self.sampling_interval_: Any = None
         elif (time is None) != (self.sampling_interval_ is None):
             raise ValueError(
-                "X has a DatetimeIndex in one of fit and the present call only; pass it in both, "
-                "or in neither."
+                "X has a DatetimeIndex in one of fit and this call, but not in the other; pass it "
+                "in both or in neither."
             )
         if time is not None:
             steps = np.diff(time[order])
             _check_steps(steps, is_break, order, time)
             if reset:
-                # In nanoseconds: pandas rounds half a second off where the index has whole ones.
+                # In nanoseconds, as pandas would round a median of half seconds to whole seconds.
                 intervals = steps[~is_break].astype("timedelta64[ns]")
                 self.sampling_interval_ = pd.Series(intervals).median()
             is_break |= steps > self._longest_step()
         return channels[order], self._place(order, is_break)
 
     def _series(self, X: Any) -> np.ndarray:
-        """Return the number of the series of each row, (n_timepoints,), 0 for the first seen."""
+        """Return the index of each row's series, (n_timepoints,), in the order of appearance."""
         if not isinstance(X, pd.DataFrame):
             raise ValueError(
                 f"group_column={self.group_column!r} needs a pandas DataFrame, got a "
@@ -278,7 +281,7 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
         return series
 
     def _channels(self, X: Any, reset: bool) -> np.ndarray:
-        """Return the channels, or raise naming what is wrong in them."""
+        """Return the channels as a float array, or raise ValueError if they are not valid."""
         refuse_masks_and_dates(X)
         channels = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
@@ -303,11 +306,11 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
             return pd.Timedelta(self.max_gap)
         except ValueError:
             raise ValueError(
-                f"max_gap={self.max_gap!r} is neither 'auto' nor a length of time such as '2h'."
+                f"max_gap={self.max_gap!r} is neither 'auto' nor a duration such as '2h'."
             ) from None
 
     def _place(self, order: np.ndarray, is_break: np.ndarray) -> Windows:
-        """Put windows on the unbroken runs of `order`."""
+        """Return the windows of all runs of rows in `order` that have no break."""
         firsts = np.concatenate([[0], np.flatnonzero(is_break) + 1])
         lengths = np.diff([*firsts, len(order)])
         if lengths.max() < self.window_size:
@@ -325,23 +328,23 @@ class SlidingWindow(  # the index of a frame would not fit the windows: no set_o
 
 
 class Windows(NamedTuple):
-    """Where the windows lie in a table whose rows are sorted by series and time."""
+    """The positions of windows in a table whose rows are sorted by series and time."""
 
     order: np.ndarray
-    """The row of the original table that each sorted row was, (n_timepoints,)."""
+    """The index in the original table of each sorted row, (n_timepoints,)."""
 
     starts: np.ndarray
-    """The sorted rows that the windows begin with, (n_windows,)."""
+    """The indices of the sorted rows at which the windows start, (n_windows,)."""
 
     size: int
 
     def cut(self, channels: np.ndarray, which: slice = slice(None)) -> np.ndarray:
-        """Return windows, (n_windows, size * n_channels), of sorted rows."""
+        """Return the windows `which`, (n_windows, size * n_channels), of sorted rows."""
         views = sliding_window_view(channels, self.size, axis=0)[self.starts[which]]
         return np.swapaxes(views, 1, 2).reshape(len(views), -1)
 
     def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
-        """Return the scores of the original table's rows, (n_timepoints,), from the windows'."""
+        """Return the score of each row of the original table, (n_timepoints,)."""
         is_mean = aggregation == "mean"
         combine = np.add if is_mean else np.maximum
         combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
@@ -367,7 +370,7 @@ class Windows(NamedTuple):
 
 
 def _time(X: Any) -> np.ndarray | None:
-    """Return the time of each row, (n_timepoints,) datetime64 in UTC, or None if X has no index."""
+    """Return the time of each row, datetime64 in UTC, or None if X has no DatetimeIndex."""
     if not isinstance(X, pd.DataFrame) or not isinstance(X.index, pd.DatetimeIndex):
         return None
     index = X.index if X.index.tz is None else X.index.tz_convert("UTC").tz_localize(None)
@@ -379,7 +382,7 @@ def _time(X: Any) -> np.ndarray | None:
 def _check_steps(
     steps: np.ndarray, is_break: np.ndarray, order: np.ndarray, time: np.ndarray
 ) -> None:
-    """Raise unless time goes forwards within each series."""
+    """Raise ValueError unless times are strictly increasing within each series."""
     bad = np.flatnonzero(~is_break & (steps <= np.timedelta64(0)))
     if not bad.size:
         return
@@ -387,8 +390,8 @@ def _check_steps(
     if time[before] == time[row]:
         raise ValueError(
             f"Rows {before} and {row} of X have the same time, {pd.Timestamp(time[row])} (UTC, "
-            "where the index has a time zone). Keep one of them; tell several series apart by "
-            "group_column; give local times a time zone, for clocks go back in autumn."
+            "where the index has a time zone). Keep one of them; use group_column to tell several "
+            "series apart; give local times a time zone, as clocks go back in autumn."
         )
     raise ValueError(
         f"Time goes backwards from row {before} to row {row} of X, {pd.Timestamp(time[row])}; "

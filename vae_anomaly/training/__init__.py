@@ -1,1 +1,1 @@
-"""The training of the networks: the loop, the compiled step, and the rows in batches."""
+"""The training of the networks: the loop, the compiled step and the batches of rows."""

@@ -1,4 +1,4 @@
-"""The training loop: epochs, schedules, early stopping and progress, around the compiled step."""
+"""The training loop: epochs, schedules, early stopping and the progress bar."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vae_anomaly.training.rows import RowsInBuffers, RowsInMemory
 from vae_anomaly.training.step import compiled_steps
 
 WARM_UP = 0.3
-"""Share of the steps over which the weight of the KL divergence rises from 0 to beta."""
+"""The fraction of the steps over which the weight of the KL divergence rises from 0 to beta."""
 
 _STEPS_PER_CALL = 200
 _BATCH_UNIT = 512
 
 
 class Moments(NamedTuple):
-    """Adam's moments of all trained numbers, as flat vectors, and the number of steps taken."""
+    """Adam's moments of all trained parameters, as flat vectors, and the number of steps taken."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -32,19 +32,19 @@ class Moments(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a training run makes."""
+    """The result of a training run."""
 
     weights: Weights
     history: dict[str, list[float]]
-    """"loss", "reconstruction", "kl" and, with early stopping, "val_loss", one by epoch."""
+    """"loss", "reconstruction", "kl" and, with early stopping, "val_loss" of each epoch."""
     moments: Moments
-    """Adam's moments at the end."""
+    """Adam's moments at the end of training."""
 
 
 def initial_weights(
     spec: NetworkSpec, observation_log_var: np.ndarray, rng: np.random.RandomState
 ) -> Weights:
-    """Return freshly drawn weights of an encoder and a decoder."""
+    """Return new random weights for an encoder and a decoder."""
     check_usable()
     return keras_networks(spec).initial_weights(observation_log_var, rng)
 
@@ -59,31 +59,31 @@ def train(
     validation_loss: Callable[[Weights], float] | None = None,
     on_epoch_end: Callable[[Callable[[], Weights]], bool] | None = None,
 ) -> Trained:
-    """Minimise the loss by Adam on mini-batches of shuffled rows.
+    """Minimise the loss with Adam on mini-batches of shuffled rows.
 
     Parameters
     ----------
     source : RowsInMemory or RowsInBuffers
-        The rows as the networks see them, in batches.
+        The batches of rows, in the units of the networks.
     spec, weights : NetworkSpec, Weights
-        The network and the weights to start from.
+        The networks and their initial weights.
     plan : TrainingPlan
-        Everything else.
+        All other settings.
     rng : RandomState
-        Source of the noise.
-    moments : Moments, optional
-        Adam's moments to go on with.
-    validation_loss : callable, optional
-        Returns the loss of the held-out rows under given weights. Once it has not fallen by `tol`
-        for `n_iter_no_change` epochs, training stops; the best weights are returned.
-    on_epoch_end : callable, optional
-        Called after each epoch with a function that returns the present weights. Training stops
-        where it returns True.
+        Controls the noise and dropout.
+    moments : Moments, default=None
+        Adam's moments from an earlier call. By default they start from zero.
+    validation_loss : callable, default=None
+        Maps weights to the loss of the validation rows. If this has not fallen by `tol` for
+        `n_iter_no_change` epochs, training stops. The weights with the lowest loss are returned.
+    on_epoch_end : callable, default=None
+        Called after each epoch with a function that returns the current weights. Training stops
+        if it returns True.
 
     Returns
     -------
     trained : Trained
-        Weights, history and moments. If training diverges, they are not finite.
+        The weights, the history and the moments. If training diverges, they are not finite.
     """
     check_usable()
     epoch_ends = -(-np.arange(1, plan.n_epochs + 1) * source.n_rows // source.batch_size)
@@ -121,10 +121,10 @@ def train(
 
 
 class _Loop:
-    """The numbers in training, and the compiled steps that change them.
+    """The parameters being trained, and the compiled steps that update them.
 
-    All of them lie in one vector, not in one per layer: the optimiser's update is one fused
-    operation, and the loop knows nothing of the architecture.
+    All parameters are in one vector instead of one array per layer. So the optimiser's update is a
+    single fused operation, and the loop does not depend on the architecture.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class _Loop:
         self._input_noise = tf.constant(plan.input_noise, tf.float32)
         self._support_fraction = tf.constant(plan.support_fraction, tf.float32)
         self._seed = tf.constant(rng.randint(np.iinfo(np.int32).max))
-        # Few rows are no batch of their own size, which would be traced for every number of them.
+        # Small batches are padded, as otherwise each number of rows would be traced anew.
         units = -(-batch_size // _BATCH_UNIT)
         self._batch_size = min(plan.batch_size, units * _BATCH_UNIT)
         self._steps = compiled_steps(
@@ -163,11 +163,11 @@ class _Loop:
     ) -> np.ndarray:
         """Take one step per row of `batches`; return loss, reconstruction and KL of each step.
 
-        `start` is the number of steps before, by the schedules.
+        `start` is the index of the first step in the schedules.
         """
         stop = start + len(batches)
         batch_size = batches.shape[1]
-        if batch_size < self._batch_size:  # idle rows without weight fill it up
+        if batch_size < self._batch_size:  # pad the batches with idle rows of weight zero
             batches = np.pad(
                 batches, ((0, 0), (0, self._batch_size - batch_size)), constant_values=len(X)
             )
@@ -193,7 +193,7 @@ class _Loop:
         return losses.numpy()
 
     def weights(self) -> Weights:
-        """Return the present weights."""
+        """Return the current weights."""
         template = _as_list(self._template)
         parts = np.split(self._parameters.numpy(), np.cumsum([w.size for w in template])[:-1])
         arrays = [part.reshape(w.shape) for part, w in zip(parts, template, strict=True)]
@@ -201,12 +201,12 @@ class _Loop:
         return Weights(arrays[:n_encoder], arrays[n_encoder:-1], arrays[-1])
 
     def moments(self) -> Moments:
-        """Return the optimiser's state."""
+        """Return the state of the optimiser."""
         return Moments(self._mean.numpy(), self._variance.numpy(), self._n_steps)
 
 
 class _BestWeights:
-    """Early stopping: the best weights so far, and whether it is time to stop."""
+    """Early stopping: keeps the best weights so far and decides when to stop."""
 
     def __init__(self, tol: float, n_iter_no_change: int) -> None:
         self._tol, self._n_iter_no_change = tol, n_iter_no_change
@@ -215,7 +215,7 @@ class _BestWeights:
         self.weights: Weights
 
     def should_stop(self, loss: float, weights: Weights) -> bool:
-        """Take note of the loss after an epoch."""
+        """Record the validation loss after an epoch; return whether training should stop."""
         if not self.losses or loss < min(self.losses):
             self.weights = weights
         self.losses.append(loss)
@@ -227,7 +227,7 @@ class _BestWeights:
 
 
 def _schedules(plan: TrainingPlan, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return learning rate and weight of the KL divergence by step, each (n_steps,) float32."""
+    """Return the learning rate and the KL weight of each step, each (n_steps,) float32."""
     progress = np.arange(n_steps, dtype=np.float32) / n_steps
     learning_rate = np.full(n_steps, plan.learning_rate, np.float32)
     beta = np.full(n_steps, plan.beta, np.float32)
@@ -239,7 +239,7 @@ def _schedules(plan: TrainingPlan, n_steps: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _by_epoch(losses: np.ndarray, epoch_ends: np.ndarray) -> dict[str, list[float]]:
-    """Average the losses of steps, (n_steps, 3), over each epoch."""
+    """Average the losses of the steps, (n_steps, 3), over each complete epoch."""
     ends = epoch_ends[epoch_ends <= len(losses)]
     starts = np.concatenate([[0], ends[:-1]])
     means = np.add.reduceat(losses.astype(np.float64), starts) / (ends - starts)[:, None]
@@ -251,7 +251,7 @@ def _as_list(weights: Weights) -> list[np.ndarray]:
 
 
 def _progress_bar(n_steps: int, text: str) -> tqdm:
-    # A terminal redraws the bar in place; a log file would keep every redrawing.
+    # A terminal redraws the bar in place, whereas a log file would keep every version of it.
     return tqdm(
         total=n_steps,
         desc=text,

@@ -1,4 +1,4 @@
-"""TrainingPlan: what a training run needs to know besides the rows and the network."""
+"""TrainingPlan: the settings of a training run, besides the rows and the networks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How to train, as plain numbers.
+    """The settings of a training run, as plain numbers.
 
-    `n_epochs` is the length of the schedules, `n_epochs_to_run` the number of epochs after which
-    training ends. `cosine` tells whether the learning rate falls along half a cosine, or else stays
-    as it is, and `warm_up` whether the weight of the KL divergence rises from zero to `beta`.
-    `progress` is the text of a progress bar; without text there is none.
+    `n_epochs` is the length of the schedules, and `n_epochs_to_run` is the number of epochs after
+    which training ends. If `cosine` is True, the learning rate falls to zero along half a cosine;
+    otherwise it is constant. If `warm_up` is True, the weight of the KL divergence rises from zero
+    to `beta`. `progress` is the label of the progress bar; if it is empty, there is no bar.
     """
 
     beta: float

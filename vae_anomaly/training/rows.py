@@ -1,4 +1,4 @@
-"""The rows of a training run in batches: all of them in memory, or one buffer after another."""
+"""Batches of training rows, from rows in memory or from one buffer of rows after another."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ class RowsInMemory:
 
     Parameters
     ----------
-    chunks : iterable of arrays (n, p)
-        The rows, float32. They are copied one by one, so that there is no second copy of all.
+    chunks : iterable of arrays of shape (n, p)
+        The rows as float32. They are copied chunk by chunk, so that there is never a second copy
+        of all rows.
     sample_weight : array of shape (n_rows,)
-        Weights of the rows' losses; only their ratios matter.
+        The weights of the rows in the loss. Only their ratios matter.
     n_features : int
-        Number of columns, p.
+        The number of columns, p.
     batch_size : int
-        Rows of a batch; all rows where there are fewer.
+        The number of rows per batch; all rows if there are fewer.
     rng : RandomState
-        Source of the order of the rows.
+        Controls the order of the rows.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class RowsInMemory:
     def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
         """Return the rows, their weights and the next batches.
 
-        Batches are numbers of rows, (n_batches, batch_size) int32.
+        The batches are the indices of their rows, (n_batches, batch_size) int32.
         """
         needed = n_batches * self.batch_size
         parts = [self._left]
@@ -66,18 +67,19 @@ class RowsInMemory:
 
 
 class RowsInBuffers:
-    """Rows that do not fit into memory: one buffer of them at a time, shuffled.
+    """Rows that do not fit into memory, shuffled within one buffer at a time.
 
     Parameters
     ----------
     chunks : callable
-        Goes through all rows: arrays (n, p), float32. Called once for each epoch.
+        Returns an iterable over all rows, as float32 arrays of shape (n, p). It is called once per
+        epoch.
     n_rows : int
-        Number of all rows.
+        The total number of rows.
     batch_size : int
-        Rows of a batch; all rows where there are fewer.
+        The number of rows per batch; all rows if there are fewer.
     rng : RandomState
-        Source of the order of the rows in a buffer.
+        Controls the order of the rows within a buffer.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class RowsInBuffers:
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self._chunks = itertools.chain.from_iterable(chunks() for _ in itertools.count())
         self._rng = rng
-        self._left: list[np.ndarray] = []  # rows too few for a batch
+        self._left: list[np.ndarray] = []  # rows that were too few for another batch
         self._batches = np.empty((0, self.batch_size), np.int32)
 
     def take(self, n_batches: int) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
@@ -106,7 +108,7 @@ class RowsInBuffers:
             parts.append(next(self._chunks))
             n_rows += len(parts[-1])
             if n_rows >= self.n_rows:
-                break  # all rows there are
+                break  # the buffer holds as many rows as there are
         order = self._rng.permutation(n_rows).astype(np.int32)
         n_used = n_rows - n_rows % self.batch_size
         rows = np.concatenate(parts)

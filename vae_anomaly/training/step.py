@@ -1,4 +1,4 @@
-"""The compiled training step: loss, gradient and Adam's update, many steps in one call."""
+"""The compiled training step: the loss, its gradient and Adam's update, many steps per call."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vae_anomaly.networks.spec import NetworkSpec
 MAX_GRADIENT_NORM = 1.0
 
 INDICATOR_DEVIATION = 0.5
-"""Of a column that is 0 or 1, the largest it can be: the unit of the noise on such an input."""
+"""The unit of the input noise on columns of 0 and 1: the largest standard deviation of these."""
 
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's, as in Keras
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's parameters, as in Keras
 
 
 @functools.lru_cache(maxsize=32)
 def compiled_steps(
     spec: NetworkSpec, batch_size: int, *, noisy: bool, trimming: bool
 ) -> Callable[..., tf.Tensor]:
-    """Return the compiled loop over steps for one architecture.
+    """Return the compiled loop over training steps for one specification.
 
-    It holds no state: all that changes comes in as variables, so that one trace serves any number
-    of fits, rows, steps and threads. Networks and noise are rebuilt from their specification.
-    A known `batch_size` spares a step sixty small operations that compute shapes. And halves of a
-    batch are computed side by side, on a core each: these products are too small to be shared.
-    XLA has no part in it: it compiles for most of a second, for steps that take two thirds of the
-    time in a 30-128-64-8 network and hardly less in a 30-256-128-32 one.
+    It holds no state: everything that changes is passed in, so that one trace serves any number of
+    fits, rows, steps and threads. A fixed `batch_size` saves each step sixty small operations that
+    compute shapes. The two halves of a batch are computed in parallel, on one core each, as the
+    single products are too small to be divided among threads. XLA is not used: it takes most of a
+    second to compile, and then steps take two thirds of the time in a 30-128-64-8 network, but
+    hardly less in a 30-256-128-32 one.
     """
     networks = keras_networks(spec)
     encoder, decoder = networks.encoder, networks.decoder
@@ -61,7 +61,7 @@ def compiled_steps(
         )
         return tf.reduce_sum(reconstruction, axis=1), tf.reduce_sum(kl, axis=1)
 
-    # Without AutoGraph, whose reading of the source was half of the overhead of a first fit.
+    # AutoGraph is disabled, as parsing the source was half of the overhead of a first fit.
     @tf.function(autograph=False)
     def steps(
         parameters: tf.Variable,
@@ -97,7 +97,7 @@ def compiled_steps(
             ]
             slices = zip(
                 *(tf.split(t, n_slices) for t in (x, x_input, noise[:, :d])),
-                # The first number is not that of `key`: the masks are drawn apart from the noise.
+                # The first number differs from that of `key`, so the masks do not repeat the noise.
                 [tf.stack([seed + 1, n_slices * step + j]) for j in range(n_slices)],
                 strict=True,
             )
@@ -120,7 +120,7 @@ def compiled_steps(
                 ],
                 axis=0,
             )
-            # Not tf.clip_by_norm, which goes over the whole vector three times more.
+            # tf.clip_by_norm would read the whole vector three more times.
             norm = tf.sqrt(2.0 * tf.nn.l2_loss(gradient))
             gradient *= tf.minimum(1.0, MAX_GRADIENT_NORM / norm)
             rate = learning_rate[i]
