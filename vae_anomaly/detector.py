@@ -617,12 +617,10 @@ class VAEAnomalyDetector(
         vae, trained, scores = self._train(vae, table, table, plan, rng, moments=moments)
         history = dict(trained.history)
         if continuing:
-            n_before = len(self.history_["loss"])
             history = {
                 name: [*losses, *history.get(name, [np.nan])]
                 for name, losses in self.history_.items()
             }
-            assert len(history["loss"]) == n_before + 1
             scores = np.concatenate([self.training_scores_, scores])[-_RECENT_SCORES:]
         else:
             scores = scores[-_RECENT_SCORES:]
@@ -651,7 +649,7 @@ class VAEAnomalyDetector(
         scores : ndarray of shape (n_samples,)
             The scores in nats, float64. The lower, the more abnormal.
         """
-        return self._vae_for(X).score(self._check(X))
+        return self._fitted_vae().score(self._check(X))
 
     def score_components(self, X: ArrayLike) -> Any:
         """Return the two terms of the anomaly score of each row.
@@ -669,7 +667,7 @@ class VAEAnomalyDetector(
             dataframe as chosen by `set_output`; by default it is a polars dataframe if X is one,
             and a pandas dataframe otherwise. A pandas dataframe has the index of X if X has one.
         """
-        reconstruction, kl = self._vae_for(X).terms(self._check(X))
+        reconstruction, kl = self._fitted_vae().terms(self._check(X))
         components = {"reconstruction": reconstruction, "kl": kl}
         container = _get_output_config("transform", self)["dense"]
         if container == "default":
@@ -705,7 +703,7 @@ class VAEAnomalyDetector(
         score : float
             The mean over the rows, in nats of standardised columns; higher is better.
         """
-        return self._vae_for(X).evidence(self._check(X))
+        return self._fitted_vae().evidence(self._check(X))
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Compress rows to the latent space.
@@ -720,7 +718,7 @@ class VAEAnomalyDetector(
         z_mean : ndarray of shape (n_samples, latent_dim)
             The mean of q(z | x).
         """
-        return self._vae_for(X).encode(self._check(X))
+        return self._fitted_vae().encode(self._check(X))
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Decode points of the latent space.
@@ -741,7 +739,7 @@ class VAEAnomalyDetector(
         ValueError
             If X does not have `latent_dim` columns.
         """
-        vae = self._vae_for(X)
+        vae = self._fitted_vae()
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if Z.shape[1] != vae.spec.latent_dim:
             raise ValueError(
@@ -764,7 +762,7 @@ class VAEAnomalyDetector(
             The mean of x given z at z_mean, in the units of the training data. It is float64 if
             these units exceed the range of float32.
         """
-        return self._vae_for(X).reconstruct(self._check(X)).reshape(np.shape(X))
+        return self._fitted_vae().reconstruct(self._check(X)).reshape(np.shape(X))
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
@@ -841,7 +839,7 @@ class VAEAnomalyDetector(
         """The log variance of the likelihood."""
         return self._vae.weights.observation_log_var
 
-    def _vae_for(self, X: Any) -> VAE:
+    def _fitted_vae(self) -> VAE:
         check_is_fitted(self)
         return self._vae
 
