@@ -435,6 +435,37 @@ def test_one_class_folds_train_on_inliers_and_test_each_row_once(labelled):
 
 
 @pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: OneClassKFold(1), ValueError, "requires at least one train/test split"),
+        (lambda: OneClassKFold(2.5), ValueError, "must be of Integral type"),
+        (lambda: OneClassKFold(5, random_state=0), ValueError, "no effect since shuffle is False"),
+        (lambda: OneClassKFold(5, shuffle="yes"), TypeError, "shuffle must be True or False"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize("thresholds", [1000, [-1.0, 0.0, 1.0]])
+@pytest.mark.parametrize("scoring", ["f1", "balanced_accuracy"])
+def test_equal_scores_leave_nothing_to_choose(scoring, thresholds):
+    tuned = TunedThresholdDetectorCV(
+        IsolationForest(random_state=0), scoring=scoring, thresholds=thresholds
+    )
+    with pytest.raises(
+        ValueError, match=r"makes constant predictions. Therefore, it is impossible"
+    ):
+        tuned.fit(np.zeros((50, 2)), np.repeat([0, 1], 25))
+
+
+def test_a_budget_of_equal_scores_flags_nothing():
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=AlarmBudget(0.1))
+    assert (tuned.fit(np.zeros((50, 2))).predict(np.zeros((50, 2))) == 1).all()
+
+
+@pytest.mark.parametrize(
     ("y", "message"),
     [
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
 from vae_anomaly.thresholds.base import BaseThresholdDetector
-from vae_anomaly.thresholds.fitting import check_scores, fit_and_score
+from vae_anomaly.thresholds.fitting import fit_and_score, have_scores
+from vae_anomaly.thresholds.splitting import time_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -47,8 +49,9 @@ class ConformalDetector(BaseThresholdDetector):
     cv : float or "prefit", default=0.3
         Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
         already, on other rows, and calibrates on all that are given to `fit`. There should be many
-        more than 1 / alpha of them: with fewer, nothing is ever flagged. Time points cannot be held
-        out at random (`WindowedDetector` refuses it): use "prefit" and later ones.
+        more than 1 / alpha of them: with fewer, nothing is ever flagged. Of time points around
+        `WindowedDetector` the last share of each series is held out; neighbours are not
+        exchangeable, so the rate is then as good as the series are stationary, and no guarantee.
 
     memory : str or joblib.Memory, default=None
         Cache of fitted detectors, see `FixedThresholdDetector`.
@@ -154,23 +157,26 @@ class ConformalDetector(BaseThresholdDetector):
             +1 for inliers, -1 for outliers.
         """
         check_is_fitted(self)
-        if not 0 < fdr_level < 1:
+        if not isinstance(fdr_level, Real) or not 0 < fdr_level < 1:
             raise ValueError(f"fdr_level must lie in (0, 1), got {fdr_level!r}.")
         return np.where(false_discovery_control(self.p_values(X)) <= fdr_level, -1, 1)
 
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
+    def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
         if isinstance(self.cv, str):
             self._check_prefit()
-            self.detector_, scores = self.detector, self.detector.score_samples(X)
+            detector, scores = self.detector, self.detector.score_samples(X)
         else:
-            train, test = train_test_split(
-                np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
+            blocks = time_blocks(self.detector, X)
+            if blocks is None:
+                train, test = train_test_split(
+                    np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
+                )
+            else:
+                train, test = blocks.last(self.cv)
+            detector, (scores,) = fit_and_score(
+                self.detector, X, y, train, [test], params.detector.fit, self.memory, blocks
             )
-            self.detector_, scores = fit_and_score(
-                self.detector, X, y, train, test, params.detector.fit, self.memory
-            )
-        check_scores(scores)
-        self.calibration_scores_ = np.sort(scores)
+        scores = np.sort(scores[have_scores(scores)])
         # p(x) <= alpha where fewer than `rank` calibration scores are as low as that of x.
         n_calibration = len(scores)
         rank = math.floor(self.alpha * (n_calibration + 1) * (1 + 1e-12))
@@ -181,4 +187,5 @@ class ConformalDetector(BaseThresholdDetector):
                 f"{self.alpha}. Pass more rows to fit, or raise alpha or cv.",
                 stacklevel=2,
             )
-        self.offset_ = float(self.calibration_scores_[rank - 1]) if rank else -math.inf
+        offset = float(scores[rank - 1]) if rank else -math.inf
+        return {"detector_": detector, "calibration_scores_": scores, "offset_": offset}
