@@ -50,8 +50,9 @@ class ConformalDetector(BaseThresholdDetector):
         Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
         already, on other rows, and calibrates on all that are given to `fit`. There should be many
         more than 1 / alpha of them: with fewer, nothing is ever flagged. Of time points around
-        `WindowedDetector` the last share of each series is held out; neighbours are not
-        exchangeable, so the rate is then as good as the series are stationary, and no guarantee.
+        `WindowedDetector` blocks of each series are held out, and fewer than 1 / alpha windows are
+        refused. As neighbours are not exchangeable, the rate is no guarantee there: it is kept as
+        far as the series go on as they were.
 
     memory : str or joblib.Memory, default=None
         Cache of fitted detectors, see `FixedThresholdDetector`.
@@ -172,7 +173,8 @@ class ConformalDetector(BaseThresholdDetector):
                     np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
                 )
             else:
-                train, test = blocks.last(self.cv)
+                train, test = blocks.split(float(self.cv))
+                blocks.check_level(len(test), self.alpha)
             detector, (scores,) = fit_and_score(
                 self.detector, X, y, train, [test], params.detector.fit, self.memory, blocks
             )

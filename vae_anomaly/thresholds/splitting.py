@@ -104,6 +104,9 @@ class OneClassKFold(StratifiedKFold):
             yield train[is_outlier[train] != 1], test
 
 
+_N_BLOCKS = 5
+
+
 class TimeBlocks:
     """Where the rows of a table lie in time, for detectors that score neighbours together.
 
@@ -138,10 +141,29 @@ class TimeBlocks:
             for fold in range(n_splits)
         ]
 
-    def last(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return training and test rows: the last share of each series is tested."""
-        is_test = self.positions >= self.lengths - np.ceil(share * self.lengths)
+    def split(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return training and test rows: a few blocks of each series are tested.
+
+        They lie all over it, the last at its end, and have room for windows. On the last part
+        alone a series that drifts would be tested on what its first part knows nothing of.
+        """
+        room = share * self.lengths / (2 * self.window_size)
+        n_blocks = np.clip(room.astype(int), 1, _N_BLOCKS)
+        is_test = self.positions / self.lengths * n_blocks % 1 >= 1 - share
         return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+    def check_level(self, n_held_out: int, level: float) -> None:
+        """Raise ValueError where too few time points are held out to tell a share of them.
+
+        Windows that overlap rise and fall together: only those beside each other are worth a row.
+        """
+        n_windows = n_held_out // self.window_size
+        if level * (n_windows + 1) < 1:
+            raise ValueError(
+                f"{n_held_out} held-out time points make {n_windows} windows of {self.window_size} "
+                f"that do not overlap, too few to set a threshold that flags {level:.2g} of them. "
+                "Pass longer series, hold out more, or ask for a larger share."
+            )
 
     def runs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return, for each of the rows, the number of its unbroken run, and how long that is.

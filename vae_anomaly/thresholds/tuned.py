@@ -31,6 +31,7 @@ from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.fitting import fit_and_score, have_scores
 from vae_anomaly.thresholds.metrics import outlier_indicator
 from vae_anomaly.thresholds.objectives import (
+    AlarmBudget,
     LabelFreeObjective,
     LabelledObjective,
     candidate_thresholds,
@@ -383,7 +384,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
                 splits = cv.split(np.zeros(_num_samples(X)), classes)
         elif isinstance(self.cv, Real):
             if blocks is not None:
-                splits = [blocks.last(float(self.cv))]
+                splits = [blocks.split(float(self.cv))]
             else:
                 splitter = ShuffleSplit if is_outlier is None else StratifiedShuffleSplit
                 cv = splitter(1, test_size=self.cv, random_state=self.random_state)
@@ -396,6 +397,9 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
             splits = [(np.sort(train), np.sort(test)) for train, test in splits]
             for rows in (rows for split in splits for rows in split):
                 blocks.check(rows, self.cv)
+            if isinstance(self.scoring, AlarmBudget):
+                n_held_out = sum(len(test) for _, test in splits)
+                blocks.check_level(n_held_out, self.scoring.alarms / self.scoring.per)
         return splits
 
     def _check_thresholds(self) -> None:
