@@ -544,6 +544,28 @@ def test_probabilities_are_there_only_where_they_are_calibrated(labelled):
     assert not hasattr(TunedThresholdDetectorCV(IsolationForest()), "predict_proba")
 
 
+@pytest.mark.parametrize("n_outliers", [0, 50])
+@pytest.mark.parametrize(
+    "detector",
+    [IsolationForest(random_state=0), OneClassSVM(nu=0.1), EllipticEnvelope(random_state=0)],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_p_values_mean_the_same_for_every_detector(detector, n_outliers):
+    rng = np.random.RandomState(0)
+    X = np.concatenate([rng.randn(1000, 3), 9 + rng.randn(n_outliers, 3)])
+    y = np.repeat([0, 1], [1000, n_outliers])
+    tuned = TunedThresholdDetectorCV(
+        detector, scoring="f1" if n_outliers else "auto", cv=KFold(5, shuffle=True, random_state=0)
+    ).fit(X, y)
+    assert len(tuned.calibration_scores_) == 1000
+    new = rng.randn(1000, 3)
+    p_values = tuned.p_values(new)
+    assert (np.diff(p_values[np.argsort(tuned.score_samples(new))]) >= 0).all()
+    for level in (0.05, 0.2, 0.5, 0.8):
+        assert np.mean(p_values <= level) == pytest.approx(level, abs=0.06)
+    assert tuned.p_values([[99.0, 99.0, 99.0]]) < 0.06
+
+
 def test_a_tuned_detector_is_stored_and_loaded(make_detector, labelled, tmp_path):
     X, y = labelled
     tuned = TunedThresholdDetectorCV(

@@ -130,6 +130,7 @@ def test_a_second_fit_leaves_nothing_of_the_first(labelled):
     assert attributes(tuned) == {
         "best_score_",
         "best_threshold_",
+        "calibration_scores_",
         "detector_",
         "n_features_in_",
         "offset_",

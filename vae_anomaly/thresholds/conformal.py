@@ -21,7 +21,40 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class ConformalDetector(BaseThresholdDetector):
+class PValuesMixin:
+    """Mixin of detectors that keep the scores of clean rows that they were not trained on."""
+
+    calibration_scores_: np.ndarray
+
+    if TYPE_CHECKING:
+
+        def score_samples(self, X: ArrayLike) -> np.ndarray:
+            """Return the detector's scores."""
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Return the p-value of each row: how rare a clean row is that scores as low.
+
+        It is the rank of the row's score among `calibration_scores_`. So ``1 - p_values(X)`` rises
+        with abnormality from 0 to 1 and means the same for every detector: the share of clean rows
+        that are less abnormal. It is no probability of an outlier, as half of all clean rows lie
+        above 0.5. A row without a score has the p-value 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
+        """
+        scores = self.score_samples(X)
+        n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
+        return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
+
+
+class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     """Outlier detector with a guaranteed false-alarm rate, without labels.
 
     `fit` holds out calibration rows, which the detector is not trained on. The p-value of a new
@@ -119,23 +152,6 @@ class ConformalDetector(BaseThresholdDetector):
         self.cv = cv
         self.memory = memory
         self.random_state = random_state
-
-    def p_values(self, X: ArrayLike) -> np.ndarray:
-        """Return the conformal p-value of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        p_values : ndarray of shape (n_samples,)
-            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
-        """
-        scores = self.score_samples(X)
-        n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
-        return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
 
     def predict_batch(self, X: ArrayLike, *, fdr_level: float = 0.1) -> np.ndarray:
         """Tell inliers from outliers in a batch, with a bound on the share of false discoveries.

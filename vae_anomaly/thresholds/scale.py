@@ -88,9 +88,11 @@ def _without_missing(fold: Fold) -> Fold:
 
 def _share_kept(fold: Fold) -> float:
     """Return the share that the refitted detector flags where the fold's flags a tenth."""
-    threshold = np.quantile(fold.common, _SHARE)
+    threshold = np.quantile(fold.common, _SHARE, method="higher")
     flagged = np.mean(fold.common < threshold)
-    return _SHARE + float(np.mean(fold.refitted < threshold) - flagged)
+    if flagged == 0:  # the lowest scores are all the same
+        return _SHARE
+    return _SHARE * float(np.mean(fold.refitted < threshold) / flagged)
 
 
 def _overfit(folds: list[Fold]) -> float:

@@ -28,6 +28,7 @@ from vae_anomaly.sklearn_private import (
     _num_samples,
 )
 from vae_anomaly.thresholds.base import BaseThresholdDetector
+from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import fit_and_score, have_scores
 from vae_anomaly.thresholds.metrics import outlier_indicator
 from vae_anomaly.thresholds.objectives import (
@@ -53,14 +54,18 @@ if TYPE_CHECKING:
 _N_COMMON = 1000
 
 
-class TunedThresholdDetectorCV(BaseThresholdDetector):
+class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     """Outlier detector whose threshold is chosen on held-out rows, by an objective.
 
     The detector is fitted once a fold and scores the fold's other rows. The scores of all folds
     are pooled, the objective is computed at every threshold, and the best threshold is used with a
-    detector that is fitted once more, on all rows that any fold trained on. So the number of
-    thresholds costs no training. Pooled counts, rather than means over folds, keep F-scores
-    unbiased where outliers are few [1]_.
+    detector that is fitted once more, on all rows. So the number of thresholds costs no training.
+    Pooled counts, rather than means over folds, keep F-scores unbiased where outliers are few [1]_.
+
+    Some detectors score rows otherwise the more they are trained on, such as
+    `sklearn.svm.OneClassSVM`, which sums over the training rows. The scores of the folds are then
+    brought to the scale of the detector that is fitted once more, by the training rows that both
+    have seen. Where that cannot be done, a warning says so.
 
     By default no labels are needed, and `y` is ignored.
 
@@ -81,6 +86,10 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
           `make_outlier_scorer` with ``response_method="predict"``. Rows without a label (None,
           NaN or pandas' NA) are trained on, but not counted.
 
+        What a scorer or an objective asks for by `set_score_request` is passed to it from `fit`,
+        such as ``AlarmCost(9, 1).set_score_request(sample_weight=True)``; by
+        ``make_scorer(gain).set_score_request(amount=True)`` each row has a cost of its own.
+
     thresholds : int or array-like, default=1000
         Candidates. An int is the greatest number of them: with fewer held-out rows, one lies
         between every two neighbouring scores, which is exact; with more, their ranks are spaced
@@ -96,14 +105,19 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
           are missing, scikit-learn's stratified ones refuse;
         - "prefit": the detector is fitted already, on other rows than those given to `fit`.
 
+        Time points around `WindowedDetector` are held out in blocks instead, of each series its
+        own, and a splitter that scatters them is refused. So is an `AlarmBudget` that is less than
+        one of the windows which fit side by side into what is held out.
+
     refit : bool, default=True
-        Whether to fit once more when the scores are there. With False there must be one split,
-        whose detector is kept. Ignored with ``cv="prefit"``.
+        Whether to fit once more when the scores are there, on all rows but those that folds which
+        test each row once leave out of all training, as `OneClassKFold` leaves out outliers. With
+        False there must be one split, whose detector is kept. Ignored with ``cv="prefit"``.
 
     calibration : {"sigmoid", "isotonic"} or None, default=None
         Whether, and how, to fit probabilities to the labels of the pooled held-out scores, for
         `predict_proba`: by `sklearn.calibration.CalibratedClassifierCV`, which says when to use
-        which. Without labels, see `ConformalDetector.p_values`.
+        which. `p_values` needs no labels.
 
     pos_label : int, float, bool or str, default=None
         Label of the outliers. By default that of `scoring` if it is a scorer with one, else 1 where
@@ -142,8 +156,14 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
         are flagged); with labels, "precision" and "recall" too.
 
     held_out_rows_, held_out_scores_ : ndarray of shape (n_held_out,)
-        Indices of the rows that were held out, and their scores, from which `bootstrap_threshold`
-        tells how sure the choice is.
+        Indices of the rows that were held out and have a score, and these scores, at the scale of
+        `detector_`, from which `bootstrap_threshold` tells how sure the choice is.
+
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        Scores of the held-out rows that are not labelled as outliers, ascending, for `p_values`.
+
+    calibrator_ : sklearn.calibration.CalibratedClassifierCV
+        Turns scores into probabilities; there where `calibration` is set.
 
     n_features_in_ : int
         Number of features seen in `fit`, where the detector tells it.
@@ -260,6 +280,7 @@ class TunedThresholdDetectorCV(BaseThresholdDetector):
             "best_threshold_": best,
             "best_score_": float(at_best["scores"][0]),
             "offset_": best,
+            "calibration_scores_": np.sort(scores if truth is None else scores[truth != 1]),
         }
         if self.calibration is not None:
             assert truth is not None
