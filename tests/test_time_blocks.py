@@ -16,6 +16,7 @@ from vae_anomaly import (
     AlarmBudget,
     ConformalDetector,
     ScoreDistributionDisplay,
+    SlidingWindow,
     ThresholdDisplay,
     TunedThresholdDetectorCV,
     WindowedDetector,
@@ -102,6 +103,15 @@ def test_held_out_time_points_are_blocks(cv):
     lengths = np.diff(np.flatnonzero(np.diff(held_out, prepend=-9, append=-9) != 1))
     assert len(lengths) <= 5
     assert lengths.min() > 5 * SIZE
+
+
+@pytest.mark.parametrize("make", [ConformalDetector, TunedThresholdDetectorCV])
+def test_scores_of_windows_are_not_taken_for_those_of_rows(make):
+    pipeline = make_pipeline(SlidingWindow(window_size=SIZE), NEIGHBOURS)
+    with pytest.raises(ValueError, match=r"one score for each row.*WindowedDetector"):
+        make(pipeline).fit(waves(300))
+    with pytest.raises(ValueError, match=r"one score for each row.*WindowedDetector"):
+        make(pipeline.fit(waves(300)), cv="prefit").fit(waves(300))
 
 
 def test_labels_do_not_scatter_the_blocks():

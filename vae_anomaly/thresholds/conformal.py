@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
 from vae_anomaly.thresholds.base import BaseThresholdDetector
-from vae_anomaly.thresholds.fitting import fit_and_score, have_scores
+from vae_anomaly.thresholds.fitting import fit_and_score, have_scores, one_score_each
 from vae_anomaly.thresholds.splitting import time_blocks
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
         if isinstance(self.cv, str):
             self._check_prefit()
-            detector, scores = self.detector, self.detector.score_samples(X)
+            detector, scores = self.detector, one_score_each(self.detector, X)
         else:
             blocks = time_blocks(self.detector, X)
             if blocks is None:
@@ -203,7 +203,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
                 f"With {n_calibration} calibration rows no p-value is smaller than "
                 f"{1 / (n_calibration + 1):.2g}, so predict never flags a row at alpha="
                 f"{self.alpha}. Pass more rows to fit, or raise alpha or cv.",
-                stacklevel=2,
+                stacklevel=4,  # the line that calls fit
             )
         offset = float(scores[rank - 1]) if rank else -math.inf
         return {"detector_": detector, "calibration_scores_": scores, "offset_": offset}

@@ -21,7 +21,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_memory
 
-from vae_anomaly.sklearn_private import HasMethods, _check_method_params, _safe_split
+from vae_anomaly.sklearn_private import HasMethods, _check_method_params, _num_samples, _safe_split
 from vae_anomaly.thresholds.splitting import TimeBlocks, innermost
 
 if TYPE_CHECKING:
@@ -222,8 +222,28 @@ def _scores_of(
     fitted: Any, X: Any, rows: np.ndarray, train: np.ndarray, blocks: TimeBlocks | None
 ) -> np.ndarray:
     if blocks is None:
-        return fitted.score_samples(_safe_split(fitted, X, None, rows, train)[0])
+        return one_score_each(fitted, _safe_split(fitted, X, None, rows, train)[0])
     scores = np.full(len(rows), np.nan)
     for part in blocks.parts(rows):
-        scores[part] = fitted.score_samples(_safe_split(fitted, X, None, rows[part], train)[0])
+        scores[part] = one_score_each(fitted, _safe_split(fitted, X, None, rows[part], train)[0])
+    return scores
+
+
+def one_score_each(fitted: Any, X: Any) -> np.ndarray:
+    """Return the scores of rows, or raise ValueError where there is not one for each.
+
+    Parameters
+    ----------
+    fitted : outlier detector
+        Fitted.
+    X : {array-like, sparse matrix} of shape (n, n_features)
+        Rows.
+    """
+    scores = fitted.score_samples(X)
+    if np.shape(scores) != (_num_samples(X),):
+        raise ValueError(
+            f"score_samples of {type(fitted).__name__} must return one score for each row; of "
+            f"{_num_samples(X)} rows it returned an array of shape {np.shape(scores)}. Windows are "
+            "scored by WindowedDetector."
+        )
     return scores

@@ -76,7 +76,7 @@ def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
             "so the scores cannot be brought to one scale, and the threshold may flag too few "
             "rows. Set cv='prefit' and fit the threshold on rows kept apart, or refit=False with a "
             "float as cv.",
-            stacklevel=2,
+            stacklevel=6,  # the line that calls fit
         )
     return [fold.held_out for fold in folds]
 

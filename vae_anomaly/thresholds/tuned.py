@@ -29,7 +29,7 @@ from vae_anomaly.sklearn_private import (
 )
 from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.conformal import PValuesMixin
-from vae_anomaly.thresholds.fitting import fit_and_score, have_scores
+from vae_anomaly.thresholds.fitting import fit_and_score, have_scores, one_score_each
 from vae_anomaly.thresholds.metrics import outlier_indicator
 from vae_anomaly.thresholds.objectives import (
     AlarmBudget,
@@ -202,6 +202,20 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     ... ).fit(X, y)
     >>> tuned.predict([[0.0, 0.0], [4.0, 4.0]])
     array([ 1, -1])
+
+    Where each row has a cost of its own, a scorer asks for it:
+
+    >>> from sklearn import config_context
+    >>> from sklearn.metrics import make_scorer
+    >>> def saved(y_true, y_pred, amount):
+    ...     return float(((amount * y_true - 5) * y_pred).sum())
+    >>> amount = rng.uniform(1, 100, size=200)
+    >>> with config_context(enable_metadata_routing=True):
+    ...     scorer = make_scorer(saved).set_score_request(amount=True)
+    ...     tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=scorer)
+    ...     tuned = tuned.fit(X, y, amount=amount)
+    >>> tuned.predict([[0.0, 0.0], [4.0, 4.0]])
+    array([ 1, -1])
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -354,7 +368,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         """Return the detector, held-out rows, and their scores at the detector's scale."""
         if isinstance(self.cv, str):
             self._check_prefit()
-            return self.detector, np.arange(_num_samples(X)), self.detector.score_samples(X)
+            return self.detector, np.arange(_num_samples(X)), one_score_each(self.detector, X)
         blocks = time_blocks(self.detector, X)
         splits = self._splits(X, y, is_outlier, blocks, params)
         if not self.refit and len(splits) > 1:
