@@ -15,6 +15,10 @@ _TOLERANCE = 1 / 3
 """By how much of itself this share may change before the scales count as different. Random
 detectors such as IsolationForest reach a third once in a while, sums over training rows half."""
 
+_BULK = [0.15, 0.5, 0.85]
+"""Quantiles that the scale is measured by. Further out training rows score otherwise than new ones,
+as the support vectors of OneClassSVM do, and closer in the measure says less of the tail."""
+
 _OVERFIT, _RISING = 0.05, 0.15
 """Greatest Kolmogorov distance, beyond that of chance, of held-out rows from training rows for
 these to stand for them; and where the refitted detector flags fewer of the common rows, which is
@@ -45,7 +49,7 @@ def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
     threshold on the folds' scores then means something else on those of the refitted detector. Both
     have been trained on the fold's training rows, so a difference between their scores there is one
     of scale. If it moves the share of the rows that a threshold flags, the scores of each fold are
-    shifted and stretched, so that the quartiles on the common rows agree.
+    shifted and stretched, so that the median and the spread on the common rows agree.
 
     Scores of training rows tell nothing where the detector has learned them by heart. That shows in
     the held-out rows, which then rank lower among them. Nothing is changed then; a refitted
@@ -58,15 +62,13 @@ def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
     kept = [_share_kept(fold) for fold in folds]
     if np.mean(np.abs(np.subtract(kept, _SHARE))) <= _TOLERANCE * _SHARE:
         return [fold.held_out for fold in folds]
-    quartiles = [
-        np.quantile([fold.common, fold.refitted], [0.25, 0.5, 0.75], axis=1) for fold in folds
-    ]
-    can_stretch = all((high > low).all() for low, _, high in quartiles)
+    bulks = [np.quantile([fold.common, fold.refitted], _BULK, axis=1) for fold in folds]
+    can_stretch = all((high > low).all() for low, _, high in bulks)
     is_rising = np.mean(kept) < _SHARE
     if can_stretch and _overfit(folds) <= (_RISING if is_rising else _OVERFIT):
         return [
             median[1] + (fold.held_out - median[0]) * (high - low)[1] / (high - low)[0]
-            for fold, (low, median, high) in zip(folds, quartiles, strict=True)
+            for fold, (low, median, high) in zip(folds, bulks, strict=True)
         ]
     if is_rising:
         warnings.warn(
