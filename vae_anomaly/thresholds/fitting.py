@@ -177,7 +177,7 @@ def have_scores(scores: np.ndarray) -> np.ndarray:
         warnings.warn(
             f"{np.sum(~has_score)} of {len(scores)} held-out rows have no score (NaN) and are left "
             "out.",
-            stacklevel=2,
+            stacklevel=5,  # the line that calls fit
         )
     return has_score
 

@@ -410,7 +410,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the pairs of training and test rows."""
         if isinstance(self.cv, Integral | None):
-            n_splits = int(self.cv or 5)
+            n_splits = 5 if self.cv is None else int(self.cv)
             cv = (KFold if is_outlier is None else StratifiedKFold)(n_splits)
             if blocks is not None:
                 splits = blocks.folds(n_splits)
