@@ -91,6 +91,7 @@ def scored(registry=None):
 
 CASES = {
     "Fixed": (lambda detector: FixedThresholdDetector(detector), "fit"),
+    "Fixed further": (lambda detector: FixedThresholdDetector(detector), "partial_fit"),
     "Conformal": (lambda detector: ConformalDetector(detector), "fit"),
     "Tuned": (lambda detector: TunedThresholdDetectorCV(detector, cv=3), "fit"),
     "Windowed": (lambda detector: WindowedDetector(detector, window_size=1), "fit"),

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import SGDOneClassSVM
 from sklearn.model_selection import ShuffleSplit, TimeSeriesSplit
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -220,6 +221,19 @@ def test_a_fit_trains_a_clone_of_a_fitted_detector(labelled):
     assert (fitted.rows_, fixed.detector_.rows_) == (200, 50)
     fixed.set_params(threshold=3.0)
     assert fixed.offset_ == -50.0
+
+
+def test_a_detector_is_trained_further_under_its_threshold(labelled):
+    X, _ = labelled
+    assert not hasattr(FixedThresholdDetector(IsolationForest()), "partial_fit")
+    own = FixedThresholdDetector(SGDOneClassSVM(random_state=0)).partial_fit(X[:100])
+    given = clone(own).set_params(threshold=0.5).partial_fit(X[:100])
+    offset, scores = own.offset_, own.score_samples(X)
+    own.partial_fit(X[100:])
+    assert own.offset_ != offset
+    assert (own.score_samples(X) != scores).any()
+    assert given.partial_fit(X[100:]).offset_ == 0.5
+    np.testing.assert_array_equal(own.score_samples(X), given.score_samples(X))
 
 
 # The cache

@@ -65,15 +65,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """
         _raise_for_params(params, self, None)
         X, y = indexable(X, y)
-        fitted = self._fit(X, y, process_routing(self, "fit", **params))
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(fitted["detector_"], name):
-                fitted[name] = getattr(fitted["detector_"], name)
-        # All or nothing: an error leaves what an earlier fit set, and nothing of that survives.
-        for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
-            del self.__dict__[name]
-        self.__dict__.update(fitted)
-        return self
+        return self._store(self._fit(X, y, process_routing(self, "fit", **params)))
 
     def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
         """Fit, and tell inliers from outliers among the same rows.
@@ -125,6 +117,16 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             detector=self.detector,
             method_mapping=MethodMapping().add(caller="fit", callee="fit"),
         )
+
+    def _store(self, fitted: dict[str, Any]) -> Self:
+        """Set the fitted attributes, all at once, and leave none of an earlier fit."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(fitted["detector_"], name):
+                fitted[name] = getattr(fitted["detector_"], name)
+        for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
+            del self.__dict__[name]
+        self.__dict__.update(fitted)
+        return self
 
     def _check_prefit(self) -> None:
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from vae_anomaly.sklearn_private import Interval, StrOptions
+from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _raise_for_params
 from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.fitting import final_step, fit_detector, own_threshold
 
@@ -95,6 +97,51 @@ class FixedThresholdDetector(BaseThresholdDetector):
             return self.__dict__["offset_"]
         check_is_fitted(self)
         return self._offset_of(self.detector)
+
+    @available_if(lambda self: hasattr(self.detector, "partial_fit"))
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Train the detector further, and set the threshold anew.
+
+        Only there where the detector has `partial_fit`. The first call trains a clone of it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the detector's `partial_fit`, which ignores it as a rule.
+        **params : dict
+            Metadata such as `sample_weight`, passed on to the detector's `partial_fit` where it
+            asks for it.
+
+        Returns
+        -------
+        self : FixedThresholdDetector
+            The detector, fitted further.
+        """
+        _raise_for_params(params, self, None)
+        routed = process_routing(self, "partial_fit", **params)
+        detector = self.detector_ if hasattr(self, "detector_") else clone(self.detector)
+        fitted = detector.partial_fit(X, y, **routed.detector.partial_fit)
+        return self._store({"detector_": fitted, "offset_": self._offset_of(fitted)})
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` and `partial_fit` go.
+
+        See scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return MetadataRouter(owner=self).add(
+            detector=self.detector,
+            method_mapping=MethodMapping()
+            .add(caller="fit", callee="fit")
+            .add(caller="partial_fit", callee="partial_fit"),
+        )
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return the detector's scores.
