@@ -174,7 +174,18 @@ class LabelledObjective(_Objective, ABC):
 
     @abstractmethod
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the value at every threshold, higher is better."""
+        """Return the value at every threshold, higher is better.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
 
     def curve(
         self, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray, **params: Any
@@ -189,6 +200,11 @@ class LabelledObjective(_Objective, ABC):
             Scores of labelled rows, and what the labels say: True for outliers.
         **params : dict
             "sample_weight" of shape (n,), where rows have weights.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values.
         """
         return self.from_counts(Counts.at(thresholds, scores, is_outlier, **params))
 
@@ -218,10 +234,15 @@ class LabelFreeObjective(_Objective, ABC):
 
         Parameters
         ----------
-        scores : array of shape (n,)
+        scores : ndarray of shape (n,)
             Scores of rows that the detector was not trained on, the lower, the more abnormal.
-        sample_weight : array of shape (n,), default=None
+        sample_weight : ndarray of shape (n,), default=None
             How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
         """
 
 
@@ -242,7 +263,18 @@ class FBeta(LabelledObjective):
         _check(self, "beta", math.isfinite, "finite")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the F-score at every threshold."""
+        """Return the F-score at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         weight = self.beta**2
         found = (1 + weight) * counts.true_positives
         return _ratio(found, found + weight * counts.false_negatives + counts.false_positives)
@@ -276,7 +308,18 @@ class AlarmCost(LabelledObjective):
         _check(self, "false_alarm", lambda cost: 0 < cost < math.inf, "finite and positive")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the opposite of the mean cost at every threshold."""
+        """Return the opposite of the mean cost at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         cost = (
             self.missed * counts.false_negatives
             + self.false_alarm * counts.false_positives
@@ -304,7 +347,18 @@ class RecallAtPrecision(LabelledObjective):
         _check(self, "precision", lambda precision: 0 < precision <= 1, "in (0, 1]")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return recall, or what precision lacks, at every threshold."""
+        """Return recall, or what precision lacks, at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         lacking = counts.precision - self.precision
         return np.where(lacking >= 0, counts.recall, lacking)
 
@@ -333,7 +387,18 @@ class PrecisionAtK(LabelledObjective):
             _check(self, "per", lambda per: self.k <= per < math.inf, "at least k")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the precision among k alarms at every threshold."""
+        """Return the precision among k alarms at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         n_rows = sum(counts)
         k = self.k if self.per is None else self.k / self.per * n_rows
         n_alarms = counts.true_positives + counts.false_positives
@@ -351,7 +416,20 @@ class AutoThreshold(LabelFreeObjective):
     """
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`."""
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
+        """
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         return auto_offset(scores, weight, scores)
 
@@ -392,7 +470,19 @@ class ExtremeValueTail(LabelFreeObjective):
         _check(self, "alarm_rate", lambda rate: 0 < rate < self.tail, "in (0, tail)")
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`.
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
 
         Raises
         ------
@@ -449,7 +539,20 @@ class AlarmBudget(LabelFreeObjective):
         _check(self, "alarms", lambda alarms: 0 < alarms < self.per, "in (0, per)")
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`."""
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
+        """
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         order = np.argsort(scores)
         sums = np.cumsum(weight[order])
@@ -468,7 +571,18 @@ class _Metric(LabelledObjective):
     kwargs: dict[str, Any]
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the metric at every threshold, from one row per kind where it takes weights."""
+        """Return the metric at every threshold, from one row per kind where it takes weights.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         weighs = "sample_weight" in inspect.signature(self.score_func).parameters
         y_true, y_pred = np.array([1, 0, 1, 0]), np.array([1, 1, 0, 0])
         values = []
