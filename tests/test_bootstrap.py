@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 from sklearn.ensemble import IsolationForest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, make_scorer
 
 from vae_anomaly import (
     AlarmBudget,
@@ -121,10 +121,56 @@ def test_the_same_seed_gives_the_same_resamples():
         (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of both; got 3 and 1"),
         (("auto", [0.0]), "two of both; got 0 and 0, and 1 row"),
         (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
-        (("auto", [0.0, np.nan, 1.0]), "1 of 3 held-out rows .* not finite"),
+        (("auto", [0.0, np.inf, 1.0]), "1 of 3 held-out rows .* not finite"),
+        (("auto", [np.nan, np.nan]), "None of 2 held-out rows has a score"),
+        (("auto", [[0.0], [1.0]]), r"1d array of numbers.*shape \(2, 1\)"),
+        (("auto", ["a", "b"]), "1d array of numbers"),
+        (("auto", []), "Found array with 0 sample"),
+        (("auto", 3.0), "'scores' parameter of bootstrap_threshold must be an array-like"),
+        (("f1", [0.0, 1.0], "ab"), "'y' parameter of bootstrap_threshold"),
+        (("f1", [0.0, 0.0, 0.0, 0.0], [0, 0, 1, 1]), "makes constant predictions"),
         (("nonsense", [0.0, 1.0]), "no name of an objective"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_threshold(*arguments)
+
+
+def test_a_label_that_cannot_be_one_is_refused():
+    with pytest.raises(ValueError, match="'pos_label' parameter of bootstrap_threshold"):
+        bootstrap_threshold("f1", *draw(5, 5), pos_label=[1])
+
+
+def test_weights_are_drawn_with_their_rows():
+    """Outliers of no weight are worth no alarm."""
+    scores, y = draw(200, 20)
+    results = bootstrap_threshold(
+        AlarmCost(missed=20, false_alarm=1),
+        scores,
+        y,
+        params={"sample_weight": 1 - y},
+        n_resamples=20,
+        random_state=0,
+    )
+    np.testing.assert_array_equal(results["alarm_rate"], 0)
+
+
+def test_costs_may_differ_by_row():
+    scores, y = draw(200, 20)
+
+    def gain(y_true, y_pred, amount):
+        return np.sum(np.where(y_true == 1, amount * y_pred, -y_pred))
+
+    dear, cheap = (
+        bootstrap_threshold(
+            make_scorer(gain),
+            scores,
+            y,
+            params={"amount": np.full(220, amount)},
+            n_resamples=20,
+            random_state=0,
+        )
+        for amount in (50.0, 0.5)
+    )
+    assert dear["alarm_rate"].mean() > 2 * cheap["alarm_rate"].mean()

@@ -117,7 +117,7 @@ def test_too_few_calibration_rows_are_warned_of():
     np.testing.assert_array_equal(detector.predict([[1e9]]), 1)
 
 
-@pytest.mark.parametrize("fdr_level", [0, 1, -0.1])
+@pytest.mark.parametrize("fdr_level", [0, 1, -0.1, None, "a", np.nan])
 def test_a_level_that_is_no_share_is_refused(detector, mixed, fdr_level):
     with pytest.raises(ValueError, match="fdr_level must lie in"):
         detector.predict_batch(mixed, fdr_level=fdr_level)

@@ -163,3 +163,41 @@ def test_volumes_in_many_dimensions_are_warned_of():
     mixture = GaussianMixture().fit(X)
     with pytest.warns(UserWarning, match="In 60 dimensions this criterion cannot compare"):
         get_outlier_scorer("mass_volume")(mixture, X)
+
+
+@pytest.mark.parametrize("make", [make_excess_mass_scorer, make_mass_volume_scorer])
+@pytest.mark.parametrize(
+    "parameter", [{"n_generated": -1}, {"n_generated": 0}, {"random_state": -1}]
+)
+def test_a_number_of_rows_that_is_none_is_refused(make, parameter):
+    (name,) = parameter
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of make_.* must be an int"):
+        make(**parameter)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: make_outlier_scorer("f1"), "'score_func' parameter .* must be a callable"),
+        (lambda: make_outlier_scorer(f1_score, greater_is_better=3), "'greater_is_better'"),
+        (lambda: make_outlier_scorer(f1_score, pos_label=[1]), "'pos_label' parameter"),
+        (lambda: make_outlier_scorer(f1_score, response_method=None), "'response_method'"),
+        (lambda: get_outlier_scorer(f1_score), "'name' parameter of get_outlier_scorer"),
+        (lambda: get_outlier_scorer("f1", pos_label=[1]), "'pos_label' parameter"),
+    ],
+)
+def test_wrong_arguments_of_scorers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_weights_are_passed_to_the_metric(forest, labelled):
+    X, y = labelled
+    weight = np.where(y, 5, 1)
+    expected = recall_score(y, forest.predict(X) == -1, sample_weight=weight)
+    assert get_outlier_scorer("recall")(forest, X, y, sample_weight=weight) == expected
+    cost = make_outlier_scorer(AlarmCost(missed=2, false_alarm=1), response_method="predict")
+    again = np.repeat(np.arange(len(y)), weight)
+    assert cost(forest, X, y, sample_weight=weight) == pytest.approx(
+        cost(forest, X[again], y[again])
+    )

@@ -435,6 +435,37 @@ def test_one_class_folds_train_on_inliers_and_test_each_row_once(labelled):
 
 
 @pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: OneClassKFold(1), ValueError, "requires at least one train/test split"),
+        (lambda: OneClassKFold(2.5), ValueError, "must be of Integral type"),
+        (lambda: OneClassKFold(5, random_state=0), ValueError, "no effect since shuffle is False"),
+        (lambda: OneClassKFold(5, shuffle="yes"), TypeError, "shuffle must be True or False"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize("thresholds", [1000, [-1.0, 0.0, 1.0]])
+@pytest.mark.parametrize("scoring", ["f1", "balanced_accuracy"])
+def test_equal_scores_leave_nothing_to_choose(scoring, thresholds):
+    tuned = TunedThresholdDetectorCV(
+        IsolationForest(random_state=0), scoring=scoring, thresholds=thresholds
+    )
+    with pytest.raises(
+        ValueError, match=r"makes constant predictions. Therefore, it is impossible"
+    ):
+        tuned.fit(np.zeros((50, 2)), np.repeat([0, 1], 25))
+
+
+def test_a_budget_of_equal_scores_flags_nothing():
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=AlarmBudget(0.1))
+    assert (tuned.fit(np.zeros((50, 2))).predict(np.zeros((50, 2))) == 1).all()
+
+
+@pytest.mark.parametrize(
     ("y", "message"),
     [
         (
@@ -511,6 +542,28 @@ def test_probabilities_are_calibrated(labelled, method):
 
 def test_probabilities_are_there_only_where_they_are_calibrated(labelled):
     assert not hasattr(TunedThresholdDetectorCV(IsolationForest()), "predict_proba")
+
+
+@pytest.mark.parametrize("n_outliers", [0, 50])
+@pytest.mark.parametrize(
+    "detector",
+    [IsolationForest(random_state=0), OneClassSVM(nu=0.1), EllipticEnvelope(random_state=0)],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_p_values_mean_the_same_for_every_detector(detector, n_outliers):
+    rng = np.random.RandomState(0)
+    X = np.concatenate([rng.randn(1000, 3), 9 + rng.randn(n_outliers, 3)])
+    y = np.repeat([0, 1], [1000, n_outliers])
+    tuned = TunedThresholdDetectorCV(
+        detector, scoring="f1" if n_outliers else "auto", cv=KFold(5, shuffle=True, random_state=0)
+    ).fit(X, y)
+    assert len(tuned.calibration_scores_) == 1000
+    new = rng.randn(1000, 3)
+    p_values = tuned.p_values(new)
+    assert (np.diff(p_values[np.argsort(tuned.score_samples(new))]) >= 0).all()
+    for level in (0.05, 0.2, 0.5, 0.8):
+        assert np.mean(p_values <= level) == pytest.approx(level, abs=0.06)
+    assert tuned.p_values([[99.0, 99.0, 99.0]]) < 0.06
 
 
 def test_a_tuned_detector_is_stored_and_loaded(make_detector, labelled, tmp_path):

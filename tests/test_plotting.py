@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import precision_score, recall_score
+from sklearn.model_selection import StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
@@ -143,7 +144,12 @@ def test_an_axes_can_be_given(plt, tuned, labelled):
         ({"against": "recall"}, "against must be"),
         ({"y_true": [0, 1]}, "inconsistent numbers"),
         ({"y_true": [0, 0, 0]}, "two classes"),
-        ({"scores": [3.0, np.nan, 1.0]}, "1 scores are NaN, the first in row 1"),
+        ({"scores": [np.nan] * 3}, "None of 3 scores is a finite number"),
+        ({"scores": [-np.inf, np.inf, np.nan]}, "None of 3 scores is a finite number"),
+        ({"scores": [[3.0], [2.0], [1.0]]}, r"1d array of numbers.*shape \(3, 1\)"),
+        ({"scores": ["a", "b", "c"]}, "1d array of numbers"),
+        ({"scores": [], "y_true": []}, "Found array with 0 sample"),
+        ({"sample_weight": [1.0, -1.0, 1.0]}, "[Nn]egative"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(arguments, message):
@@ -153,9 +159,116 @@ def test_what_cannot_be_drawn_is_refused(arguments, message):
         )
 
 
-def test_scores_that_are_missing_are_not_drawn():
-    with pytest.raises(ValueError, match="1 scores are NaN, the first in row 0"):
-        ScoreDistributionDisplay.from_predictions(None, [np.nan, 1.0])
+def test_an_empty_histogram_is_refused():
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        ScoreDistributionDisplay.from_predictions(None, [])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("against", ["threshold", "alarm_rate"])
+def test_infinite_scores_lie_at_the_ends(against):
+    scores = np.random.RandomState(0).randn(100)
+    scores[[3, 4]], scores[5] = -np.inf, np.inf
+    y = np.isneginf(scores).astype(int)
+    histogram = ScoreDistributionDisplay.from_predictions(y, scores, threshold=-np.inf)
+    assert np.isfinite(histogram.ax_.get_xlim()).all()
+    assert legend(histogram)[:2] == ["Inliers (98)", "Outliers (2)"]
+    first, last = histogram.ax_.containers[1][0], histogram.ax_.containers[0][-1]
+    assert first.get_height() == 1
+    assert last.get_height() >= 1 / 98
+    display = ThresholdDisplay.from_predictions(y, scores, threshold=-np.inf, against=against)
+    assert np.isfinite(display.ax_.get_xlim()).all()
+    assert display.precision.max() == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_equal_scores_are_drawn():
+    ScoreDistributionDisplay.from_predictions(None, np.zeros(5), threshold=0.0)
+    ThresholdDisplay.from_predictions([0, 0, 0, 0, 1], np.zeros(5))
+
+
+def test_weights_count_rows_several_times(labelled):
+    X, y = labelled
+    scores = IsolationForest(random_state=0).fit(X).score_samples(X)
+    weight = np.random.RandomState(0).randint(1, 4, len(y))
+    one = ThresholdDisplay.from_predictions(y, scores, sample_weight=weight, objective=COST)
+    repeated = np.repeat(np.arange(len(y)), weight)
+    other = ThresholdDisplay.from_predictions(y[repeated], scores[repeated], objective=COST)
+    for name in ("alarm_rate", "precision", "recall", "objective"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name))
+    bars, expected = (
+        ScoreDistributionDisplay.from_predictions(*arguments).ax_.containers
+        for arguments in ((y, scores), (y[repeated], scores[repeated]))
+    )
+    weighted = ScoreDistributionDisplay.from_predictions(y, scores, sample_weight=weight)
+    for got, bar in zip(weighted.ax_.containers, expected, strict=True):
+        np.testing.assert_allclose([b.get_height() for b in got], [b.get_height() for b in bar])
+    assert [bar.get_height() for bar in bars[0]] != [bar.get_height() for bar in expected[0]]
+
+
+@pytest.mark.parametrize("display", [ScoreDistributionDisplay, ThresholdDisplay])
+def test_the_legend_names_the_detector(tuned, labelled, display):
+    drawn = display.from_estimator(tuned, *labelled, name="forest")
+    assert legend(drawn)[0].endswith(" (forest)")
+    assert legend(drawn.plot(name="trees"))[0].endswith(" (trees)")
+
+
+def test_matplotlib_is_passed_what_it_is_to_draw_with(tuned, labelled):
+    display = ThresholdDisplay.from_estimator(tuned, *labelled, curve_kwargs={"lw": 5, "c": "red"})
+    assert {(line.get_linewidth(), line.get_color()) for line in display.lines_} == {(5, "red")}
+    display = ScoreDistributionDisplay.from_estimator(
+        tuned, *labelled, hist_kwargs={"histtype": "step", "alpha": 1.0}
+    )
+    assert display.ax_.patches[0].get_alpha() == 1
+
+
+@pytest.mark.parametrize("display", [ScoreDistributionDisplay, ThresholdDisplay])
+def test_the_frame_can_be_opened(tuned, labelled, display):
+    open_frame = display.from_estimator(tuned, *labelled, despine=True).ax_
+    assert not open_frame.spines["top"].get_visible()
+    assert display.from_estimator(tuned, *labelled).ax_.spines["top"].get_visible()
+
+
+@pytest.fixture(scope="module")
+def cv_results(labelled):
+    tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=COST, cv=3)
+    return cross_validate(
+        tuned,
+        *labelled,
+        cv=StratifiedKFold(4),
+        scoring=get_outlier_scorer("f1"),
+        return_estimator=True,
+        return_indices=True,
+    )
+
+
+def test_each_fold_has_its_curves(cv_results, labelled):
+    X, y = labelled
+    display = ThresholdDisplay.from_cv_results(cv_results, X, y)
+    assert len(display.lines_) == 4 * 3
+    assert len(legend(display)) == 4
+    for fold, estimator in enumerate(cv_results["estimator"]):
+        rows = cv_results["indices"]["test"][fold]
+        one = ThresholdDisplay.from_estimator(estimator, X[rows], y[rows])
+        np.testing.assert_array_equal(display.recall[fold], one.recall)
+        assert display.threshold[fold] == estimator.offset_
+
+
+def test_held_out_rows_of_all_folds_are_one_histogram(cv_results, labelled):
+    X, y = labelled
+    display = ScoreDistributionDisplay.from_cv_results(cv_results, X, y)
+    assert legend(display)[:2] == ["Inliers (190)", "Outliers (10)"]
+    assert display.threshold == [estimator.offset_ for estimator in cv_results["estimator"]]
+
+
+@pytest.mark.parametrize("display", [ScoreDistributionDisplay, ThresholdDisplay])
+def test_results_without_detectors_or_rows_are_refused(cv_results, labelled, display):
+    X, y = labelled
+    lacking = {name: value for name, value in cv_results.items() if name != "indices"}
+    with pytest.raises(ValueError, match="`return_indices=True`"):
+        display.from_cv_results(lacking, X, y)
+    with pytest.raises(ValueError, match="correct number of samples"):
+        display.from_cv_results(cv_results, X[:50], y[:50])
 
 
 def test_the_threshold_of_any_detector_is_marked(labelled):

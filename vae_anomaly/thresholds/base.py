@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.sklearn_private import HasMethods, _fit_context, _raise_for_params, _VisualBlock
+from vae_anomaly.thresholds.fitting import DetectorMethods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,23 +23,22 @@ if TYPE_CHECKING:
 class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """Base class of meta-estimators that set the threshold of a detector.
 
-    A subclass implements `_fit`, which sets `detector_` and `offset_`. This class validates, takes
-    over what the detector knows of its features, and predicts.
+    A subclass implements `_fit`, which returns what is fitted. This class validates, sets it all
+    at once, takes over what the detector knows of its features, and predicts.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "detector": [HasMethods(["fit", "score_samples"])],
+        "detector": [DetectorMethods()],
         "memory": [str, HasMethods(["cache"]), None],
     }
 
     detector: Any
     detector_: Any
-    offset_: float
     memory: Any
 
     @abstractmethod
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
-        """Set `detector_` and `offset_`."""
+    def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
+        """Return the fitted attributes, `detector_` and `offset_` among them; change nothing."""
 
     @_fit_context(
         # The detector validates its own parameters.
@@ -55,7 +55,8 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             Labels of inliers and outliers, see the class for where they are needed. They are
             passed on to the detector's `fit` too, which ignores them as a rule.
         **params : dict
-            Passed to the detector's `fit`, by scikit-learn's metadata routing.
+            Metadata such as `sample_weight`, passed on by scikit-learn's metadata routing to what
+            asks for it, see `get_metadata_routing`.
 
         Returns
         -------
@@ -64,19 +65,19 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """
         _raise_for_params(params, self, None)
         X, y = indexable(X, y)
-        self._fit(X, y, process_routing(self, "fit", **params))
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.detector_, name):
-                setattr(self, name, getattr(self.detector_, name))
-        return self
+        return self._store(self._fit(X, y, process_routing(self, "fit", **params)))
 
     def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
         """Fit, and tell inliers from outliers among the same rows.
 
         Parameters
         ----------
-        X, y, **params
-            As in `fit`.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Labels of inliers and outliers, as in `fit`.
+        **params : dict
+            Metadata, as in `fit`.
 
         Returns
         -------
@@ -109,10 +110,23 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         routing : MetadataRouter
             The routing.
         """
-        return MetadataRouter(owner=self).add(
+        router = MetadataRouter(owner=self)
+        if isinstance(getattr(self, "cv", None), str):  # "prefit": no fit that could ask for any
+            return router
+        return router.add(
             detector=self.detector,
             method_mapping=MethodMapping().add(caller="fit", callee="fit"),
         )
+
+    def _store(self, fitted: dict[str, Any]) -> Self:
+        """Set the fitted attributes, all at once, and leave none of an earlier fit."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(fitted["detector_"], name):
+                fitted[name] = getattr(fitted["detector_"], name)
+        for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
+            del self.__dict__[name]
+        self.__dict__.update(fitted)
+        return self
 
     def _check_prefit(self) -> None:
         try:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import column_or_1d
 
 from vae_anomaly.sklearn_private import Interval, validate_params
-from vae_anomaly.thresholds.fitting import check_scores
-from vae_anomaly.thresholds.metrics import outlier_indicator
+from vae_anomaly.thresholds.fitting import have_scores
+from vae_anomaly.thresholds.metrics import check_scores, outlier_indicator
 from vae_anomaly.thresholds.objectives import (
     LabelFreeObjective,
     LabelledObjective,
     PrecisionAtK,
     candidate_thresholds,
+    checked_params,
     choose_threshold,
     get_objective,
     outlier_label,
+    rows_of,
     threshold_curve,
 )
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 @validate_params(
     {
         "scoring": [str, callable, LabelFreeObjective],
+        "scores": ["array-like"],
+        "y": ["array-like", None],
+        "pos_label": [Real, str, "boolean", None],
+        "params": [dict, None],
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
@@ -43,6 +48,7 @@ def bootstrap_threshold(
     y: ArrayLike | None = None,
     *,
     pos_label: Any = None,
+    params: dict[str, Any] | None = None,
     n_resamples: int = 200,
     random_state: int | np.random.RandomState | None = None,
 ) -> dict[str, np.ndarray]:
@@ -58,12 +64,16 @@ def bootstrap_threshold(
     scoring : str, objective or scorer
         What the threshold is chosen for, see `TunedThresholdDetectorCV`.
     scores : array-like of shape (n_samples,)
-        What `score_samples` gives for rows that the detector was not trained on.
+        What `score_samples` gives for rows that the detector was not trained on. Rows without a
+        score (NaN) are left out.
     y : array-like of shape (n_samples,), default=None
         Their labels, needed where `scoring` is by labels. Inliers, outliers and rows without a
         label are resampled apart, so that the number of each stays.
     pos_label : int, float, bool or str, default=None
         Label of the outliers, see `make_outlier_scorer`.
+    params : dict, default=None
+        What the objective or scorer takes besides, such as ``{"sample_weight": weights}``. Of what
+        has an entry for each row, those of the rows drawn are passed.
     n_resamples : int, default=200
         Number of resamples.
     random_state : int, RandomState instance or None, default=None
@@ -79,8 +89,8 @@ def bootstrap_threshold(
     Raises
     ------
     ValueError
-        If a score is infinite or NaN, there are fewer than two inliers or two outliers among the
-        labels, or labels are needed and not given.
+        If a score is infinite, all are NaN, there are fewer than two inliers or two outliers among
+        the labels, or labels are needed and not given.
 
     Notes
     -----
@@ -106,14 +116,17 @@ def bootstrap_threshold(
     array([-2.9, -1.8])
     """
     objective = get_objective(scoring)
-    score = column_or_1d(scores, dtype=np.float64)
-    check_scores(score)
+    score = check_scores(scores)
     is_outlier = None
     if y is not None:
         check_consistent_length(score, y)
         is_outlier = outlier_indicator(y, outlier_label(scoring, pos_label))
     elif isinstance(objective, LabelledObjective):
         raise ValueError(f"scoring={scoring!r} needs labels: pass y.")
+    params = checked_params(params or {}, score)
+    has_score = np.flatnonzero(have_scores(score))
+    params = rows_of(params, has_score, len(score))
+    score, is_outlier = score[has_score], None if is_outlier is None else is_outlier[has_score]
     if isinstance(objective, PrecisionAtK) and objective.per is None:
         # The rows left out are fewer, and so should be the alarms among them.
         assert is_outlier is not None
@@ -125,12 +138,16 @@ def bootstrap_threshold(
     for _ in range(n_resamples):
         drawn, left_out = _resample(groups, rng)
         in_bag, out_of_bag = (
-            (score[rows], None if is_outlier is None else is_outlier[rows])
+            (
+                score[rows],
+                None if is_outlier is None else is_outlier[rows],
+                rows_of(params, rows, len(score)),
+            )
             for rows in (drawn, left_out)
         )
         thresholds = candidate_thresholds(in_bag[0], 1000)
         curve = threshold_curve(objective, thresholds, *in_bag)
-        threshold = choose_threshold(objective, curve, in_bag[0])
+        threshold = choose_threshold(objective, curve, in_bag[0], in_bag[2])
         results.append(threshold_curve(objective, np.array([threshold]), *out_of_bag))
     return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +14,47 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
 from vae_anomaly.thresholds.base import BaseThresholdDetector
-from vae_anomaly.thresholds.fitting import check_scores, fit_and_score
+from vae_anomaly.thresholds.fitting import fit_and_score, have_scores, one_score_each
+from vae_anomaly.thresholds.splitting import time_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class ConformalDetector(BaseThresholdDetector):
+class PValuesMixin:
+    """Mixin of detectors that keep the scores of clean rows that they were not trained on."""
+
+    calibration_scores_: np.ndarray
+
+    if TYPE_CHECKING:
+
+        def score_samples(self, X: ArrayLike) -> np.ndarray:
+            """Return the detector's scores."""
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Return the p-value of each row: how rare a clean row is that scores as low.
+
+        It is the rank of the row's score among `calibration_scores_`. So ``1 - p_values(X)`` rises
+        with abnormality from 0 to 1 and means the same for every detector: the share of clean rows
+        that are less abnormal. It is no probability of an outlier, as half of all clean rows lie
+        above 0.5. A row without a score has the p-value 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
+        """
+        scores = self.score_samples(X)
+        n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
+        return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
+
+
+class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     """Outlier detector with a guaranteed false-alarm rate, without labels.
 
     `fit` holds out calibration rows, which the detector is not trained on. The p-value of a new
@@ -47,8 +82,10 @@ class ConformalDetector(BaseThresholdDetector):
     cv : float or "prefit", default=0.3
         Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
         already, on other rows, and calibrates on all that are given to `fit`. There should be many
-        more than 1 / alpha of them: with fewer, nothing is ever flagged. Time points cannot be held
-        out at random (`WindowedDetector` refuses it): use "prefit" and later ones.
+        more than 1 / alpha of them: with fewer, nothing is ever flagged. Of time points around
+        `WindowedDetector` blocks of each series are held out, and fewer than 1 / alpha windows are
+        refused. As neighbours are not exchangeable, the rate is no guarantee there: it is kept as
+        far as the series go on as they were.
 
     memory : str or joblib.Memory, default=None
         Cache of fitted detectors, see `FixedThresholdDetector`.
@@ -116,23 +153,6 @@ class ConformalDetector(BaseThresholdDetector):
         self.memory = memory
         self.random_state = random_state
 
-    def p_values(self, X: ArrayLike) -> np.ndarray:
-        """Return the conformal p-value of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
-
-        Returns
-        -------
-        p_values : ndarray of shape (n_samples,)
-            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
-        """
-        scores = self.score_samples(X)
-        n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
-        return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
-
     def predict_batch(self, X: ArrayLike, *, fdr_level: float = 0.1) -> np.ndarray:
         """Tell inliers from outliers in a batch, with a bound on the share of false discoveries.
 
@@ -154,23 +174,27 @@ class ConformalDetector(BaseThresholdDetector):
             +1 for inliers, -1 for outliers.
         """
         check_is_fitted(self)
-        if not 0 < fdr_level < 1:
+        if not isinstance(fdr_level, Real) or not 0 < fdr_level < 1:
             raise ValueError(f"fdr_level must lie in (0, 1), got {fdr_level!r}.")
         return np.where(false_discovery_control(self.p_values(X)) <= fdr_level, -1, 1)
 
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
+    def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
         if isinstance(self.cv, str):
             self._check_prefit()
-            self.detector_, scores = self.detector, self.detector.score_samples(X)
+            detector, scores = self.detector, one_score_each(self.detector, X)
         else:
-            train, test = train_test_split(
-                np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
+            blocks = time_blocks(self.detector, X)
+            if blocks is None:
+                train, test = train_test_split(
+                    np.arange(_num_samples(X)), test_size=self.cv, random_state=self.random_state
+                )
+            else:
+                train, test = blocks.split(float(self.cv))
+                blocks.check_level(len(test), self.alpha)
+            detector, (scores,) = fit_and_score(
+                self.detector, X, y, train, [test], params.detector.fit, self.memory, blocks
             )
-            self.detector_, scores = fit_and_score(
-                self.detector, X, y, train, test, params.detector.fit, self.memory
-            )
-        check_scores(scores)
-        self.calibration_scores_ = np.sort(scores)
+        scores = np.sort(scores[have_scores(scores)])
         # p(x) <= alpha where fewer than `rank` calibration scores are as low as that of x.
         n_calibration = len(scores)
         rank = math.floor(self.alpha * (n_calibration + 1) * (1 + 1e-12))
@@ -179,6 +203,7 @@ class ConformalDetector(BaseThresholdDetector):
                 f"With {n_calibration} calibration rows no p-value is smaller than "
                 f"{1 / (n_calibration + 1):.2g}, so predict never flags a row at alpha="
                 f"{self.alpha}. Pass more rows to fit, or raise alpha or cv.",
-                stacklevel=2,
+                stacklevel=4,  # the line that calls fit
             )
-        self.offset_ = float(self.calibration_scores_[rank - 1]) if rank else -math.inf
+        offset = float(scores[rank - 1]) if rank else -math.inf
+        return {"detector_": detector, "calibration_scores_": scores, "offset_": offset}

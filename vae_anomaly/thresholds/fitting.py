@@ -5,9 +5,10 @@ What does not change the training does not train again.
 
 from __future__ import annotations
 
+import warnings
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -17,9 +18,14 @@ from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import LocalOutlierFactor
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_memory
 
-from vae_anomaly.sklearn_private import _check_method_params, _safe_split
+from vae_anomaly.sklearn_private import HasMethods, _check_method_params, _num_samples, _safe_split
+from vae_anomaly.thresholds.splitting import TimeBlocks, innermost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SKLEARN_TRAINING_SCORES: dict[type, str | None] = {
     LocalOutlierFactor: "negative_outlier_factor_",
@@ -36,22 +42,30 @@ _ANY_SHARE = 0.1
 """Stands for every numeric `contamination` in the key of the cache."""
 
 
+class DetectorMethods(HasMethods):
+    """The constraint that an outlier detector meets, with a hint for the one that needs it."""
+
+    def __init__(self) -> None:
+        super().__init__(["fit", "score_samples"])
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (which LocalOutlierFactor does with novelty=True only)"
+
+
 def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memory: Any) -> Any:
-    """Return a fitted clone of the detector, from the cache where an equal fit is there.
+    """Return the detector, fitted, or an equal one that the cache has.
 
     Parameters
     ----------
     detector : outlier detector
-        Left as it is.
+        A clone that may be changed.
     X, y, fit_params
         What its `fit` takes.
     memory : str, joblib.Memory or None
         The cache.
     """
-    detector = clone(detector)
     if memory is None or isinstance(detector, FrozenEstimator):
         return _fit(detector, X, y, fit_params)
-    memory = check_memory(memory)
     final = final_step(detector)
     contamination = getattr(final, "contamination", None)
     moves_offset_only = isinstance(final, tuple(_SKLEARN_TRAINING_SCORES)) or hasattr(
@@ -81,13 +95,47 @@ def own_threshold(detector: Any) -> float | None:
 
 def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
     """Fit through the cache. Who comes to a fit that another worker is at waits for its result."""
-    cached_fit = memory.cache(_fit)
-    folder = getattr(memory, "location", None)
-    if folder is None:
-        return cached_fit(detector, X, y, fit_params)
     key = joblib.hash((detector, X, y, fit_params))
-    with FileLock(Path(folder, "locks", f"{key}.lock")):
-        return cached_fit(detector, X, y, fit_params)
+    try:
+        memory = check_memory(memory)
+        folder = getattr(memory, "location", None)
+        if folder is None:
+            return _fit(detector, X, y, fit_params)
+        lock = FileLock(Path(folder, "locks", f"{key}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise ValueError(f"memory={memory!r} cannot keep fitted detectors: {error}") from error
+    cached_fit = memory.cache(_fit_and_tell)
+    try:
+        is_there = cached_fit.check_call_in_cache(detector, X, y, fit_params)
+        entry = cached_fit(detector, X, y, fit_params)
+        if not _is_entry_of(detector, entry):
+            warnings.warn(
+                f"memory={folder!r} holds something else than a fitted {type(detector).__name__} "
+                "where this one belongs; it is fitted again.",
+                stacklevel=2,
+            )
+            is_there = False
+            entry = cached_fit.call(detector, X, y, fit_params)[0]
+    finally:
+        lock.release()
+    fitted, is_random = entry
+    if is_there and is_random:  # with random_state=None each fit is another
+        return _fit(detector, X, y, fit_params)
+    return fitted
+
+
+def _fit_and_tell(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> tuple[Any, bool]:
+    """Return the fitted detector, and whether it has drawn from NumPy's global random state."""
+    rng = check_random_state(None)
+    before = joblib.hash(rng.get_state(legacy=False))
+    fitted = _fit(detector, X, y, fit_params)
+    return fitted, joblib.hash(rng.get_state(legacy=False)) != before
+
+
+def _is_entry_of(detector: Any, entry: Any) -> bool:
+    is_pair = isinstance(entry, tuple) and len(entry) == 2
+    return is_pair and type(entry[0]) is type(detector)
 
 
 def _fit(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
@@ -103,14 +151,35 @@ def _training_scores(detector: Any, X: Any) -> np.ndarray:
     return detector.score_samples(X) if attribute is None else getattr(final, attribute)
 
 
-def check_scores(scores: np.ndarray) -> None:
-    """Raise ValueError where a score of a held-out row is infinite or NaN."""
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if bad.size:
+def have_scores(scores: np.ndarray) -> np.ndarray:
+    """Return which held-out rows have a score, and warn where some have none (NaN).
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Scores of held-out rows.
+
+    Raises
+    ------
+    ValueError
+        If a score is infinite, or no row has one.
+    """
+    infinite = np.flatnonzero(np.isinf(scores))
+    if infinite.size:
         raise ValueError(
-            f"The detector gave {bad.size} of {len(scores)} held-out rows a score that is not "
-            f"finite, such as {scores[bad[0]]}; no threshold can be set on them."
+            f"The detector gave {infinite.size} of {len(scores)} held-out rows a score that is not "
+            f"finite, such as {scores[infinite[0]]}; no threshold can be set on them."
         )
+    has_score = ~np.isnan(scores)
+    if not has_score.any():
+        raise ValueError(f"None of {len(scores)} held-out rows has a score: all are NaN.")
+    if not has_score.all():
+        warnings.warn(
+            f"{np.sum(~has_score)} of {len(scores)} held-out rows have no score (NaN) and are left "
+            "out.",
+            stacklevel=5,  # the line that calls fit
+        )
+    return has_score
 
 
 def fit_and_score(
@@ -118,15 +187,63 @@ def fit_and_score(
     X: Any,
     y: Any,
     train: np.ndarray,
-    test: np.ndarray | None,
+    scored: Sequence[np.ndarray],
     fit_params: dict[str, Any],
     memory: Any,
-) -> tuple[Any, Any]:
-    """Return the detector of the training rows, and the scores of the test rows or None."""
+    blocks: TimeBlocks | None = None,
+) -> tuple[Any, list[np.ndarray]]:
+    """Return the detector fitted to the training rows, and its scores of each set of rows.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        Left as it is.
+    X, y, fit_params
+        What its `fit` takes, of all rows.
+    train : ndarray of int
+        The training rows.
+    scored : sequence of ndarray of int
+        Sets of rows to score.
+    memory : str, joblib.Memory or None
+        The cache.
+    blocks : TimeBlocks, default=None
+        Where the rows lie in time, for a detector that scores neighbours together.
+    """
+    detector = clone(detector)
     X_train, y_train = _safe_split(detector, X, y, train)
+    if blocks is not None and not isinstance(detector, FrozenEstimator):
+        innermost(detector)._runs = blocks.runs(train)[0]
     fit_params = _check_method_params(X, fit_params, indices=train)
     fitted = fit_detector(detector, X_train, y_train, fit_params, memory)
-    if test is None:
-        return fitted, None
-    X_test, _ = _safe_split(detector, X, y, test, train)
-    return fitted, fitted.score_samples(X_test)
+    return fitted, [_scores_of(fitted, X, rows, train, blocks) for rows in scored]
+
+
+def _scores_of(
+    fitted: Any, X: Any, rows: np.ndarray, train: np.ndarray, blocks: TimeBlocks | None
+) -> np.ndarray:
+    if blocks is None:
+        return one_score_each(fitted, _safe_split(fitted, X, None, rows, train)[0])
+    scores = np.full(len(rows), np.nan)
+    for part in blocks.parts(rows):
+        scores[part] = one_score_each(fitted, _safe_split(fitted, X, None, rows[part], train)[0])
+    return scores
+
+
+def one_score_each(fitted: Any, X: Any) -> np.ndarray:
+    """Return the scores of rows, or raise ValueError where there is not one for each.
+
+    Parameters
+    ----------
+    fitted : outlier detector
+        Fitted.
+    X : {array-like, sparse matrix} of shape (n, n_features)
+        Rows.
+    """
+    scores = fitted.score_samples(X)
+    if np.shape(scores) != (_num_samples(X),):
+        raise ValueError(
+            f"score_samples of {type(fitted).__name__} must return one score for each row; of "
+            f"{_num_samples(X)} rows it returned an array of shape {np.shape(scores)}. Windows are "
+            "scored by WindowedDetector."
+        )
+    return scores

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from vae_anomaly.sklearn_private import Interval, StrOptions
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _raise_for_params
 from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.fitting import final_step, fit_detector, own_threshold
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 
 class FixedThresholdDetector(BaseThresholdDetector):
@@ -20,8 +30,9 @@ class FixedThresholdDetector(BaseThresholdDetector):
     ----------
     detector : outlier detector
         Any with `fit` and `score_samples`: VAEAnomalyDetector, IsolationForest,
-        LocalOutlierFactor(novelty=True), a Pipeline that ends in one. It is cloned and fitted;
-        wrap it in `sklearn.frozen.FrozenEstimator` to use it as it is.
+        LocalOutlierFactor(novelty=True), a Pipeline that ends in one. One that is fitted is used
+        as it is where `fit` is not called. `fit` trains a clone of it, unless it is wrapped in
+        `sklearn.frozen.FrozenEstimator`.
 
     threshold : "auto" or float, default="auto"
         Rows are outliers whose `score_samples` lie below. "auto" keeps the detector's own
@@ -32,7 +43,8 @@ class FixedThresholdDetector(BaseThresholdDetector):
         is the path of its folder. For the detectors of this package and of scikit-learn a
         `contamination` that is a number is not part of the key, as it changes only the threshold;
         "auto" is, as for VAEAnomalyDetector it trains a second network. A parallel worker that
-        comes to a fit that another is at waits for its result.
+        comes to a fit that another is at waits for its result. A detector that draws from NumPy's
+        global random state, as with ``random_state=None``, is fitted anew each time.
 
     Attributes
     ----------
@@ -78,15 +90,96 @@ class FixedThresholdDetector(BaseThresholdDetector):
         self.threshold = threshold
         self.memory = memory
 
-    def _fit(self, X: Any, y: Any, params: Any) -> None:
-        self.detector_ = fit_detector(self.detector, X, y, params.detector.fit, self.memory)
+    @property  # of a fitted detector without a fit of its own, too
+    def offset_(self) -> float:
+        """The threshold: ``decision_function = score_samples - offset_``."""
+        if "offset_" in self.__dict__:
+            return self.__dict__["offset_"]
+        check_is_fitted(self)
+        return self._offset_of(self.detector)
+
+    @available_if(lambda self: hasattr(self.detector, "partial_fit"))
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Train the detector further, and set the threshold anew.
+
+        Only there where the detector has `partial_fit`. The first call trains a clone of it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the detector's `partial_fit`, which ignores it as a rule.
+        **params : dict
+            Metadata such as `sample_weight`, passed on to the detector's `partial_fit` where it
+            asks for it.
+
+        Returns
+        -------
+        self : FixedThresholdDetector
+            The detector, fitted further.
+        """
+        _raise_for_params(params, self, None)
+        routed = process_routing(self, "partial_fit", **params)
+        detector = self.detector_ if hasattr(self, "detector_") else clone(self.detector)
+        fitted = detector.partial_fit(X, y, **routed.detector.partial_fit)
+        return self._store({"detector_": fitted, "offset_": self._offset_of(fitted)})
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` and `partial_fit` go.
+
+        See scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return MetadataRouter(owner=self).add(
+            detector=self.detector,
+            method_mapping=MethodMapping()
+            .add(caller="fit", callee="fit")
+            .add(caller="partial_fit", callee="partial_fit"),
+        )
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return the detector's scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The lower, the more abnormal.
+        """
+        check_is_fitted(self)
+        return getattr(self, "detector_", self.detector).score_samples(X)
+
+    def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
+        fitted = fit_detector(clone(self.detector), X, y, params.detector.fit, self.memory)
+        return {"detector_": fitted, "offset_": self._offset_of(fitted)}
+
+    def _offset_of(self, fitted: Any) -> float:
+        """Return the threshold of a fitted detector."""
         if self.threshold != "auto":
-            self.offset_ = float(self.threshold)
-            return
-        offset = own_threshold(self.detector_)
+            return float(self.threshold)
+        offset = own_threshold(fitted)
         if offset is None:
             raise ValueError(
                 f"threshold='auto' takes the threshold from the offset_ of the detector, and "
-                f"{type(final_step(self.detector_)).__name__} has none; set threshold to a number."
+                f"{type(final_step(fitted)).__name__} has none; set threshold to a number."
             )
-        self.offset_ = offset
+        return offset
+
+    def __sklearn_is_fitted__(self) -> bool:
+        if hasattr(self, "detector_"):
+            return True
+        try:
+            check_is_fitted(self.detector)
+        except NotFittedError:
+            return False
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ from sklearn.metrics import (
 )
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
+
+from vae_anomaly.sklearn_private import (
+    Interval,
+    _BaseScorer,
+    _check_method_params,
+    validate_params,
+)
 
 _RANKINGS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
 _DECISIONS = {
@@ -82,40 +90,67 @@ def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
     return is_outlier
 
 
-class _OutlierScorer:
-    """Callable (estimator, X, y) -> float, as `scoring` of scikit-learn takes it."""
+def check_scores(scores: Any) -> np.ndarray:
+    """Return scores as floats, (n,), or raise ValueError where they are no list of numbers.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n,)
+        What `score_samples` gives.
+    """
+    score = check_array(scores, ensure_2d=False, allow_nd=True, dtype=None, ensure_all_finite=False)
+    if score.ndim != 1 or score.dtype.kind not in "biuf":
+        raise ValueError(
+            f"scores should be a 1d array of numbers, as score_samples returns; got an array of "
+            f"shape {score.shape} and type {score.dtype} instead."
+        )
+    return score.astype(float)
+
+
+class _OutlierScorer(_BaseScorer):
+    """Callable (estimator, X, y) -> float, as `scoring` of scikit-learn takes it.
+
+    Like scikit-learn's own it asks for metadata such as `sample_weight` by `set_score_request`.
+    """
 
     def __init__(
         self,
         score_func: Callable[..., float],
-        response_method: str,
-        greater_is_better: bool,
-        pos_label: Any,
+        sign: int,
         kwargs: dict[str, Any],
+        response_method: str,
+        pos_label: Any,
     ) -> None:
-        self.score_func = score_func
-        self.response_method = response_method
-        self.sign = 1 if greater_is_better else -1
+        super().__init__(score_func, sign, kwargs, response_method)
         self.pos_label = pos_label
-        self.kwargs = kwargs
 
-    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        """Score what the detector says of X against the labels y."""
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y: Any, **params: Any) -> float:
         is_outlier = outlier_indicator(y, self.pos_label)
-        response = _RESPONSES[self.response_method](estimator, X)
+        response = _RESPONSES[self._response_method](estimator, X)
         check_consistent_length(is_outlier, response)
-        known = ~np.isnan(is_outlier)
-        truth = is_outlier[known].astype(int)
-        return self.sign * float(self.score_func(truth, response[known], **self.kwargs))
+        # Rows that the detector gives no score say as little as those without a label.
+        counted = np.flatnonzero(~np.isnan(is_outlier) & ~np.isnan(response))
+        truth = is_outlier[counted].astype(int)
+        kwargs = self._kwargs | _check_method_params(response, params, indices=counted)
+        return self._sign * float(self._score_func(truth, response[counted], **kwargs))
 
     def __repr__(self) -> str:
-        name = getattr(self.score_func, "__name__", repr(self.score_func))
+        name = getattr(self._score_func, "__name__", repr(self._score_func))
         return (
-            f"make_outlier_scorer({name}, response_method={self.response_method!r}, "
+            f"make_outlier_scorer({name}, response_method={self._response_method!r}, "
             f"pos_label={self.pos_label!r})"
         )
 
 
+@validate_params(
+    {
+        "score_func": [callable],
+        "response_method": [str],
+        "greater_is_better": ["boolean"],
+        "pos_label": [Real, str, "boolean", None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def make_outlier_scorer(
     score_func: Callable[..., float],
     *,
@@ -129,7 +164,11 @@ def make_outlier_scorer(
     scikit-learn's own ``scoring="roc_auc"`` takes `decision_function`, which is high for inliers:
     with outliers labelled 1 it rewards the worst detector. This scorer takes the opposite of
     `score_samples`, so high means outlier, and knows which label that is. Rows without a label
-    (None, NaN or pandas' NA) are left out.
+    (None, NaN or pandas' NA) are left out, and so are rows without a score (NaN), such as time
+    points that no window of `WindowedDetector` covers.
+
+    `sample_weight` and other metadata of the rows are passed on to `score_func` where they are
+    given, by ``set_score_request(sample_weight=True)`` where scikit-learn routes them.
 
     Parameters
     ----------
@@ -144,14 +183,14 @@ def make_outlier_scorer(
     pos_label : int, float, bool or str, default=None
         Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
         they are {-1, 1}, as in the output of `predict`.
-    **kwargs
+    **kwargs : dict
         Passed to `score_func`.
 
     Returns
     -------
     scorer : callable
-        Takes (estimator, X, y) and returns a float; higher is better. Calling it raises
-        ValueError where `y` does not hold two classes.
+        Takes (estimator, X, y, sample_weight=None) and returns a float; higher is better. Calling
+        it raises ValueError where `y` does not hold two classes.
 
     See Also
     --------
@@ -172,9 +211,14 @@ def make_outlier_scorer(
         raise ValueError(
             f"response_method must be one of {sorted(_RESPONSES)}, got {response_method!r}."
         )
-    return _OutlierScorer(score_func, response_method, greater_is_better, pos_label, kwargs)
+    sign = 1 if greater_is_better else -1
+    return _OutlierScorer(score_func, sign, kwargs, response_method, pos_label)
 
 
+@validate_params(
+    {"name": [str], "pos_label": [Real, str, "boolean", None]},
+    prefer_skip_nested_validation=True,
+)
 def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., float]:
     """Return a scorer for `scoring=` in scikit-learn by name.
 
@@ -229,6 +273,12 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
     raise ValueError(f"No outlier scorer is called {name!r}; there are {', '.join(names)}.")
 
 
+_VOLUME_CONSTRAINTS: dict[str, list[Any]] = {
+    "n_generated": [Interval(Integral, 1, None, closed="left")],
+    "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+}
+
+
 class _VolumeScorer:
     """Callable (estimator, X, y=None) -> float: how small the regions are that hold the rows."""
 
@@ -251,6 +301,7 @@ class _VolumeScorer:
         if hasattr(X, "iloc"):  # a pandas frame
             uniform = type(X)(uniform, columns=X.columns)
         scores = estimator.score_samples(X)
+        scores = scores[~np.isnan(scores)]
         # Of each level, from the most normal row down: the share of rows, and of volume, above.
         levels, counts = np.unique(-scores, return_counts=True)
         mass = np.cumsum(counts) / len(scores)
@@ -272,6 +323,7 @@ class _VolumeScorer:
         )
 
 
+@validate_params(_VOLUME_CONSTRAINTS, prefer_skip_nested_validation=True)
 def make_excess_mass_scorer(
     *, n_generated: int = 10_000, random_state: int = 0
 ) -> Callable[..., float]:
@@ -308,6 +360,7 @@ def make_excess_mass_scorer(
     return _VolumeScorer(_excess_mass, n_generated, random_state)
 
 
+@validate_params(_VOLUME_CONSTRAINTS, prefer_skip_nested_validation=True)
 def make_mass_volume_scorer(
     *, n_generated: int = 10_000, random_state: int = 0
 ) -> Callable[..., float]:

@@ -8,13 +8,22 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.stats import genpareto
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
+from sklearn.utils.metadata_routing import MetadataRequest
 
+from vae_anomaly.sklearn_private import (
+    InvalidParameterError,
+    _check_method_params,
+    _check_sample_weight,
+    _routing_enabled,
+)
 from vae_anomaly.thresholds.metrics import _OutlierScorer
 from vae_anomaly.thresholds.offsets import auto_offset
 
@@ -22,7 +31,7 @@ from vae_anomaly.thresholds.offsets import auto_offset
 class Counts(NamedTuple):
     """Numbers of labelled rows by truth and decision, one entry per threshold; outlier = positive.
 
-    The four add up to the number of labelled rows.
+    The four add up to the number of labelled rows or, where these have weights, to their sum.
     """
 
     true_positives: np.ndarray
@@ -31,18 +40,32 @@ class Counts(NamedTuple):
     true_negatives: np.ndarray
 
     @classmethod
-    def at(cls, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray) -> Counts:
+    def at(
+        cls,
+        thresholds: np.ndarray,
+        scores: np.ndarray,
+        is_outlier: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+    ) -> Counts:
         """Count at every threshold; a row is an alarm if its score is below the threshold.
 
         Parameters
         ----------
         thresholds : array of shape (n_thresholds,)
+            Thresholds.
         scores, is_outlier : array of shape (n,)
             Scores, the lower, the more abnormal, and what the labels say: True for outliers.
+        sample_weight : array of shape (n,), default=None
+            How many times each row counts.
         """
-        outliers, inliers = np.sort(scores[is_outlier]), np.sort(scores[~is_outlier])
-        found, false = np.searchsorted(outliers, thresholds), np.searchsorted(inliers, thresholds)
-        return cls(found, false, len(outliers) - found, len(inliers) - false)
+        weight = np.ones(len(scores), dtype=int) if sample_weight is None else sample_weight
+        found, false = (
+            weight_below(thresholds, scores[rows], weight[rows])
+            for rows in (is_outlier, ~is_outlier)
+        )
+        return cls(
+            found, false, weight[is_outlier].sum() - found, weight[~is_outlier].sum() - false
+        )
 
     @property
     def precision(self) -> np.ndarray:
@@ -78,58 +101,148 @@ def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
     return thresholds[np.unique(ranks) - 1]
 
 
-def share_below(thresholds: Any, scores: np.ndarray) -> Any:
-    """Return the share of the scores below each threshold."""
-    return np.searchsorted(np.sort(scores), thresholds) / len(scores)
+def weight_below(thresholds: Any, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the sum of the weights of the scores below each threshold."""
+    order = np.argsort(scores)
+    sums = np.concatenate([[0], np.cumsum(weight[order])])
+    return sums[np.searchsorted(scores[order], thresholds)]
 
 
 def _ratio(part: Any, whole: Any) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
 
-def _check(objective: Any, name: str, holds: bool, demand: str) -> None:
-    if not holds:
-        raise ValueError(
-            f"{name} of {type(objective).__name__} must be {demand}, "
-            f"got {getattr(objective, name)!r}."
+def _check(objective: Any, name: str, holds: Callable[[Any], bool], demand: str) -> None:
+    value = getattr(objective, name)
+    if isinstance(value, bool) or not isinstance(value, Real) or not holds(value):
+        raise InvalidParameterError(
+            f"{name} of {type(objective).__name__} must be {demand}, got {value!r}."
         )
 
 
-class LabelledObjective(ABC):
+class _Objective:
+    """What asks for `sample_weight` by scikit-learn's metadata routing."""
+
+    _DEFAULT_REQUEST: dict[str, Any] = {}
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Set whether the rows' weights are counted, as `set_score_request` of a scorer does.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            True to count the `sample_weight` that is passed to `fit`, False to ignore it, a str to
+            take the parameter of this name instead, and None to raise where it is passed.
+
+        Returns
+        -------
+        self : object
+            The objective.
+        """
+        if not _routing_enabled():
+            raise RuntimeError(
+                "This method is only available when metadata routing is enabled. You can enable it "
+                "using sklearn.set_config(enable_metadata_routing=True)."
+            )
+        # Objectives are frozen, as values that can be compared; the request is no part of these.
+        object.__setattr__(self, "_request", {"sample_weight": sample_weight})
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return what the objective asks for, see scikit-learn's metadata routing.
+
+        Returns
+        -------
+        request : MetadataRequest
+            The request.
+        """
+        request = MetadataRequest(owner=self)
+        for param, alias in getattr(self, "_request", self._DEFAULT_REQUEST).items():
+            request.score.add_request(param=param, alias=alias)
+        return request
+
+
+class LabelledObjective(_Objective, ABC):
     """What decisions are worth, by labels.
 
     It is also a metric of binary labels and decisions, 1 for outliers, as `make_outlier_scorer`
     takes with ``response_method="predict"``.
     """
 
+    # As scikit-learn's scorers: weights that are passed must be asked for, or be refused.
+    _DEFAULT_REQUEST = {"sample_weight": None}
+
     @abstractmethod
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the value at every threshold, higher is better."""
+        """Return the value at every threshold, higher is better.
 
-    def __call__(self, y_true: Any, y_pred: Any) -> float:
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
+
+    def curve(
+        self, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray, **params: Any
+    ) -> np.ndarray:
+        """Return the value at every threshold, higher is better.
+
+        Parameters
+        ----------
+        thresholds : array of shape (n_thresholds,)
+            Thresholds.
+        scores, is_outlier : array of shape (n,)
+            Scores of labelled rows, and what the labels say: True for outliers.
+        **params : dict
+            "sample_weight" of shape (n,), where rows have weights.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values.
+        """
+        return self.from_counts(Counts.at(thresholds, scores, is_outlier, **params))
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return the value of decisions, higher is better.
 
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n,)
             Labels and decisions, 1 for outliers and 0 for inliers.
+        sample_weight : array-like of shape (n,), default=None
+            How many times each row counts.
         """
         scores = np.where(np.asarray(y_pred) == 1, -1.0, 1.0)
-        counts = Counts.at(np.zeros(1), scores, np.asarray(y_true) == 1)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, scores, dtype=np.float64)
+        counts = Counts.at(np.zeros(1), scores, np.asarray(y_true) == 1, sample_weight)
         return float(self.from_counts(counts)[0])
 
 
-class LabelFreeObjective(ABC):
+class LabelFreeObjective(_Objective, ABC):
     """A rule that draws the line from the scores of rows that the detector has not seen."""
 
     @abstractmethod
-    def threshold(self, scores: np.ndarray) -> float:
+    def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """Return the threshold: rows with lower scores are outliers.
 
         Parameters
         ----------
-        scores : array of shape (n,)
+        scores : ndarray of shape (n,)
             Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
         """
 
 
@@ -146,10 +259,22 @@ class FBeta(LabelledObjective):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self, "beta", self.beta > 0, "positive")
+        _check(self, "beta", lambda beta: beta > 0, "positive")
+        _check(self, "beta", math.isfinite, "finite")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the F-score at every threshold."""
+        """Return the F-score at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         weight = self.beta**2
         found = (1 + weight) * counts.true_positives
         return _ratio(found, found + weight * counts.false_negatives + counts.false_positives)
@@ -176,11 +301,25 @@ class AlarmCost(LabelledObjective):
 
     def __post_init__(self) -> None:
         # By an infinite cost no miss at all would cost 0 * inf, which is NaN.
-        _check(self, "missed", self.found < self.missed < math.inf, "finite, greater than found")
-        _check(self, "false_alarm", 0 < self.false_alarm < math.inf, "finite and positive")
+        _check(self, "found", math.isfinite, "finite")
+        _check(
+            self, "missed", lambda cost: self.found < cost < math.inf, "finite, greater than found"
+        )
+        _check(self, "false_alarm", lambda cost: 0 < cost < math.inf, "finite and positive")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the opposite of the mean cost at every threshold."""
+        """Return the opposite of the mean cost at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         cost = (
             self.missed * counts.false_negatives
             + self.false_alarm * counts.false_positives
@@ -205,10 +344,21 @@ class RecallAtPrecision(LabelledObjective):
     precision: float
 
     def __post_init__(self) -> None:
-        _check(self, "precision", 0 < self.precision <= 1, "in (0, 1]")
+        _check(self, "precision", lambda precision: 0 < precision <= 1, "in (0, 1]")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return recall, or what precision lacks, at every threshold."""
+        """Return recall, or what precision lacks, at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         lacking = counts.precision - self.precision
         return np.where(lacking >= 0, counts.recall, lacking)
 
@@ -232,11 +382,23 @@ class PrecisionAtK(LabelledObjective):
     per: int | None = None
 
     def __post_init__(self) -> None:
-        _check(self, "k", self.k > 0, "positive")
-        _check(self, "per", self.per is None or self.per >= self.k, "at least k")
+        _check(self, "k", lambda k: 0 < k < math.inf, "positive")
+        if self.per is not None:
+            _check(self, "per", lambda per: self.k <= per < math.inf, "at least k")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the precision among k alarms at every threshold."""
+        """Return the precision among k alarms at every threshold.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         n_rows = sum(counts)
         k = self.k if self.per is None else self.k / self.per * n_rows
         n_alarms = counts.true_positives + counts.false_positives
@@ -253,9 +415,23 @@ class AutoThreshold(LabelFreeObjective):
     beyond it.
     """
 
-    def threshold(self, scores: np.ndarray) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`."""
-        return auto_offset(scores, np.ones(len(scores)), scores)
+    def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
+        """
+        weight = np.ones(len(scores)) if sample_weight is None else sample_weight
+        return auto_offset(scores, weight, scores)
 
 
 @dataclass(frozen=True)
@@ -290,29 +466,52 @@ class ExtremeValueTail(LabelFreeObjective):
     _MIN_EXCESSES = 10
 
     def __post_init__(self) -> None:
-        _check(self, "tail", 0 < self.tail < 1, "in (0, 1)")
-        _check(self, "alarm_rate", 0 < self.alarm_rate < self.tail, "in (0, tail)")
+        _check(self, "tail", lambda tail: 0 < tail < 1, "in (0, 1)")
+        _check(self, "alarm_rate", lambda rate: 0 < rate < self.tail, "in (0, tail)")
 
-    def threshold(self, scores: np.ndarray) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`.
+    def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
 
         Raises
         ------
         ValueError
             If fewer than 10 rows lie in the tail.
         """
+        weight = np.ones(len(scores)) if sample_weight is None else sample_weight
+        scores, weight = scores[weight > 0], weight[weight > 0]
         level = np.quantile(scores, self.tail)
-        excesses = level - scores[scores < level]
+        if np.ptp(weight) > 0:
+            level = np.quantile(scores, self.tail, weights=weight, method="inverted_cdf")
+        in_tail = scores < level
+        excesses, tail_weight = level - scores[in_tail], weight[in_tail]
         if len(excesses) < self._MIN_EXCESSES:
             raise ValueError(
                 f"An extreme-value tail needs at least {self._MIN_EXCESSES} rows of different "
                 f"scores in the lowest {self.tail:.0%}, and {len(scores)} rows gave "
                 f"{len(excesses)}. Pass more rows, raise tail, or set scoring='auto'."
             )
-        unit = excesses.mean()  # the optimiser starts from a scale of 1
-        shape, _, scale = genpareto.fit(excesses / unit, floc=0)
-        share_beyond = self.alarm_rate * len(scores) / len(excesses)
-        return float(level - unit * genpareto.isf(share_beyond, shape, scale=scale))
+        unit = np.average(excesses, weights=tail_weight)  # the optimiser starts from a scale of 1
+
+        def loss(parameters: np.ndarray) -> float:
+            shape, log_scale = parameters
+            log_density = genpareto.logpdf(excesses / unit, shape, scale=np.exp(log_scale))
+            return -float(np.average(log_density, weights=tail_weight))
+
+        shape, log_scale = minimize(loss, [0.1, 0.0], method="Nelder-Mead").x
+        share_beyond = self.alarm_rate * weight.sum() / tail_weight.sum()
+        return float(level - unit * genpareto.isf(share_beyond, shape, scale=np.exp(log_scale)))
 
 
 @dataclass(frozen=True)
@@ -336,14 +535,31 @@ class AlarmBudget(LabelFreeObjective):
     per: float = 1
 
     def __post_init__(self) -> None:
-        _check(self, "per", self.per > 0, "positive")
-        _check(self, "alarms", 0 < self.alarms < self.per, "in (0, per)")
+        _check(self, "per", lambda per: 0 < per < math.inf, "positive")
+        _check(self, "alarms", lambda alarms: 0 < alarms < self.per, "in (0, per)")
 
-    def threshold(self, scores: np.ndarray) -> float:
-        """Return the threshold, see `LabelFreeObjective.threshold`."""
+    def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Return the threshold: rows with lower scores are outliers.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+        sample_weight : ndarray of shape (n,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        threshold : float
+            The threshold.
+        """
+        weight = np.ones(len(scores)) if sample_weight is None else sample_weight
+        order = np.argsort(scores)
+        sums = np.cumsum(weight[order])
         # A whole number of alarms must not round down for the last digit of a float.
-        n_alarms = int(self.alarms / self.per * len(scores) * (1 + 1e-12))
-        return float(np.sort(scores)[n_alarms])
+        budget = self.alarms / self.per * sums[-1] * (1 + 1e-12)
+        n_alarms = min(int(np.searchsorted(sums, budget, side="right")), len(scores) - 1)
+        return float(scores[order[n_alarms]])
 
 
 @dataclass(frozen=True)
@@ -355,7 +571,18 @@ class _Metric(LabelledObjective):
     kwargs: dict[str, Any]
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the metric at every threshold, from one row per kind where it takes weights."""
+        """Return the metric at every threshold, from one row per kind where it takes weights.
+
+        Parameters
+        ----------
+        counts : Counts
+            Numbers of labelled rows by truth and decision at every threshold.
+
+        Returns
+        -------
+        values : ndarray of shape (n_thresholds,)
+            The values, higher is better.
+        """
         weighs = "sample_weight" in inspect.signature(self.score_func).parameters
         y_true, y_pred = np.array([1, 0, 1, 0]), np.array([1, 1, 0, 0])
         values = []
@@ -369,6 +596,20 @@ class _Metric(LabelledObjective):
                 else:
                     rows, weight = np.repeat(np.arange(4), numbers), {}
                 values.append(self.score_func(y_true[rows], y_pred[rows], **weight, **self.kwargs))
+        return self.sign * np.array(values, dtype=float)
+
+    def curve(
+        self, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray, **params: Any
+    ) -> np.ndarray:
+        """Return the metric at every threshold, of the rows themselves where they differ."""
+        if not params:
+            return super().curve(thresholds, scores, is_outlier)
+        y_true, kwargs = is_outlier.astype(int), self.kwargs | params
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            values = [
+                self.score_func(y_true, (scores < t).astype(int), **kwargs) for t in thresholds
+            ]
         return self.sign * np.array(values, dtype=float)
 
 
@@ -411,15 +652,17 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
             ) from None
     else:
         scorer = scoring
-    if isinstance(scorer, _OutlierScorer) and scorer.response_method == "predict":
-        return _Metric(scorer.score_func, scorer.sign, scorer.kwargs)
     if getattr(scorer, "_response_method", None) == "predict":
-        if scorer._kwargs.get("pos_label", 1) != 1:
+        is_outlier_scorer = isinstance(scorer, _OutlierScorer)
+        if not is_outlier_scorer and scorer._kwargs.get("pos_label", 1) != 1:
             raise ValueError(
                 f"scoring={scoring!r} has a pos_label, but whatever the labels, outliers are 1 to "
                 "it; make it by make_outlier_scorer(score_func, response_method='predict', "
                 f"pos_label={scorer._kwargs['pos_label']!r}) if that is the label of the outliers."
             )
+        is_objective = isinstance(scorer._score_func, LabelledObjective)
+        if is_objective and scorer._sign == 1 and not scorer._kwargs:
+            return scorer._score_func
         return _Metric(scorer._score_func, scorer._sign, scorer._kwargs)
     raise ValueError(
         f"scoring={scoring!r} does not judge decisions. Pass an objective of "
@@ -435,11 +678,20 @@ def outlier_label(scoring: Any, pos_label: Any) -> Any:
     return pos_label
 
 
+def get_scorer_of(scoring: Any) -> Any:
+    """Return what asks for the metadata of `scoring`: the scorer, or the objective of that name."""
+    get_objective(scoring)  # raises where it is neither
+    if not isinstance(scoring, str):
+        return scoring
+    return NAMED[scoring] if scoring in NAMED else get_scorer(scoring)
+
+
 def threshold_curve(
     objective: LabelledObjective | LabelFreeObjective | None,
     thresholds: np.ndarray,
     scores: np.ndarray,
     is_outlier: np.ndarray | None = None,
+    params: dict[str, Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return what each threshold gives on scored rows, as `cv_results_` of a tuned detector.
 
@@ -453,22 +705,48 @@ def threshold_curve(
         Scores, the lower, the more abnormal.
     is_outlier : array of shape (n,), default=None
         As `outlier_indicator` gives it. Rows without a label count for the alarm rate only.
+    params : dict, default=None
+        What the objective asks for of each row. By "sample_weight" rows count in all columns.
     """
-    alarm_rate = share_below(thresholds, scores)
+    params = params or {}
+    weight = params.get("sample_weight")
+    weight = np.ones(len(scores)) if weight is None else np.asarray(weight, dtype=float)
+    alarm_rate = weight_below(thresholds, scores, weight) / weight.sum()
     curve = {"thresholds": thresholds, "scores": alarm_rate, "alarm_rate": alarm_rate}
     if is_outlier is not None:
         known = ~np.isnan(is_outlier)
-        counts = Counts.at(thresholds, scores[known], is_outlier[known] == 1)
+        score, truth = scores[known], is_outlier[known] == 1
+        counts = Counts.at(thresholds, score, truth, weight[known])
         curve |= {"precision": counts.precision, "recall": counts.recall}
         if isinstance(objective, LabelledObjective):
-            curve["scores"] = objective.from_counts(counts)
+            known_params = rows_of(params, np.flatnonzero(known), len(scores))
+            curve["scores"] = objective.curve(thresholds, score, truth, **known_params)
     return curve
+
+
+def checked_params(params: dict[str, Any], X: Any) -> dict[str, Any]:
+    """Return what the objective is given of each row; its weights are numbers that count."""
+    params = {name: value for name, value in params.items() if value is not None}
+    if "sample_weight" in params:
+        weight = _check_sample_weight(
+            params["sample_weight"], X, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        params["sample_weight"] = weight
+    return params
+
+
+def rows_of(params: dict[str, Any], rows: np.ndarray, n_rows: int) -> dict[str, Any]:
+    """Return the parameters; of those that have an entry for each of `n_rows`, these rows only."""
+    return _check_method_params(np.empty(n_rows), params, indices=rows)
 
 
 def choose_threshold(
     objective: LabelledObjective | LabelFreeObjective,
     curve: dict[str, np.ndarray],
     scores: np.ndarray,
+    params: dict[str, Any] | None = None,
 ) -> float:
     """Return the threshold that an objective chooses; of equal ones that with the fewest alarms.
 
@@ -480,7 +758,19 @@ def choose_threshold(
         As `threshold_curve` gives it.
     scores : array of shape (n,)
         The scores that the curve is of.
+    params : dict, default=None
+        As of `threshold_curve`.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to choose from by labels, as all scores are equal.
     """
-    if isinstance(objective, LabelledObjective):
-        return float(curve["thresholds"][np.nanargmax(curve["scores"])])
-    return objective.threshold(scores)
+    if isinstance(objective, LabelFreeObjective):
+        return objective.threshold(scores, **(params or {}))
+    if scores.min() == scores.max():
+        raise ValueError(
+            "The provided detector makes constant predictions. Therefore, it is impossible to "
+            "optimize the decision threshold."
+        )
+    return float(curve["thresholds"][np.nanargmax(curve["scores"])])

@@ -7,15 +7,22 @@ The curves of ROC and of precision against recall are scikit-learn's own: pass
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
-from vae_anomaly.sklearn_private import check_matplotlib_support
+from vae_anomaly.sklearn_private import (
+    _check_sample_weight,
+    _num_samples,
+    _safe_indexing,
+    _validate_style_kwargs,
+    check_matplotlib_support,
+)
 from vae_anomaly.thresholds.fitting import own_threshold
-from vae_anomaly.thresholds.metrics import outlier_indicator
+from vae_anomaly.thresholds.metrics import check_scores, outlier_indicator
 from vae_anomaly.thresholds.objectives import (
     AlarmCost,
     LabelFreeObjective,
@@ -37,44 +44,76 @@ _REACH = 10
 class ThresholdDisplay:
     """Precision, recall and an objective such as the cost, against the threshold.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with `from_estimator`, `from_predictions` or `from_cv_results`. The last draws the
+    curves of several folds; each parameter that is an array here is then a list of them.
 
     Parameters
     ----------
-    thresholds : ndarray of shape (n_thresholds,)
+    thresholds : ndarray of shape (n_thresholds,) or list of ndarray
         Thresholds, ascending; rows with lower scores are alarms.
-    alarm_rate, precision, recall : ndarray of shape (n_thresholds,)
+
+    alarm_rate, precision, recall : ndarray of shape (n_thresholds,) or list of ndarray
         Share of the rows that are alarms, of the alarms that are outliers, and of the outliers
         that are alarms.
-    objective : ndarray of shape (n_thresholds,), default=None
+
+    objective : ndarray of shape (n_thresholds,) or list of ndarray, default=None
         Values of the objective.
+
     objective_name : str, default="objective"
         Its name in the plot.
-    threshold : float, default=None
+
+    threshold : float or list of float, default=None
         The threshold to mark.
+
+    name : str, default=None
+        Name of the detector, which the legend shows in brackets.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with precision and recall.
+
     objective_ax_ : matplotlib Axes or None
         Axes with the objective, to the right.
+
     figure_ : matplotlib Figure
         The figure.
+
     lines_ : list of matplotlib Line2D
-        Precision, recall, and the objective if there is one.
+        Precision, recall, and the objective if there is one; of each fold in turn.
+
+    See Also
+    --------
+    ThresholdDisplay.from_estimator : Draw the curves of a fitted detector.
+    ThresholdDisplay.from_predictions : Draw the curves of scores and labels.
+    ThresholdDisplay.from_cv_results : Draw the curves of the folds of a cross-validation.
+    ScoreDistributionDisplay : Histograms of the scores.
+    TunedThresholdDetectorCV : Chooses the threshold.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from vae_anomaly import ThresholdDisplay
+    >>> rng = np.random.RandomState(0)
+    >>> scores = np.concatenate([rng.randn(190), rng.randn(10) - 4])
+    >>> y = np.repeat([0, 1], [190, 10])
+    >>> ThresholdDisplay.from_predictions(y, scores, threshold=-2.5, objective="f1")
+    <...>
+    >>> plt.show()
     """
 
     def __init__(
         self,
         *,
-        thresholds: np.ndarray,
-        alarm_rate: np.ndarray,
-        precision: np.ndarray,
-        recall: np.ndarray,
-        objective: np.ndarray | None = None,
+        thresholds: np.ndarray | list[np.ndarray],
+        alarm_rate: np.ndarray | list[np.ndarray],
+        precision: np.ndarray | list[np.ndarray],
+        recall: np.ndarray | list[np.ndarray],
+        objective: np.ndarray | list[np.ndarray] | None = None,
         objective_name: str = "objective",
-        threshold: float | None = None,
+        threshold: float | list[float | None] | None = None,
+        name: str | None = None,
     ) -> None:
         self.thresholds = thresholds
         self.alarm_rate = alarm_rate
@@ -83,8 +122,17 @@ class ThresholdDisplay:
         self.objective = objective
         self.objective_name = objective_name
         self.threshold = threshold
+        self.name = name
 
-    def plot(self, ax: Axes | None = None, *, against: str = "threshold") -> Self:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        against: str = "threshold",
+        name: str | None = None,
+        curve_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
@@ -94,6 +142,12 @@ class ThresholdDisplay:
         against : {"threshold", "alarm_rate"}, default="threshold"
             The horizontal axis: thresholds, or the share of the rows that they flag, in powers of
             ten.
+        name : str, default=None
+            Name of the detector in the legend, by default that of the display.
+        curve_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        despine : bool, default=False
+            Whether to leave out the frame's upper line and, without an objective, its right one.
 
         Returns
         -------
@@ -104,41 +158,73 @@ class ThresholdDisplay:
             raise ValueError(f"against must be 'threshold' or 'alarm_rate', got {against!r}.")
         self.ax_ = ax = _axes(ax, self)
         self.figure_ = ax.figure
-        x, marked = self.thresholds, self.threshold
-        ax.set(xlabel="Threshold (score_samples)", ylabel="Precision, recall")
-        ax.set(ylim=_with_room(0, 1), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
-        if against == "alarm_rate":
-            x = self.alarm_rate
-            if marked is not None:
-                marked = float(np.interp(marked, self.thresholds, x))
-            ax.set(xlabel="Alarm rate", xscale="log")
+        label_end = _label_end(self.name if name is None else name)
+        folds = list(self._folds())
+        is_rate = against == "alarm_rate"
+        ax.set(
+            xlabel="Alarm rate" if is_rate else "Threshold (score_samples)",
+            ylabel="Precision, recall",
+            ylim=_with_room(0, 1),
+            yticks=[0, 0.2, 0.4, 0.6, 0.8, 1],
+        )
+        if is_rate:
+            ax.set(xscale="log")
         else:
-            quartiles = np.interp([0.25, 0.5, 0.75], self.alarm_rate, x)
-            ax.set_xlim(_left_limit(quartiles, float(x[0]), marked), x[-1])
-        self.lines_ = [
-            *ax.plot(x, self.precision, label="Precision", drawstyle="steps-pre"),
-            *ax.plot(x, self.recall, label="Recall", drawstyle="steps-pre"),
-        ]
-        self.objective_ax_ = None
-        if self.objective is not None:
-            self.objective_ax_ = right = ax.twinx()
-            self.lines_ += right.plot(
-                x,
-                self.objective,
-                color="tab:gray",
-                label=self.objective_name,
-                drawstyle="steps-pre",
-            )
+            limits = [
+                _limits(
+                    np.interp([0.25, 0.5, 0.75], fold["alarm_rate"], fold["thresholds"]),
+                    fold["thresholds"],
+                    fold["threshold"],
+                )
+                for fold in folds
+            ]
+            ax.set_xlim(min(left for left, _ in limits), max(right for _, right in limits))
+        self.objective_ax_ = right = None if self.objective is None else ax.twinx()
+        self.lines_: list[Any] = []
+        handles: list[Any] = []
+        for fold in folds:
+            x = fold["alarm_rate"] if is_rate else fold["thresholds"]
+            curves = [(ax, "Precision", "precision", "C0"), (ax, "Recall", "recall", "C1")]
+            if right is not None:
+                curves.append((right, self.objective_name, "objective", "tab:gray"))
+            defaults = {"drawstyle": "steps-pre", "alpha": 1.0 if len(folds) == 1 else 0.5}
+            lines = []
+            for axes, label, key, color in curves:
+                style = _validate_style_kwargs(
+                    defaults | {"label": label + label_end, "color": color}, curve_kwargs or {}
+                )
+                lines += axes.plot(x, fold[key], **style)
+            marked = fold["threshold"]
+            if marked is not None:
+                label = f"Threshold {marked:.4g}"
+                low, high = sorted(ax.get_xlim())
+                at = np.interp(marked, fold["thresholds"], x) if is_rate else marked
+                at = float(np.clip(at, low, high))
+                lines.append(ax.axvline(at, color="black", linestyle="--", label=label))
+            self.lines_ += lines[: len(curves)]
+            handles = handles or lines  # of all folds one entry each
+        if right is not None:
+            values = np.concatenate([fold["objective"] for fold in folds])
             right.set(
-                ylabel=self.objective_name,
-                ylim=_with_room(np.nanmin(self.objective), np.nanmax(self.objective)),
+                ylabel=self.objective_name, ylim=_with_room(np.nanmin(values), np.nanmax(values))
             )
-        handles = list(self.lines_)
-        if marked is not None:
-            label = f"Threshold {self.threshold:.4g}"
-            handles.append(ax.axvline(marked, color="black", linestyle="--", label=label))
         ax.legend(handles=handles, loc="upper center", ncols=2, framealpha=1)
+        if despine:
+            _despine([axes for axes in (ax, right) if axes is not None], keep_right=bool(right))
         return self
+
+    def _folds(self) -> Iterator[dict[str, Any]]:
+        """Give the curves of each fold, or the only ones."""
+        names = ("thresholds", "alarm_rate", "precision", "recall", "objective", "threshold")
+        curves = {name: getattr(self, name) for name in names}
+        if not isinstance(self.thresholds, list):
+            yield curves
+            return
+        for fold in range(len(self.thresholds)):
+            yield {
+                name: value[fold] if isinstance(value, list) else value
+                for name, value in curves.items()
+            }
 
     @classmethod
     def from_estimator(
@@ -147,10 +233,14 @@ class ThresholdDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
+        sample_weight: ArrayLike | None = None,
         objective: Any = None,
         pos_label: Any = None,
+        name: str | None = None,
         ax: Axes | None = None,
         against: str = "threshold",
+        curve_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
     ) -> Self:
         """Draw the curves of a fitted detector on labelled rows, and mark its threshold.
 
@@ -162,14 +252,24 @@ class ThresholdDisplay:
             Rows.
         y : array-like of shape (n_samples,)
             Their labels; rows without one are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
         objective : str, objective or scorer, default=None
             What to draw besides, see `TunedThresholdDetectorCV`; by default the `scoring` that
             such an estimator was tuned for.
         pos_label : int, float, bool or str, default=None
             Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
             it has one.
-        ax, against
-            See `plot`.
+        name : str, default=None
+            Name of the detector in the legend, by default none.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        against : {"threshold", "alarm_rate"}, default="threshold"
+            The horizontal axis, see `plot`.
+        curve_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        despine : bool, default=False
+            Whether to leave out the frame's upper line and, without an objective, its right one.
 
         Returns
         -------
@@ -178,17 +278,18 @@ class ThresholdDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
-        if objective is None and hasattr(estimator, "scoring"):
-            tuned_for = get_objective(estimator.scoring)
-            objective = tuned_for if isinstance(tuned_for, LabelledObjective) else None
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
+            sample_weight=sample_weight,
             threshold=own_threshold(estimator),
-            objective=objective,
+            objective=_objective_of(estimator) if objective is None else objective,
             pos_label=_label_of(estimator) if pos_label is None else pos_label,
+            name=name,
             ax=ax,
             against=against,
+            curve_kwargs=curve_kwargs,
+            despine=despine,
         )
 
     @classmethod
@@ -197,11 +298,15 @@ class ThresholdDisplay:
         y_true: ArrayLike,
         scores: ArrayLike,
         *,
+        sample_weight: ArrayLike | None = None,
         threshold: float | None = None,
         objective: Any = None,
         pos_label: Any = None,
+        name: str | None = None,
         ax: Axes | None = None,
         against: str = "threshold",
+        curve_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
     ) -> Self:
         """Draw the curves of scores and labels.
 
@@ -210,15 +315,26 @@ class ThresholdDisplay:
         y_true : array-like of shape (n_samples,)
             Labels; rows without one are left out.
         scores : array-like of shape (n_samples,)
-            What `score_samples` returns: the lower, the more abnormal.
+            What `score_samples` returns: the lower, the more abnormal. Rows without a score (NaN)
+            are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
         threshold : float, default=None
             The threshold to mark.
         objective : str, objective or scorer, default=None
             What to draw besides, see `TunedThresholdDetectorCV`.
         pos_label : int, float, bool or str, default=None
             Label of the outliers, see `make_outlier_scorer`.
-        ax, against
-            See `plot`.
+        name : str, default=None
+            Name of the detector in the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        against : {"threshold", "alarm_rate"}, default="threshold"
+            The horizontal axis, see `plot`.
+        curve_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        despine : bool, default=False
+            Whether to leave out the frame's upper line and, without an objective, its right one.
 
         Returns
         -------
@@ -226,52 +342,127 @@ class ThresholdDisplay:
             The display.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        check_consistent_length(y_true, scores)
-        is_outlier = outlier_indicator(y_true, outlier_label(objective, pos_label))
-        known = ~np.isnan(is_outlier)
-        score, is_outlier = _checked(scores)[known], is_outlier[known]
-        thresholds = candidate_thresholds(score, 1000)
-        if threshold is not None and np.isfinite(threshold):
-            thresholds = np.union1d(thresholds, threshold)
-        resolved = None if objective is None else get_objective(objective)
-        if isinstance(resolved, LabelFreeObjective):
-            raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
-        curve = threshold_curve(resolved, thresholds, score, is_outlier)
-        values = None if resolved is None else curve["scores"]
-        name = objective if isinstance(objective, str) else str(resolved)
-        if isinstance(resolved, AlarmCost):  # people think of costs, not of their opposite
-            values, name = -curve["scores"], "Mean cost of a row"
-        return cls(
-            thresholds=thresholds,
-            alarm_rate=curve["alarm_rate"],
-            precision=curve["precision"],
-            recall=curve["recall"],
-            objective=values,
-            objective_name=name,
-            threshold=threshold,
-        ).plot(ax, against=against)
+        curves = _curves(y_true, scores, sample_weight, threshold, objective, pos_label)
+        return cls(**curves, threshold=threshold, name=name).plot(
+            ax, against=against, curve_kwargs=curve_kwargs, despine=despine
+        )
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results: dict[str, Any],
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        objective: Any = None,
+        pos_label: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        against: str = "threshold",
+        curve_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
+    ) -> Self:
+        """Draw the curves of each fold of a cross-validation, on the rows that it held out.
+
+        Parameters
+        ----------
+        cv_results : dict
+            As `sklearn.model_selection.cross_validate` returns it with ``return_estimator=True``
+            and ``return_indices=True``.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows that were given to `cross_validate`.
+        y : array-like of shape (n_samples,)
+            Their labels; rows without one are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+        objective : str, objective or scorer, default=None
+            What to draw besides, see `from_estimator`.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `from_estimator`.
+        name : str, default=None
+            Name of the detector in the legend, by default none.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        against : {"threshold", "alarm_rate"}, default="threshold"
+            The horizontal axis, see `plot`.
+        curve_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        despine : bool, default=False
+            Whether to leave out the frame's upper line and, without an objective, its right one.
+
+        Returns
+        -------
+        display : ThresholdDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_cv_results")
+        folds = []
+        for estimator, rows, scores in _held_out(cv_results, X):
+            fold_objective = _objective_of(estimator) if objective is None else objective
+            fold_label = _label_of(estimator) if pos_label is None else pos_label
+            weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+            threshold = own_threshold(estimator)
+            y_fold = _safe_indexing(y, rows)
+            curves = _curves(y_fold, scores, weight, threshold, fold_objective, fold_label)
+            folds.append(curves | {"threshold": threshold})
+        every: dict[str, Any] = {key: [fold[key] for fold in folds] for key in folds[0]}
+        every["objective_name"] = folds[0]["objective_name"]
+        if folds[0]["objective"] is None:
+            every["objective"] = None
+        return cls(**every, name=name).plot(
+            ax, against=against, curve_kwargs=curve_kwargs, despine=despine
+        )
 
 
 class ScoreDistributionDisplay:
     """Histograms of the scores, by class where there are labels.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with `from_estimator`, `from_predictions` or `from_cv_results`.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
         Scores, the lower, the more abnormal.
+
     is_outlier : ndarray of shape (n_samples,), default=None
         1 for outliers, 0 for inliers, NaN for rows without a label.
-    threshold : float, default=None
-        The threshold to mark.
+
+    threshold : float or list of float, default=None
+        The threshold to mark, or those of several folds.
+
+    sample_weight : ndarray of shape (n_samples,), default=None
+        How many times each row counts.
+
+    name : str, default=None
+        Name of the detector, which the legend shows in brackets.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the histograms.
+
     figure_ : matplotlib Figure
         The figure.
+
+    See Also
+    --------
+    ScoreDistributionDisplay.from_estimator : Draw the scores that a fitted detector gives.
+    ScoreDistributionDisplay.from_predictions : Draw scores.
+    ScoreDistributionDisplay.from_cv_results : Draw the scores of held-out rows.
+    ThresholdDisplay : Precision and recall against the threshold.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import ScoreDistributionDisplay
+    >>> X = np.random.RandomState(0).randn(300, 2)
+    >>> forest = IsolationForest(random_state=0).fit(X)
+    >>> ScoreDistributionDisplay.from_estimator(forest, X)
+    <...>
+    >>> plt.show()
     """
 
     def __init__(
@@ -279,16 +470,28 @@ class ScoreDistributionDisplay:
         *,
         scores: np.ndarray,
         is_outlier: np.ndarray | None = None,
-        threshold: float | None = None,
+        threshold: float | list[float | None] | None = None,
+        sample_weight: np.ndarray | None = None,
+        name: str | None = None,
     ) -> None:
         self.scores = scores
         self.is_outlier = is_outlier
         self.threshold = threshold
+        self.sample_weight = sample_weight
+        self.name = name
 
-    def plot(self, ax: Axes | None = None, *, bins: int = 60) -> Self:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        bins: int = 60,
+        name: str | None = None,
+        hist_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
+    ) -> Self:
         """Draw the histograms, each as a share of the rows of its class.
 
-        Scores far below the bulk are counted in the first bin.
+        Scores far below the bulk are counted in the first bin, infinite ones in the first and last.
 
         Parameters
         ----------
@@ -296,6 +499,12 @@ class ScoreDistributionDisplay:
             Where to draw; by default a new figure.
         bins : int, default=60
             Number of bins.
+        name : str, default=None
+            Name of the detector in the legend, by default that of the display.
+        hist_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `hist`, for all histograms.
+        despine : bool, default=False
+            Whether to leave out the frame's upper and right lines.
 
         Returns
         -------
@@ -304,25 +513,34 @@ class ScoreDistributionDisplay:
         """
         self.ax_ = ax = _axes(ax, self)
         self.figure_ = ax.figure
-        quartiles = np.quantile(self.scores, [0.25, 0.5, 0.75])
-        left = _left_limit(quartiles, float(self.scores.min()), self.threshold)
-        shown, is_cut = np.maximum(self.scores, left), self.scores.min() < left
+        label_end = _label_end(self.name if name is None else name)
+        finite = self.scores[np.isfinite(self.scores)]
+        thresholds = self.threshold if isinstance(self.threshold, list) else [self.threshold]
+        quartiles = np.quantile(finite, [0.25, 0.5, 0.75])
+        lefts, rights = zip(*(_limits(quartiles, finite, mark) for mark in thresholds), strict=True)
+        left, right = min(lefts), max(finite.max(), *rights)
+        shown, is_cut = np.clip(self.scores, left, finite.max()), self.scores.min() < left
         edges = np.histogram_bin_edges(shown, bins).tolist()
-        for name, rows in self._classes():
-            n_rows = np.sum(rows)
-            if n_rows:
-                weights = np.full(n_rows, 1 / n_rows)
-                label = f"{name} ({n_rows:,})"
-                ax.hist(shown[rows], edges, weights=weights, alpha=0.5, label=label)
-        if self.threshold is not None:
-            label = f"Threshold {self.threshold:.4g}"
-            ax.axvline(self.threshold, color="black", linestyle="--", label=label)
+        weight = np.ones(len(shown)) if self.sample_weight is None else self.sample_weight
+        for kind, rows in self._classes():
+            if weight[rows].sum() > 0:
+                share = weight[rows] / weight[rows].sum()
+                label = f"{kind} ({np.sum(rows):,}){label_end}"
+                style = _validate_style_kwargs({"alpha": 0.5, "label": label}, hist_kwargs or {})
+                ax.hist(shown[rows], edges, weights=share, **style)
+        for threshold in thresholds:
+            if threshold is not None:
+                mark = None if threshold is not thresholds[0] else f"Threshold {threshold:.4g}"
+                at = float(np.clip(threshold, left, right))
+                ax.axvline(at, color="black", linestyle="--", label=mark)
         ax.set(
             xlabel="score_samples" + ("; lower ones in the first bin" if is_cut else ""),
             ylabel="Share of the " + ("rows" if self.is_outlier is None else "class"),
             yscale="log",
         )
         ax.legend(loc="best")
+        if despine:
+            _despine([ax], keep_right=False)
         return self
 
     def _classes(self) -> list[tuple[str, np.ndarray]]:
@@ -341,9 +559,13 @@ class ScoreDistributionDisplay:
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
+        sample_weight: ArrayLike | None = None,
         pos_label: Any = None,
+        name: str | None = None,
         ax: Axes | None = None,
         bins: int = 60,
+        hist_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
     ) -> Self:
         """Draw the scores that a fitted detector gives, and mark its threshold.
 
@@ -355,11 +577,21 @@ class ScoreDistributionDisplay:
             Rows.
         y : array-like of shape (n_samples,), default=None
             Their labels, where there are any.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
         pos_label : int, float, bool or str, default=None
             Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
             it has one.
-        ax, bins
-            See `plot`.
+        name : str, default=None
+            Name of the detector in the legend, by default none.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        bins : int, default=60
+            Number of bins.
+        hist_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `hist`, for all histograms.
+        despine : bool, default=False
+            Whether to leave out the frame's upper and right lines.
 
         Returns
         -------
@@ -371,10 +603,14 @@ class ScoreDistributionDisplay:
         return cls.from_predictions(
             y,
             estimator.score_samples(X),
+            sample_weight=sample_weight,
             threshold=own_threshold(estimator),
             pos_label=_label_of(estimator) if pos_label is None else pos_label,
+            name=name,
             ax=ax,
             bins=bins,
+            hist_kwargs=hist_kwargs,
+            despine=despine,
         )
 
     @classmethod
@@ -383,10 +619,14 @@ class ScoreDistributionDisplay:
         y_true: ArrayLike | None,
         scores: ArrayLike,
         *,
+        sample_weight: ArrayLike | None = None,
         threshold: float | None = None,
         pos_label: Any = None,
+        name: str | None = None,
         ax: Axes | None = None,
         bins: int = 60,
+        hist_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
     ) -> Self:
         """Draw scores, by class.
 
@@ -395,13 +635,24 @@ class ScoreDistributionDisplay:
         y_true : array-like of shape (n_samples,) or None
             Labels, where there are any.
         scores : array-like of shape (n_samples,)
-            What `score_samples` returns: the lower, the more abnormal.
+            What `score_samples` returns: the lower, the more abnormal. Rows without a score (NaN)
+            are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
         threshold : float, default=None
             The threshold to mark.
         pos_label : int, float, bool or str, default=None
             Label of the outliers, see `make_outlier_scorer`.
-        ax, bins
-            See `plot`.
+        name : str, default=None
+            Name of the detector in the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        bins : int, default=60
+            Number of bins.
+        hist_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `hist`, for all histograms.
+        despine : bool, default=False
+            Whether to leave out the frame's upper and right lines.
 
         Returns
         -------
@@ -409,12 +660,161 @@ class ScoreDistributionDisplay:
             The display.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        is_outlier = None
-        if y_true is not None:
-            check_consistent_length(y_true, scores)
-            is_outlier = outlier_indicator(y_true, pos_label)
-        display = cls(scores=_checked(scores), is_outlier=is_outlier, threshold=threshold)
-        return display.plot(ax, bins=bins)
+        score, is_outlier, weight = _checked(y_true, scores, sample_weight, pos_label)
+        display = cls(
+            scores=score,
+            is_outlier=is_outlier,
+            threshold=threshold,
+            sample_weight=weight,
+            name=name,
+        )
+        return display.plot(ax, bins=bins, hist_kwargs=hist_kwargs, despine=despine)
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results: dict[str, Any],
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        bins: int = 60,
+        hist_kwargs: dict[str, Any] | None = None,
+        despine: bool = False,
+    ) -> Self:
+        """Draw the scores of all rows that the folds of a cross-validation held out.
+
+        Parameters
+        ----------
+        cv_results : dict
+            As `sklearn.model_selection.cross_validate` returns it with ``return_estimator=True``
+            and ``return_indices=True``.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows that were given to `cross_validate`.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, where there are any.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+        pos_label : int, float, bool or str, default=None
+            Label of the outliers, see `from_estimator`.
+        name : str, default=None
+            Name of the detector in the legend, by default none.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        bins : int, default=60
+            Number of bins.
+        hist_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `hist`, for all histograms.
+        despine : bool, default=False
+            Whether to leave out the frame's upper and right lines.
+
+        Returns
+        -------
+        display : ScoreDistributionDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_cv_results")
+        folds = list(_held_out(cv_results, X))
+        rows = np.concatenate([rows for _, rows, _ in folds])
+        score, is_outlier, weight = _checked(
+            None if y is None else _safe_indexing(y, rows),
+            np.concatenate([scores for _, _, scores in folds]),
+            None if sample_weight is None else np.asarray(sample_weight)[rows],
+            _label_of(folds[0][0]) if pos_label is None else pos_label,
+        )
+        thresholds = [own_threshold(estimator) for estimator, _, _ in folds]
+        display = cls(
+            scores=score,
+            is_outlier=is_outlier,
+            threshold=[threshold for threshold in thresholds if threshold is not None] or None,
+            sample_weight=weight,
+            name=name,
+        )
+        return display.plot(ax, bins=bins, hist_kwargs=hist_kwargs, despine=despine)
+
+
+def _curves(
+    y_true: Any,
+    scores: Any,
+    sample_weight: Any,
+    threshold: float | None,
+    objective: Any,
+    pos_label: Any,
+) -> dict[str, Any]:
+    """Return the curves of a `ThresholdDisplay`, and the name of the objective."""
+    resolved = None if objective is None else get_objective(objective)
+    if isinstance(resolved, LabelFreeObjective):
+        raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
+    pos_label = outlier_label(objective, pos_label)
+    score, is_outlier, weight = _checked(y_true, scores, sample_weight, pos_label)
+    assert is_outlier is not None
+    known = ~np.isnan(is_outlier)
+    score, is_outlier = _without_infinity(score)[known], is_outlier[known]
+    thresholds = candidate_thresholds(score, 1000)
+    if threshold is not None and np.isfinite(threshold):
+        thresholds = np.union1d(thresholds, threshold)
+    params = {} if weight is None else {"sample_weight": weight[known]}
+    curve = threshold_curve(resolved, thresholds, score, is_outlier, params)
+    values = None if resolved is None else curve["scores"]
+    name = objective if isinstance(objective, str) else str(resolved)
+    if isinstance(resolved, AlarmCost):  # people think of costs, not of their opposite
+        values, name = -curve["scores"], "Mean cost of a row"
+    names = ("thresholds", "alarm_rate", "precision", "recall")
+    return {key: curve[key] for key in names} | {"objective": values, "objective_name": name}
+
+
+def _held_out(cv_results: Any, X: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Give the detector, the held-out rows and their scores of each fold."""
+    required = {"estimator", "indices"}
+    if not required <= set(cv_results):
+        raise ValueError(
+            "`cv_results` does not contain one of the following required keys: "
+            f"{sorted(required)}. Set explicitly the parameters `return_estimator=True` and "
+            "`return_indices=True` to the function `cross_validate`."
+        )
+    tested = cv_results["indices"]["test"]
+    n_rows = max(max(np.max(rows) for rows in part) for part in cv_results["indices"].values()) + 1
+    if _num_samples(X) < n_rows:
+        raise ValueError(
+            "`X` does not contain the correct number of samples. "
+            f"Expected at least {n_rows}, got {_num_samples(X)}."
+        )
+    for estimator, rows in zip(cv_results["estimator"], tested, strict=True):
+        yield estimator, rows, estimator.score_samples(_safe_indexing(X, rows))
+
+
+def _checked(
+    y_true: Any, scores: Any, sample_weight: Any, pos_label: Any
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return scores, labels and weights of the rows that have a score."""
+    score = check_scores(scores)
+    check_consistent_length(y_true, score, sample_weight)
+    if not np.isfinite(score).any():
+        raise ValueError(f"None of {len(score)} scores is a finite number.")
+    has_score = ~np.isnan(score)
+    is_outlier = None if y_true is None else outlier_indicator(y_true, pos_label)[has_score]
+    if sample_weight is None:
+        return score[has_score], is_outlier, None
+    weight = _check_sample_weight(sample_weight, score, dtype=np.float64, ensure_non_negative=True)
+    return score[has_score], is_outlier, weight[has_score]
+
+
+def _without_infinity(scores: np.ndarray) -> np.ndarray:
+    """Return scores of the same order, infinite ones just beyond the others."""
+    finite = scores[np.isfinite(scores)]
+    room = np.ptp(finite) / 100 or 1.0
+    return np.clip(scores, finite.min() - room, finite.max() + room)
+
+
+def _objective_of(estimator: Any) -> Any:
+    """Return the objective by labels that an estimator was tuned for, or None."""
+    if not hasattr(estimator, "scoring"):
+        return None
+    is_labelled = isinstance(get_objective(estimator.scoring), LabelledObjective)
+    return estimator.scoring if is_labelled else None
 
 
 def _label_of(estimator: Any) -> Any:
@@ -423,15 +823,8 @@ def _label_of(estimator: Any) -> Any:
     return outlier_label(scoring, pos_label)
 
 
-def _checked(scores: ArrayLike) -> np.ndarray:
-    """Return the scores, or raise ValueError where one is NaN."""
-    score = column_or_1d(scores)
-    missing = np.flatnonzero(np.isnan(score))
-    if missing.size:
-        raise ValueError(
-            f"{missing.size} scores are NaN, the first in row {missing[0]}; leave these rows out."
-        )
-    return score
+def _label_end(name: str | None) -> str:
+    return "" if name is None else f" ({name})"
 
 
 def _axes(ax: Axes | None, display: object) -> Axes:
@@ -441,16 +834,26 @@ def _axes(ax: Axes | None, display: object) -> Axes:
     return plt.subplots()[1] if ax is None else ax
 
 
+def _despine(axes: list[Axes], *, keep_right: bool) -> None:
+    for ax in axes:
+        ax.spines["top"].set_visible(False)
+        ax.spines["right"].set_visible(keep_right)
+
+
 def _with_room(low: float, high: float) -> tuple[float, float]:
     """Return the limits of an axis, with room for the legend above curves that go everywhere."""
     span = high - low or 1
     return low - 0.03 * span, high + 0.25 * span
 
 
-def _left_limit(quartiles: np.ndarray, lowest: float, threshold: float | None) -> float:
-    """Return how far down scores are shown: the bulk, and the threshold with some room."""
+def _limits(
+    quartiles: np.ndarray, values: np.ndarray, threshold: float | None
+) -> tuple[float, float]:
+    """Return which scores are shown: the bulk, and the threshold with some room."""
     lower, median, upper = quartiles
-    left = median - _REACH * (upper - lower)
+    left, right = median - _REACH * (upper - lower), float(np.max(values))
     if threshold is not None and np.isfinite(threshold):
         left = min(left, median - 1.5 * (median - threshold))
-    return max(float(left), lowest)
+        right = max(right, threshold)
+    left = max(float(left), float(np.min(values)))
+    return (left, right) if left < right else (left - 0.5, right + 0.5)

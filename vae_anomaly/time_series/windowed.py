@@ -6,15 +6,25 @@ from datetime import timedelta
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import gen_batches
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
-from vae_anomaly.sklearn_private import HasMethods, StrOptions, _fit_context, get_chunk_n_rows
-from vae_anomaly.thresholds.fitting import own_threshold
-from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow
+from vae_anomaly.sklearn_private import (
+    StrOptions,
+    _fit_context,
+    _num_samples,
+    _raise_for_params,
+    get_chunk_n_rows,
+)
+from vae_anomaly.thresholds.fitting import DetectorMethods, own_threshold
+from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Windows
 
 
 class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
@@ -92,7 +102,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "detector": [HasMethods(["fit", "score_samples"])],
+        "detector": [DetectorMethods()],
         **SlidingWindow._parameter_constraints,
         "aggregation": [StrOptions(set(AGGREGATIONS))],
     }
@@ -115,15 +125,19 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         self.aggregation = aggregation
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, **params: Any) -> Self:
         """Fit the detector on the windows of X.
 
         Parameters
         ----------
         X : array-like of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : ignored
-            Present for API consistency.
+        y : object
+            Ignored, present for API consistency.
+        **params : dict
+            Metadata such as `sample_weight`, passed to the detector's `fit` if it requests them
+            through scikit-learn's metadata routing. If there is one value for each time point, a
+            window gets that of its last point; for `sample_weight`, it gets the mean of its points.
 
         Returns
         -------
@@ -136,14 +150,48 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             If X or a parameter is not valid, the times of a series are not strictly increasing, or
             no window fits into any series.
         """
-        self.windows_ = SlidingWindow(
-            self.window_size,
-            stride=self.stride,
-            group_column=self.group_column,
-            max_gap=self.max_gap,
+        _raise_for_params(params, self, None)
+        routed = process_routing(self, "fit", **params)
+        sliding = self._sliding_window()
+        channels, windows = sliding._locate(X, reset=True)
+        windows = self._unbroken(windows)
+        fit_params = _of_windows(routed.detector.fit, windows)
+        detector = clone(self.detector).fit(windows.cut(channels), **fit_params)
+        self.windows_, self.detector_ = sliding, detector
+        return self
+
+    @available_if(lambda self: hasattr(self.detector, "partial_fit"))
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: ArrayLike, y: object = None, **params: Any) -> Self:
+        """Train the detector further, on the windows of more time points.
+
+        This method exists only if the detector has `partial_fit`. No window spans the time points
+        of two calls.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timepoints, n_channels)
+            The time points. Those of each series must be in chronological order.
+        y : object
+            Ignored, present for API consistency.
+        **params : dict
+            Metadata, passed on to the detector's `partial_fit` as in `fit`.
+
+        Returns
+        -------
+        self : WindowedDetector
+            The detector, fitted further.
+        """
+        _raise_for_params(params, self, None)
+        routed = process_routing(self, "partial_fit", **params)
+        is_first = not hasattr(self, "detector_")
+        sliding = self._sliding_window() if is_first else self.windows_
+        channels, windows = sliding._locate(X, reset=is_first)
+        detector = clone(self.detector) if is_first else self.detector_
+        detector.partial_fit(
+            windows.cut(channels), **_of_windows(routed.detector.partial_fit, windows)
         )
-        windows = self.windows_.fit_transform(X)
-        self.detector_ = clone(self.detector).fit(windows)
+        self.windows_, self.detector_ = sliding, detector
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -168,6 +216,23 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ]
         return windows.to_points(np.concatenate(scores), self.aggregation)
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where the parameters of `fit` and `partial_fit` go.
+
+        See scikit-learn's metadata routing.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        return MetadataRouter(owner=self).add(
+            detector=self.detector,
+            method_mapping=MethodMapping()
+            .add(caller="fit", callee="fit")
+            .add(caller="partial_fit", callee="partial_fit"),
+        )
+
     @property
     def offset_(self) -> float:
         """The threshold of the detector."""
@@ -189,3 +254,45 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     def feature_names_in_(self) -> np.ndarray:
         """The names of the channels."""
         return self.windows_.feature_names_in_
+
+    def _sliding_window(self) -> SlidingWindow:
+        return SlidingWindow(
+            self.window_size,
+            stride=self.stride,
+            group_column=self.group_column,
+            max_gap=self.max_gap,
+        )
+
+    def _series_of(self, X: Any) -> np.ndarray:
+        """Return the number of the series of each row, which tells that rows are time points.
+
+        See `vae_anomaly.thresholds.splitting`.
+        """
+        if isinstance(X, pd.DataFrame) and self.group_column in X.columns:
+            return pd.factorize(X[self.group_column], use_na_sentinel=False)[0]
+        return np.zeros(_num_samples(X), dtype=int)
+
+    def _unbroken(self, windows: Windows) -> Windows:
+        """Return the windows, without those that reach over rows which were held out.
+
+        Who holds rows out says so by `_runs`, the number of the unbroken run of each row.
+        """
+        runs = self.__dict__.pop("_runs", None)
+        if runs is None:
+            return windows
+        runs, last = runs[windows.order], windows.starts + windows.size - 1
+        return windows._replace(starts=windows.starts[runs[windows.starts] == runs[last]])
+
+
+def _of_windows(params: dict[str, Any], windows: Windows) -> dict[str, Any]:
+    """Return metadata of windows from those of time points; whatever else as it is."""
+    return {name: _of_each_window(name, value, windows) for name, value in params.items()}
+
+
+def _of_each_window(name: str, value: Any, windows: Windows) -> Any:
+    if not hasattr(value, "__len__") or len(value) != len(windows.order):
+        return value
+    points = np.asarray(value)[windows.order]
+    if name != "sample_weight":
+        return points[windows.starts + windows.size - 1]
+    return sliding_window_view(points, windows.size)[windows.starts].mean(axis=1)
