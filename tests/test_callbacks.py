@@ -1,5 +1,6 @@
 """scikit-learn's callbacks, where its version has them."""
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -41,6 +42,34 @@ def test_each_epoch_is_a_task(make_detector, X):
     assert recorder.ended == ["epoch"] * 4 + ["fit"]
     assert recorder.n_teardowns == 1
     assert recorder.scores[-1] == pytest.approx(detector.score(X))
+
+
+@pytest.mark.parametrize("task", ["fit", "epoch"])
+def test_a_callback_that_fails_leaves_the_detector_as_it_was(make_detector, X, task):
+    class Failing(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == task:
+                raise RuntimeError("failed")
+
+    detector = make_detector(contamination=0.1).fit(X)
+    before = joblib.hash(detector)
+    detector.set_callbacks(Failing())
+    with pytest.raises(RuntimeError, match="failed"):
+        detector.fit(100 * X[:, :3])
+    assert joblib.hash(detector.set_callbacks()) == before
+
+
+def test_an_epoch_that_begins_ends(make_detector, X):
+    recorder = Recorder()
+    detector = make_detector(early_stopping=True, max_iter=40, tol=1e9, n_iter_no_change=3)
+    detector.set_callbacks(recorder).fit(X)
+    assert recorder.began.count("epoch") == recorder.ended.count("epoch") == detector.n_iter_
+
+
+def test_fit_batches_calls_them_too(make_detector, X):
+    recorder = Recorder()
+    make_detector(max_iter=2).set_callbacks(recorder).fit_batches([X[:200], X[200:]])
+    assert recorder.ended == ["epoch", "epoch", "fit"]
 
 
 def test_callbacks_change_no_score(make_detector, X, X_new, detector):

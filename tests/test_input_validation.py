@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
@@ -352,7 +353,6 @@ INSTANTS = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")[:60].ast
     "datetime64[us]"
 )
 DATES = {
-    "array": INSTANTS[:, None],
     "pandas": pd.DataFrame({"when": INSTANTS}),
     "pandas, time zone": pd.DataFrame({"when": pd.DatetimeIndex(INSTANTS, tz="UTC")}),
     "pandas, beside numbers": pd.DataFrame({"x": np.arange(60.0), "when": INSTANTS}),
@@ -362,23 +362,41 @@ DATES = {
     "polars, duration": pl.DataFrame({"when": INSTANTS - INSTANTS[0]}),
     "polars, time": pl.DataFrame({"when": [datetime.time(1, 2, 3)] * 60}),
     "arrow": pd.DataFrame({"when": INSTANTS}).astype("timestamp[us][pyarrow]"),
+    "arrow table": pa.table({"x": np.arange(60.0), "when": INSTANTS}),
+    "category": pd.DataFrame({"when": pd.Categorical(INSTANTS)}),
+    "category of durations": pd.DataFrame({"when": pd.Categorical(INSTANTS - INSTANTS[0])}),
+    "category beside numbers": pd.DataFrame({"x": 1.0, "when": pd.Categorical(INSTANTS)}),
+    "objects in a frame": pd.DataFrame({"when": list(pd.DatetimeIndex(INSTANTS))}, dtype=object),
+}
+NAMELESS_DATES = {
+    "array": INSTANTS[:, None],
+    "durations": (INSTANTS - INSTANTS[0])[:, None],
+    "objects": np.array([[day] for day in INSTANTS], dtype=object),
+    "lists": [[day] for day in INSTANTS],
+    "lists with numbers": [[float(i), day] for i, day in enumerate(INSTANTS)],
+    "lists of durations": [[day - INSTANTS[0]] for day in INSTANTS],
+    "lists of datetime": [[day] for day in INSTANTS.astype("datetime64[s]").tolist()],
 }
 
 
 @pytest.mark.parametrize("kind", DATES)
 @pytest.mark.usefixtures("no_training")
 def test_dates_are_not_taken_for_numbers(make_detector, kind):
-    column = "of X" if kind == "array" else "'when'"
-    with pytest.raises(
-        ValueError, match=rf"Column {column} does not hold numbers.*DatetimeEncoder"
-    ):
+    with pytest.raises(ValueError, match="Column 'when' does not hold numbers"):
         make_detector().fit(DATES[kind])
+
+
+@pytest.mark.parametrize("kind", NAMELESS_DATES)
+@pytest.mark.usefixtures("no_training")
+def test_dates_without_a_name_are_not_taken_for_numbers(make_detector, kind):
+    with pytest.raises(ValueError, match=r"Column (of X|\d) does not hold numbers"):
+        make_detector().fit(NAMELESS_DATES[kind])
 
 
 def test_dates_are_not_taken_for_numbers_when_scoring(make_detector):
     detector = make_detector(max_iter=1).fit(np.arange(60.0)[:, None])
     with pytest.raises(ValueError, match="does not hold numbers"):
-        detector.predict(DATES["array"])
+        detector.predict(NAMELESS_DATES["array"])
 
 
 @pytest.mark.usefixtures("no_training")
@@ -387,6 +405,32 @@ def test_masked_values_are_refused(make_detector, X):
     masked[7, 2] = np.ma.masked
     with pytest.raises(ValueError, match="column 2, row 7"):
         make_detector().fit(masked)
+    with pytest.raises(ValueError, match="masked values"):
+        make_detector().fit(list(masked))
+    with pytest.raises(ValueError, match="sample_weight has masked values"):
+        make_detector().fit(X, sample_weight=masked[:, 2])
+
+
+def test_masks_and_dates_are_refused_as_codes(detector):
+    with pytest.raises(ValueError, match="masked"):
+        detector.inverse_transform(np.ma.masked_less(np.eye(3), 0.5))
+    with pytest.raises(ValueError, match="does not hold numbers"):
+        detector.inverse_transform(np.zeros((2, 3), dtype="datetime64[s]"))
+
+
+def test_a_masked_array_of_one_dimension_is_told_to_have_one(make_detector):
+    with pytest.raises(ValueError, match="masked values"):
+        make_detector().fit(np.ma.masked_less(np.arange(5.0), 2))
+
+
+@pytest.mark.parametrize("value", ["x", 10**400, pd.Timestamp("2024-01-01"), {}], ids=str)
+@pytest.mark.usefixtures("no_training")
+def test_a_value_that_is_no_number_is_named(make_detector, value):
+    rows = [[1.0, 2.0], [3.0, value]]
+    with pytest.raises(ValueError, match=r"Column 1 does not hold numbers.*Row 1 holds"):
+        make_detector().fit(np.array(rows, dtype=object))
+    with pytest.raises(ValueError, match=r"Column 'b' does not hold numbers.*Row 1 holds"):
+        make_detector().fit(pd.DataFrame(rows, columns=["a", "b"], dtype=object))
 
 
 def test_masked_array_without_masked_values_is_taken(make_detector, X, detector):

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.compose import make_column_transformer
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from vae_anomaly import VAEAnomalyDetector
 from vae_anomaly.losses import LOGIT_BOUND, Mixed
@@ -184,6 +184,36 @@ def test_a_category_that_no_row_has_belongs_to_its_group(make, table, place, gro
         assert found == groups
     else:
         assert not any(first <= place < stop for first, stop in found)
+
+
+@pytest.mark.parametrize("scale", ["none", "-1 to 1", "shifted", "standard"])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_never_hot_columns_are_found_after_any_scaler(make, scale, place):
+    columns = np.insert(np.eye(4)[np.random.RandomState(0).randint(4, size=200)], place, 0, axis=1)
+    X = {
+        "none": columns,
+        "-1 to 1": MinMaxScaler((-1, 1)).fit_transform(columns),
+        "shifted": columns - 0.2,
+        "standard": StandardScaler().fit_transform(columns),
+    }[scale]
+    detector = make(max_iter=1).fit(X)
+    assert detector.one_hot_groups_ == ((0, 5),)
+
+
+def test_two_of_three_categories_are_a_group(make):
+    half = np.random.RandomState(0).randint(2, size=100)
+    X = np.column_stack([half, 1 - half, 0 * half])
+    assert make(max_iter=1).fit(X).one_hot_groups_ == ((0, 3),)
+
+
+def test_a_rare_number_next_to_a_group_is_no_category_of_it(make):
+    """The sample of fit_batches may miss the one row in which it is not zero."""
+    X = np.column_stack(
+        [np.eye(3)[np.random.RandomState(0).randint(3, size=30_000)], np.zeros(30_000)]
+    )
+    X[29_999, 3] = 55.0
+    detector = make(max_iter=1, hidden_layer_sizes=(2,)).fit_batches(np.array_split(X, 5))
+    assert detector.one_hot_groups_ == ((0, 3),)
 
 
 def test_a_category_that_no_row_has_costs_little_more_than_a_rare_one(make, table):

@@ -289,6 +289,26 @@ def test_constant_column_of_any_size_is_no_fault(make_detector, X, value):
     assert np.isfinite(detector.reconstruct(rows)).all()
 
 
+def test_a_column_that_spans_too_much_is_named(make_detector, X):
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(c=1e200 * X[:, 2])
+    with pytest.raises(ValueError, match="Column 'c' of X spans too wide a range"):
+        make_detector().fit(frame)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_weights_beside_which_others_are_nothing_leave_those_rows_out(
+    make_detector, X, X_new, early_stopping
+):
+    weights = np.where(np.arange(len(X)) < 200, 1e300, 1e-300)
+    heavy, alone = (
+        make_detector(early_stopping=early_stopping).fit(rows, sample_weight=w).score_samples(X_new)
+        for rows, w in ((X, weights), (X[:200], None))
+    )
+    np.testing.assert_array_equal(heavy, alone)
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        make_detector().fit(X, sample_weight=np.where(np.arange(len(X)) == 3, 1e300, 1e-300))
+
+
 def test_huge_weights_are_no_fault(make_detector, X, X_new, detector):
     other = make_detector().fit(X, sample_weight=np.full(len(X), 2.0**1000))
     np.testing.assert_array_equal(other.score_samples(X_new), detector.score_samples(X_new))
@@ -381,6 +401,8 @@ def test_each_step_drops_other_units(make_detector):
         {"variational": False, "support_fraction": 0.5},
         {"reconstruction_loss": "gaussian", "observation_noise": 0.5},
         {"reconstruction_loss": "binary_crossentropy", "observation_noise": 0.5},
+        {"hidden_layer_sizes": (), "activation": "tanh"},
+        {"hidden_layer_sizes": (), "dropout": 0.5},
     ],
     ids=str,
 )
@@ -388,6 +410,12 @@ def test_parameter_without_effect_is_refused(make_detector, parameters):
     X = np.random.RandomState(0).uniform(size=(50, 4))
     with pytest.raises(ValueError, match="would have no effect"):
         make_detector(**parameters).fit(X)
+
+
+@pytest.mark.parametrize("sizes", [True, (True,), [8, False]], ids=str)
+def test_a_flag_is_no_layer_size(make_detector, X, sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        make_detector(hidden_layer_sizes=sizes).fit(X)
 
 
 def test_an_int_is_one_hidden_layer(make_detector, X):
@@ -404,17 +432,52 @@ import numpy as np
 from vae_anomaly import VAEAnomalyDetector
 X = np.random.RandomState(0).normal(size=(60, 3))
 detector = VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(X)
+def network(shape, latent_dim):
+    import keras
+    x = keras.Input(shape)
+    hidden = keras.layers.Dense(2000)(x)
+    return keras.Model(x, [keras.layers.Dense(latent_dim)(hidden) for _ in range(2)])
 def fit(_):
-    try:
-        VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(X)
-    except RuntimeError as error:
-        return str(error)
+    many = np.tile(X, (10_000, 1))  # enough for TensorFlow to want its threads
+    new = dict(max_iter=1, hidden_layer_sizes=(4,), random_state=0)
+    errors = set()
+    for try_to in (
+        lambda: VAEAnomalyDetector(**new).fit(many),
+        lambda: VAEAnomalyDetector(encoder=network, **new).fit(X),
+        lambda: VAEAnomalyDetector(**new).fit_batches([many, many]),
+        lambda: detector.partial_fit(many),
+        lambda: detector.set_params(warm_start=True).fit(many),
+        lambda: detector.encoder_,
+    ):
+        try:
+            try_to()
+            errors.add("no error")
+        except RuntimeError as error:
+            errors.add(str(error))
+    return " ".join(errors)
 def score(_):
     return detector.score_samples(X)
 if __name__ == "__main__":
     with mp.get_context("fork").Pool(1) as pool:
         print(pool.map_async(fit, [0]).get(timeout=60)[0])
         print(np.array_equal(pool.map_async(score, [0]).get(timeout=60)[0], score(0)))
+"""
+
+FORK_BEFORE_IMPORT = """
+import multiprocessing as mp
+import numpy as np
+import tensorflow as tf
+def fit(_):
+    from vae_anomaly import VAEAnomalyDetector
+    try:
+        VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,)).fit(np.random.rand(60, 3))
+    except RuntimeError as error:
+        return str(error)
+if __name__ == "__main__":
+    big = tf.ones((500, 500))
+    (big @ big).numpy()
+    with mp.get_context("fork").Pool(1) as pool:
+        print(pool.map_async(fit, [0]).get(timeout=60)[0])
 """
 
 FORK_WHILE_SCORING = """
@@ -453,6 +516,11 @@ def test_fit_in_a_process_forked_after_a_fit_says_what_to_do(run_python):
     printed = run_python(FORK_AFTER_FIT).splitlines()
     assert "spawn" in printed[0] and "loky" in printed[0] and "forkserver" in printed[0]
     assert printed[1] == "True"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are counted in /proc")
+def test_fit_in_a_process_forked_before_the_import_says_what_to_do(run_python):
+    assert "spawn" in run_python(FORK_BEFORE_IMPORT)
 
 
 @needs_fork

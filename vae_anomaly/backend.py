@@ -83,8 +83,8 @@ def check_usable() -> None:
     if not tf.executing_eagerly():
         raise RuntimeError(
             "TensorFlow's eager execution is disabled, but Keras needs it. Remove the call to "
-            "tf.compat.v1.disable_eager_execution() (or to disable_v2_behavior()), or use the "
-            "detector in another process."
+            "tf.compat.v1.disable_eager_execution() (or to disable_v2_behavior()), leave the "
+            "context of a tf.Graph, or use the detector in another process."
         )
     if tf.distribute.has_strategy():
         raise RuntimeError(

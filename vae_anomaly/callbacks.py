@@ -41,20 +41,31 @@ class FitTask:
             self._context.call_on_fit_task_begin(**self._data)
             self._begin_epoch()
 
-    def end_epoch(self, weights: Callable[[], Any]) -> bool:
-        """Call the hooks at the end of an epoch; return whether one of them asks to stop."""
-        stopping = self._epoch.call_on_fit_task_end(
+    def end_epoch(self, weights: Callable[[], Any], is_last: bool) -> bool:
+        """Call the hooks at the end of an epoch, and return whether training is to stop.
+
+        Parameters
+        ----------
+        weights : callable
+            Returns the current weights.
+        is_last : bool
+            Whether training stops anyway.
+        """
+        asked = self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=lambda: self._reconstruct(weights())
         )
+        stopping = is_last or asked
         self._n_left -= 1
         if not stopping and self._n_left:
             self._begin_epoch()
         return stopping
 
-    def end(self) -> None:
-        """Call the hooks at the end of training."""
+    def end(self, state: dict[str, Any]) -> None:
+        """Call the hooks at the end of the training, before the estimator has its new state."""
         if self.is_watched:
-            self._context.call_on_fit_task_end(**self._data, reconstruction_attributes={})
+            self._context.call_on_fit_task_end(
+                **self._data, reconstruction_attributes=lambda: state
+            )
 
     def _begin_epoch(self) -> None:
         self._epoch = self._context.subcontext(task_name="epoch")

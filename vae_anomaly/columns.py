@@ -15,9 +15,9 @@ def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tup
 
     A group is a run of three or more neighbouring columns with two values each, of which exactly
     one has its larger value in every row. This is what `sklearn.preprocessing.OneHotEncoder` makes
-    of a categorical column, with or without a scaler after it. Columns in the run or next to it
-    that have their smaller value, or zero, in all rows belong to the group as well: they are
-    categories that the encoder knows but no row has.
+    of a categorical column, with or without a scaler after it. Constant columns in the run or next
+    to it that have the smaller value, or zero, count as well: they are categories that the encoder
+    knows but no row has. Between two groups they are taken to belong to the first.
 
     Parameters
     ----------
@@ -32,18 +32,35 @@ def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tup
     groups : tuple of (int, int)
         The first column, and the one after the last, of each group.
     """
-    never_hot = (low == 0) & (high == 0)
-    never_hot |= (low < high) & (table.bounds[1] == low)  # never hot in these rows
-    others = np.flatnonzero(~never_hot)
+    varies = table.bounds[0] < table.bounds[1]
     groups: list[tuple[int, int]] = []
-    for first, last in _runs(table, low, high, others):
-        while last + 1 < len(low) and never_hot[last + 1]:
-            last += 1
+    for first, last in _runs(table, low, high, np.flatnonzero(varies)):
+        never_hot = _never_hot(low, high, varies, first, last)
+        if not (varies | never_hot)[first : last + 1].all():
+            continue
+        stop = last + 1
+        while stop < len(low) and never_hot[stop]:
+            stop += 1
         previous_stop = groups[-1][1] if groups else 0
         while first > previous_stop and never_hot[first - 1]:
             first -= 1
-        groups.append((first, last + 1))
+        if stop - first >= _MIN_CATEGORIES:
+            groups.append((first, stop))
     return tuple(groups)
+
+
+def _never_hot(
+    low: np.ndarray, high: np.ndarray, varies: np.ndarray, first: int, last: int
+) -> np.ndarray:
+    """Return which columns may be categories, of the group from `first` to `last`, that no row has.
+
+    In these rows they are constant: at zero, which is also what scalers make of such a column, or
+    at the smaller value of a member. In other rows they may have its larger value too.
+    """
+    members = np.arange(first, last + 1)[varies[first : last + 1]]
+    constant = (low == high) & ((low == 0) | np.isin(low, low[members]))
+    hot_elsewhere = np.isin(low + 1j * high, low[members] + 1j * high[members])
+    return ~varies & (constant | hot_elsewhere)
 
 
 def _runs(
@@ -77,7 +94,7 @@ def _runs(
         if overlapping.size:
             first += overlapping.max() + 1
         if count[first : last + 1].sum() == table.n_rows:
-            if last + 1 - first >= _MIN_CATEGORIES:
+            if last > first:
                 runs.append((int(columns[first]), int(columns[last])))
             first = last + 1
     return runs

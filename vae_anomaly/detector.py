@@ -17,10 +17,16 @@ from sklearn.utils.validation import check_is_fitted
 from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
 from vae_anomaly.columns import one_hot_groups
 from vae_anomaly.decision import OffsetMixin
-from vae_anomaly.inputs import Columns, check_rows, check_stream, check_table
+from vae_anomaly.inputs import (
+    Columns,
+    check_rows,
+    check_stream,
+    check_table,
+)
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.spec import ARCHITECTURES
+from vae_anomaly.not_numbers import refuse_masks_and_dates
 from vae_anomaly.parameters import divergence_message, make_plan, make_spec, n_channels
 from vae_anomaly.rows import Stream, Table
 from vae_anomaly.scaling import Scaling, fit_scaling
@@ -458,7 +464,11 @@ class VAEAnomalyDetector(
         table, columns = check_table(self, X, sample_weight, reset=not continuing)
         validation = self._check_validation(X_val, sample_weight_val, columns)
         rng = self._random_numbers(continuing)
-        vae = self._continued(columns, rng) if continuing else self._initialized(table, rng)
+        vae = (
+            self._vae_to_continue(columns, rng)
+            if continuing
+            else self._new_vae(table, columns, rng)
+        )
 
         training = table
         if self.early_stopping and validation is None:
@@ -468,13 +478,7 @@ class VAEAnomalyDetector(
             training, validation = table.take(kept), table.take(held_out)
         n_epochs_before = self._n_epochs if continuing else 0
         plan = make_plan(self, training.n_rows)
-        task = FitTask(
-            self,
-            plan.n_epochs,
-            lambda weights: self._state_of(vae.with_weights(weights), columns, table),
-            X=X,
-            y=y,
-        )
+        task = self._fit_task(vae, columns, table, plan, X)
         vae, trained, scores = self._train(
             vae, training, table, plan, rng, validation=validation, task=task
         )
@@ -489,17 +493,18 @@ class VAEAnomalyDetector(
             )
             plan = dataclasses.replace(plan, n_epochs_to_run=n_epochs_before + n_iter)
             unseen = self._unseen_scores(vae, table, plan, rng)
-        self._store(
-            columns,
-            _vae=vae,
-            _moments=None,
-            _n_epochs=n_epochs_before + n_iter,
-            history_=trained.history,
-            n_iter_=n_iter,
-            training_scores_=scores,
-            offset_=self._offset(scores, table.sample_weight, unseen),
-        )
-        task.end()
+        state = {
+            **columns.attributes(),
+            "_vae": vae,
+            "_moments": None,
+            "_n_epochs": n_epochs_before + n_iter,
+            "history_": trained.history,
+            "n_iter_": n_iter,
+            "training_scores_": scores,
+            "offset_": self._offset(scores, table.sample_weight, unseen),
+        }
+        task.end(state)
+        self._store(state)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -550,19 +555,23 @@ class VAEAnomalyDetector(
             )
         rng = check_random_state(self.random_state)
         stream, columns = check_stream(self, batches, rng)
-        vae = self._initialized(stream, rng)
+        vae = self._new_vae(stream, columns, rng)
         plan = make_plan(self, stream.n_rows)
-        vae, trained, scores = self._train(vae, stream, stream.sample, plan, rng)
-        self._store(
-            columns,
-            _vae=vae,
-            _moments=None,
-            _n_epochs=plan.n_epochs,
-            history_=trained.history,
-            n_iter_=plan.n_epochs,
-            training_scores_=scores,
-            offset_=self._offset(scores, np.ones(len(scores))),
-        )
+        task = self._fit_task(vae, columns, stream.sample, plan, stream.sample.X)
+        vae, trained, scores = self._train(vae, stream, stream.sample, plan, rng, task=task)
+        n_iter = len(trained.history["loss"])
+        state = {
+            **columns.attributes(),
+            "_vae": vae,
+            "_moments": None,
+            "_n_epochs": n_iter,
+            "history_": trained.history,
+            "n_iter_": n_iter,
+            "training_scores_": scores,
+            "offset_": self._offset(scores, np.ones(len(scores))),
+        }
+        task.end(state)
+        self._store(state)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -605,7 +614,11 @@ class VAEAnomalyDetector(
             self, X, sample_weight, reset=not continuing, min_rows=1 if continuing else 2
         )
         rng = self._random_numbers(continuing)
-        vae = self._continued(columns, rng) if continuing else self._initialized(table, rng)
+        vae = (
+            self._vae_to_continue(columns, rng)
+            if continuing
+            else self._new_vae(table, columns, rng)
+        )
         plan = dataclasses.replace(
             make_plan(self, table.n_rows),
             cosine=False,
@@ -625,14 +638,16 @@ class VAEAnomalyDetector(
         else:
             scores = scores[-_RECENT_SCORES:]
         self._store(
-            columns,
-            _vae=vae,
-            _moments=tuple(trained.moments),
-            _n_epochs=1 + (self._n_epochs if continuing else 0),
-            history_=history,
-            n_iter_=1 + (self.n_iter_ if continuing else 0),
-            training_scores_=scores,
-            offset_=self._offset(scores, np.ones(len(scores))),
+            {
+                **columns.attributes(),
+                "_vae": vae,
+                "_moments": tuple(trained.moments),
+                "_n_epochs": 1 + (self._n_epochs if continuing else 0),
+                "history_": history,
+                "n_iter_": 1 + (self.n_iter_ if continuing else 0),
+                "training_scores_": scores,
+                "offset_": self._offset(scores, np.ones(len(scores))),
+            }
         )
         return self
 
@@ -740,6 +755,7 @@ class VAEAnomalyDetector(
             If X does not have `latent_dim` columns.
         """
         vae = self._fitted_vae()
+        refuse_masks_and_dates(X)
         Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if Z.shape[1] != vae.spec.latent_dim:
             raise ValueError(
@@ -863,25 +879,30 @@ class VAEAnomalyDetector(
             return np.random.RandomState([int(self.random_state), self._n_epochs])
         return check_random_state(self.random_state)
 
-    def _initialized(self, data: Table | Stream, rng: np.random.RandomState) -> VAE:
+    def _new_vae(self, data: Table | Stream, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return what training starts from: networks, scaling, weights, noise of the score."""
+        from vae_anomaly.backend import check_usable
         from vae_anomaly.training.loop import initial_weights
 
+        check_usable()
         spec = make_spec(self, data.n_features)
         if self.reconstruction_loss == "auto" and spec.is_dense:
             groups = one_hot_groups(data.sample, *data.bounds)
             spec = dataclasses.replace(spec, one_hot_groups=groups)
         scaling = Scaling.identity(spec.n_features)
         if spec.likelihood.standardized:
-            scaling = fit_scaling(data, n_channels(self, spec), spec.one_hot_groups)
+            scaling = fit_scaling(data, n_channels(self, spec), spec.one_hot_groups, columns.names)
         log_var = spec.likelihood.initial_log_var(spec.n_features, self.observation_noise)
         weights = initial_weights(spec, log_var, rng)
         n_draws = self.n_draws if spec.variational else 0
         noise = antithetic_noise(n_draws, spec.latent_dim, _spawned(rng))
         return VAE(spec, scaling, weights, noise, float(self.beta))
 
-    def _continued(self, columns: Columns, rng: np.random.RandomState) -> VAE:
+    def _vae_to_continue(self, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return the fitted VAE, with what parameters set besides the network taken over."""
+        from vae_anomaly.backend import check_usable
+
+        check_usable()
         vae = self._vae
         groups = vae.spec.one_hot_groups if self.reconstruction_loss == "auto" else ()
         if make_spec(self, columns.n_features, groups) != vae.spec:
@@ -964,22 +985,25 @@ class VAEAnomalyDetector(
             return auto_offset(*(unseen or (scores, sample_weight)), scores)
         return quantile_offset(scores, sample_weight, float(self.contamination))
 
+    def _fit_task(
+        self, vae: VAE, columns: Columns, table: Table, plan: TrainingPlan, X: Any
+    ) -> FitTask:
+        """Return the task that scikit-learn's callbacks follow while `vae` is trained."""
+
+        def reconstruct(weights: Any) -> dict[str, Any]:
+            return self._state_of(vae.with_weights(weights), columns, table)
+
+        return FitTask(self, plan.n_epochs, reconstruct, X=X)
+
     def _state_of(self, vae: VAE, columns: Columns, table: Table) -> dict[str, Any]:
         """Return the attributes with which a copy predicts as if training had ended with `vae`."""
-        scores = vae.score(table.X)
-        names = {} if columns.names is None else {"feature_names_in_": columns.names}
-        return {
-            "_vae": vae,
-            "offset_": self._offset(scores, table.sample_weight),
-            "n_features_in_": columns.n_features,
-            **names,
-        }
+        offset = self._offset(vae.score(table.X), table.sample_weight)
+        return {**columns.attributes(), "_vae": vae, "offset_": offset}
 
-    def _store(self, columns: Columns, **state: Any) -> None:
+    def _store(self, state: dict[str, Any]) -> None:
         """Assign what a fit has made, all at once."""
-        names = {} if columns.names is None else {"feature_names_in_": columns.names}
         kept = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
-        self.__dict__ = {**kept, "n_features_in_": columns.n_features, **names, **state}
+        self.__dict__ = {**kept, **state}
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether a training has come to its end."""

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from vae_anomaly.not_numbers import first_not_a_number, refuse_masks_and_dates
 from vae_anomaly.rows import Stream, Table
 from vae_anomaly.sklearn_private import _check_sample_weight
 
@@ -27,12 +28,15 @@ class Columns(NamedTuple):
         """Return the columns that scikit-learn's validation has stored on an estimator."""
         return cls(estimator.n_features_in_, getattr(estimator, "feature_names_in_", None))
 
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of a fitted estimator that tell the columns."""
+        names = {} if self.names is None else {"feature_names_in_": self.names}
+        return {"n_features_in_": self.n_features, **names}
+
     def put_on(self, estimator: Any) -> None:
         """Store these columns on an estimator for scikit-learn's validation to compare with."""
         vars(estimator).pop("feature_names_in_", None)
-        estimator.n_features_in_ = self.n_features
-        if self.names is not None:
-            estimator.feature_names_in_ = self.names
+        vars(estimator).update(self.attributes())
 
 
 def check_rows(
@@ -63,6 +67,8 @@ def check_rows(
     ValueError
         If X is not valid. The message names the column and the row where it can.
     """
+    if type(X).__module__.startswith("pyarrow"):
+        X = X.to_pandas()
     refuse_masks_and_dates(X)
     try:
         rows = validate_data(
@@ -73,13 +79,15 @@ def check_rows(
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
         )
-    except (TypeError, ValueError) as error:
-        name = _first_without_numbers(X)
-        if name is None:
+    except (TypeError, ValueError, OverflowError) as error:
+        culprit = first_not_a_number(X)
+        if culprit is None:
             raise
+        name, row, value = culprit
         raise ValueError(
             f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
-            "pipeline before the detector, with OneHotEncoder for example."
+            f"pipeline before the detector, with OneHotEncoder for example. Row {row} holds "
+            f"{value!r}."
         ) from None
     names = getattr(estimator, "feature_names_in_", None)
     try:
@@ -135,7 +143,10 @@ def check_table(
     if columns is not None:
         columns.put_on(learner)
     X = check_rows(learner, X, estimator.input_shape, estimator.reconstruction_loss, reset=reset)
+    refuse_masks_and_dates(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    # Rescale by a power of two, which is exact, as sums of huge weights would overflow.
+    weight = np.ldexp(weight, -int(np.frexp(weight.max())[1]) + 1)
     if not weight.all():
         X, weight = X[weight > 0], weight[weight > 0]
     if X.shape[0] < min_rows:
@@ -143,8 +154,6 @@ def check_table(
             "Found array with 1 sample (or only 1 with positive sample_weight) while a minimum "
             f"of 2 is required by {type(estimator).__name__}."
         )
-    # Rescale by a power of two, which is exact, as sums of huge weights would overflow.
-    weight = np.ldexp(weight, -int(np.frexp(weight.max())[1]) + 1)
     return Table(X, weight), Columns.of(learner)
 
 
@@ -186,8 +195,6 @@ def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
     def read(*, reset: bool = False) -> Iterator[Any]:
         is_first_reading, n_rows = reset, 0
         for number, batch in enumerate(batches() if callable(batches) else batches):
-            if type(batch).__module__.startswith("pyarrow"):
-                batch = batch.to_pandas()
             if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
                 continue
             try:
@@ -219,60 +226,6 @@ def _flattened(estimator: Any, X: Any, input_shape: tuple[int, ...] | None) -> A
             "two-dimensional X each row is one flattened sample."
         )
     return np.reshape(X, (len(X), math.prod(X.shape[1:])))
-
-
-def refuse_masks_and_dates(X: Any) -> None:
-    """Raise ValueError if X has masked values, dates or durations, which NumPy would convert."""
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2]
-        raise ValueError(
-            f"X is a masked array whose first masked value is in column {column}, row {row}. "
-            "Missing values are refused: fill them, for example with SimpleImputer on "
-            "X.filled(np.nan)."
-        )
-    if isinstance(getattr(X, "dtype", None), np.dtype):
-        dates = ["of X"] if X.dtype.kind in "mM" else []
-    else:
-        dates = [repr(name) for name, dtype in _dtypes(X) if _is_time(dtype)]
-    if dates:
-        raise ValueError(
-            f"Column {dates[0]} does not hold numbers: leave it out, or encode it in a "
-            "pipeline before the detector. Dates, times and durations can be turned into numbers, "
-            "for example by skrub's DatetimeEncoder or by a FunctionTransformer."
-        )
-
-
-def _dtypes(X: Any) -> list[tuple[Any, Any]]:
-    """Return the names and dtypes of the columns of a pandas or polars dataframe, else nothing."""
-    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
-        return []
-    return list(zip(X.columns, X.dtypes, strict=True))
-
-
-def _is_time(dtype: Any) -> bool:
-    if getattr(dtype, "kind", None) in ("m", "M"):
-        return True
-    # These are polars' Date, Datetime, Duration and Time, pandas' Period and Interval, and the
-    # pyarrow types of pandas.
-    return (
-        str(dtype)
-        .lower()
-        .startswith(("date", "datetime", "duration", "time", "timestamp", "period", "interval"))
-    )
-
-
-def _first_without_numbers(X: Any) -> Any:
-    """Return the name of the first column of a dataframe that is not numeric, or None."""
-    for name, _ in _dtypes(X):
-        column = X[name]
-        if getattr(column, "ndim", 1) > 1:  # two columns have this name
-            continue
-        column = column.dropna() if hasattr(column, "dropna") else column.drop_nulls()
-        try:
-            column.to_numpy().astype(np.float64)
-        except (TypeError, ValueError):
-            return name
-    return None
 
 
 def _place_of_first(

@@ -54,6 +54,10 @@ def check_parameters(detector: Any) -> None:
         for name, default in (("hidden_layer_sizes", "auto"), ("activation", "auto")):
             _refuse(detector, name, default, reason)
         _refuse(detector, "dropout", 0.0, reason)
+    sizes: Any = detector.hidden_layer_sizes
+    if not isinstance(sizes, (str, Integral)) and len(sizes) == 0:
+        _refuse(detector, "activation", "auto", "there are no hidden layers")
+        _refuse(detector, "dropout", 0.0, "there are no hidden layers")
 
 
 def _refuse(detector: Any, name: str, default: Any, reason: str) -> None:
@@ -66,7 +70,7 @@ def _refuse(detector: Any, name: str, default: Any, reason: str) -> None:
 
 def divergence_message(detector: Any) -> str:
     """Return the error message for a training run whose weights or scores are not finite."""
-    ways = [f"lower learning_rate_init (now {detector.learning_rate_init})"]
+    ways = [f"lower learning_rate_init (now {_learning_rate(detector):g})"]
     if detector.observation_noise < 0.01:
         ways.append(f"raise observation_noise (now {detector.observation_noise})")
     if detector.input_noise > 10:
@@ -169,14 +173,11 @@ def make_plan(
 ) -> TrainingPlan:
     """Return the plan for `fit` with `n_rows` rows, after `n_epochs_before` earlier epochs."""
     n_epochs = n_epochs_before + _n_epochs(detector, n_rows)
-    learning_rate = detector.learning_rate_init
-    if isinstance(learning_rate, str):
-        learning_rate = ARCHITECTURES[detector.architecture].learning_rate
     return TrainingPlan(
         beta=float(detector.beta),
         input_noise=float(detector.input_noise),
         batch_size=int(detector.batch_size),
-        learning_rate=float(learning_rate),
+        learning_rate=_learning_rate(detector),
         cosine=detector.learning_rate == "cosine",
         warm_up=True,
         support_fraction=float(detector.support_fraction),
@@ -188,6 +189,12 @@ def make_plan(
     )
 
 
+def _learning_rate(detector: Any) -> float:
+    if isinstance(detector.learning_rate_init, str):
+        return ARCHITECTURES[detector.architecture].learning_rate
+    return float(detector.learning_rate_init)
+
+
 def _n_epochs(detector: Any, n_rows: int) -> int:
     if isinstance(detector.max_iter, Integral):
         return int(detector.max_iter)
@@ -197,6 +204,9 @@ def _n_epochs(detector: Any, n_rows: int) -> int:
 
 def _positive_integers(values: Any, name: str) -> tuple[int, ...]:
     values = (values,) if isinstance(values, Integral) else tuple(values)
-    if not all(isinstance(value, Integral) and int(value) > 0 for value in values):
+    if not all(
+        isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
+        for value in values
+    ):
         raise ValueError(f"{name} must be positive integers, got {values}.")
     return tuple(map(int, values))

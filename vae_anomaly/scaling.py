@@ -72,6 +72,7 @@ def fit_scaling(
     data: Table | Stream,
     n_channels: int,
     one_hot_groups: tuple[tuple[int, int], ...] = (),
+    names: np.ndarray | None = None,
 ) -> Scaling:
     """Return the scaling that standardises the columns.
 
@@ -91,6 +92,8 @@ def fit_scaling(
         column is a channel of its own.
     one_hot_groups : tuple of (int, int)
         The first column, and the one after the last, of each group.
+    names : ndarray of shape (n_features,), default=None
+        The names of the columns, for error messages.
 
     Raises
     ------
@@ -117,9 +120,9 @@ def fit_scaling(
         variance = np.sum(share.reshape(n_positions, n_channels) / n_positions, axis=0)
         overflowing = np.flatnonzero(np.isinf(np.ldexp(variance, 2 * common)))
     if overflowing.size:
-        raise ValueError(
-            f"Column {overflowing[0]} of X spans too wide a range for float64; rescale it."
-        )
+        at = overflowing[0]
+        name = at if names is None else repr(str(names[at]))
+        raise ValueError(f"Column {name} of X spans too wide a range for float64; rescale it.")
     magnitude = np.abs(mean).reshape(n_positions, n_channels).max(axis=0)
     magnitude[magnitude == 0] = 1.0
     constant = variance == 0
@@ -129,7 +132,11 @@ def fit_scaling(
     varies = np.tile(~constant, n_positions)
     for first, stop in one_hot_groups:
         group = slice(first, stop)
-        # The column of a category that no row has is constant, so its unit is set to 1.
-        unit = np.where(high[group] > low[group], high[group] - low[group], 1.0)
+        # The column of a category that no row has is constant: it takes the unit of a member with
+        # the same smaller value, or else 1, which is what scalers leave of it.
+        unit = high[group] - low[group]
+        for column in np.flatnonzero(unit == 0):
+            alike = (low[group] == low[group][column]) & (unit > 0)
+            unit[column] = unit[alike].max(initial=0.0) or 1.0
         center[group], scale[group] = low[group], unit
     return Scaling(center, scale, varies)

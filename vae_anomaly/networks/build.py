@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-from vae_anomaly.backend import check_usable, keras
+from vae_anomaly.backend import check_usable, clear_kernel_cache, keras
 from vae_anomaly.networks import conv, custom, dense, recurrent
 from vae_anomaly.networks.custom_layers import BoundedLogVar, Sampling
 from vae_anomaly.networks.layers import seeded
@@ -75,6 +75,7 @@ def build_models(
     encoder.set_weights(weights.encoder)
     decoder.set_weights(weights.decoder)
     vae = build_vae(encoder, decoder)
+    clear_kernel_cache()
     for model in (encoder, decoder, vae):
         # Keras can only export models that have been called.
         model(np.zeros((1, *model.input_shape[1:]), np.float32))

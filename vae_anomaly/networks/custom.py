@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vae_anomaly.backend import keras
+from vae_anomaly.backend import clear_kernel_cache, keras
 from vae_anomaly.networks.layers import seed
 
-Own = Any  # a keras.Model, or a function (input_shape, latent_dim) -> keras.Model
+CustomNetwork = Any  # a keras.Model, or a function (input_shape, latent_dim) -> keras.Model
 
 
 def encoder_config(
-    encoder: Own, input_shape: tuple[int, ...], latent_dim: int, *, variational: bool
+    encoder: CustomNetwork, input_shape: tuple[int, ...], latent_dim: int, *, variational: bool
 ) -> str:
     """Return the configuration of a custom encoder in JSON.
 
@@ -42,7 +42,7 @@ def encoder_config(
     return _config(encoder, "encoder", input_shape, input_shape, latent_dim, fitting, wanted)
 
 
-def decoder_config(decoder: Own, input_shape: tuple[int, ...], latent_dim: int) -> str:
+def decoder_config(decoder: CustomNetwork, input_shape: tuple[int, ...], latent_dim: int) -> str:
     """Return the configuration of a custom decoder in JSON.
 
     Same as `encoder_config`, except that a decoder maps codes (n, latent_dim) to samples
@@ -63,7 +63,7 @@ def from_config(config: str, rng: np.random.RandomState) -> keras.Model:
 
 
 def _config(
-    own: Own,
+    own: CustomNetwork,
     name: str,
     shape: tuple[int, ...],
     input_shape: tuple[int, ...],
@@ -110,6 +110,7 @@ def _config(
             f"{name} must return {wanted}, for latent_dim={latent_dim} and samples of shape "
             f"{input_shape}; it returns shapes {shapes}."
         )
+    clear_kernel_cache()
     _refuse_what_training_ignores(copy, parts, name)
     return config
 

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from vae_anomaly.inputs import refuse_masks_and_dates
+from vae_anomaly.not_numbers import refuse_masks_and_dates
 from vae_anomaly.sklearn_private import Interval, _check_feature_names_in, _fit_context
 
 AGGREGATIONS = ("max", "mean")

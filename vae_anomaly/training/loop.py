@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from vae_anomaly.backend import check_usable, tf
+from vae_anomaly.backend import tf
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 from vae_anomaly.training.plan import TrainingPlan
@@ -45,7 +45,6 @@ def initial_weights(
     spec: NetworkSpec, observation_log_var: np.ndarray, rng: np.random.RandomState
 ) -> Weights:
     """Return new random weights for an encoder and a decoder."""
-    check_usable()
     return keras_networks(spec).initial_weights(observation_log_var, rng)
 
 
@@ -57,7 +56,7 @@ def train(
     rng: np.random.RandomState,
     moments: Moments | None = None,
     validation_loss: Callable[[Weights], float] | None = None,
-    on_epoch_end: Callable[[Callable[[], Weights]], bool] | None = None,
+    on_epoch_end: Callable[[Callable[[], Weights], bool], bool] | None = None,
 ) -> Trained:
     """Minimise the loss with Adam on mini-batches of shuffled rows.
 
@@ -77,15 +76,14 @@ def train(
         Maps weights to the loss of the validation rows. If this has not fallen by `tol` for
         `n_iter_no_change` epochs, training stops. The weights with the lowest loss are returned.
     on_epoch_end : callable, default=None
-        Called after each epoch with a function that returns the current weights. Training stops
-        if it returns True.
+        Called after each epoch with a function that returns the current weights, and with whether
+        training stops because of the validation loss. Training stops if it returns True.
 
     Returns
     -------
     trained : Trained
         The weights, the history and the moments. If training diverges, they are not finite.
     """
-    check_usable()
     epoch_ends = -(-np.arange(1, plan.n_epochs + 1) * source.n_rows // source.batch_size)
     n_scheduled, n_steps = int(epoch_ends[-1]), int(epoch_ends[plan.n_epochs_to_run - 1])
     stops = {*range(_STEPS_PER_CALL, n_steps, _STEPS_PER_CALL), n_steps}
@@ -106,10 +104,12 @@ def train(
                 bar.update(len(losses[-1]))
             if not watched or stop not in epoch_ends:
                 continue
-            stopping = on_epoch_end is not None and on_epoch_end(loop.weights)
+            stopping = False
             if validation_loss is not None:
                 current = loop.weights()
-                stopping |= best.should_stop(validation_loss(current), current)
+                stopping = best.should_stop(validation_loss(current), current)
+            if on_epoch_end is not None:
+                stopping = on_epoch_end(loop.weights, stopping)
             if stopping:
                 break
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vae_anomaly.backend import keras, tf
+from vae_anomaly.backend import clear_kernel_cache, keras, tf
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec
@@ -146,7 +146,7 @@ def compiled_steps(
 
     scalar, vector = tf.TensorSpec([], tf.float32), tf.TensorSpec([None], tf.float32)
     variables = [tf.Variable(tf.zeros(sum(sizes))) for _ in range(3)]
-    return steps.get_concrete_function(
+    concrete = steps.get_concrete_function(
         *variables,
         tf.TensorSpec([None, spec.n_features], tf.float32),
         vector,
@@ -158,3 +158,5 @@ def compiled_steps(
         tf.TensorSpec([], tf.int32),
         tf.TensorSpec([], tf.int32),
     )
+    clear_kernel_cache()
+    return concrete
