@@ -84,7 +84,10 @@ def check_rows(
         if culprit is None:
             raise
         name, row, value = culprit
-        raise ValueError(
+        # scikit-learn's checks want a TypeError of an array of objects that are no numbers.
+        is_frame = hasattr(X, "columns")
+        kind = TypeError if isinstance(error, TypeError) and not is_frame else ValueError
+        raise kind(
             f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
             f"pipeline before the detector, with OneHotEncoder for example. Row {row} holds "
             f"{value!r}."
