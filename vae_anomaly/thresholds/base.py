@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """Base class of meta-estimators that set the threshold of a detector.
 
-    A subclass implements `_fit`, which returns what is fitted. This class validates, sets it all
-    at once, takes over what the detector knows of its features, and predicts.
+    A subclass implements `_fit`, which returns the fitted attributes. This class validates the
+    parameters, sets the attributes all at once, copies those that describe the features from the
+    detector, and predicts.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -38,7 +39,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @abstractmethod
     def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
-        """Return the fitted attributes, `detector_` and `offset_` among them; change nothing."""
+        """Return the fitted attributes, including `detector_` and `offset_`, but do not set them."""
 
     @_fit_context(
         # The detector validates its own parameters.
@@ -50,13 +51,13 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            The training rows.
         y : array-like of shape (n_samples,), default=None
-            Labels of inliers and outliers, see the class for where they are needed. They are
-            passed on to the detector's `fit` too, which ignores them as a rule.
+            The labels of inliers and outliers; the documentation of the class says when they are
+            needed. They are also passed to the detector's `fit`, which usually ignores them.
         **params : dict
-            Metadata such as `sample_weight`, passed on by scikit-learn's metadata routing to what
-            asks for it, see `get_metadata_routing`.
+            Metadata such as `sample_weight`, which scikit-learn's metadata routing passes to the
+            objects that request it, see `get_metadata_routing`.
 
         Returns
         -------
@@ -68,14 +69,14 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         return self._store(self._fit(X, y, process_routing(self, "fit", **params)))
 
     def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> np.ndarray:
-        """Fit, and tell inliers from outliers among the same rows.
+        """Fit the detector, set the threshold and label the training rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            The training rows.
         y : array-like of shape (n_samples,), default=None
-            Labels of inliers and outliers, as in `fit`.
+            The labels of inliers and outliers, as in `fit`.
         **params : dict
             Metadata, as in `fit`.
 
@@ -92,26 +93,26 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
+            The rows to score.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The lower, the more abnormal.
+            The scores of the rows. The lower, the more abnormal.
         """
         check_is_fitted(self)
         return self.detector_.score_samples(X)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
+        """Return how the parameters of `fit` are passed on by scikit-learn's metadata routing.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing.
+            The routing information.
         """
         router = MetadataRouter(owner=self)
-        if isinstance(getattr(self, "cv", None), str):  # "prefit": no fit that could ask for any
+        if isinstance(getattr(self, "cv", None), str):  # "prefit": no fit that could request any
             return router
         return router.add(
             detector=self.detector,
@@ -119,7 +120,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _store(self, fitted: dict[str, Any]) -> Self:
-        """Set the fitted attributes, all at once, and leave none of an earlier fit."""
+        """Set the fitted attributes all at once, and remove those of an earlier fit."""
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted["detector_"], name):
                 fitted[name] = getattr(fitted["detector_"], name)
