@@ -1,4 +1,4 @@
-"""How sure a threshold is: what would have been chosen on other rows of the same kind."""
+"""The uncertainty of a threshold: what would be chosen on other rows of the same kind."""
 
 from __future__ import annotations
 
@@ -52,53 +52,55 @@ def bootstrap_threshold(
     n_resamples: int = 200,
     random_state: int | np.random.RandomState | None = None,
 ) -> dict[str, np.ndarray]:
-    """Choose the threshold again on bootstrap resamples, and judge it on the rows they leave out.
+    """Choose the threshold again on bootstrap resamples, and evaluate it on the rows left out.
 
-    The spread of the thresholds tells how sure the choice is. What they reach on rows that they
-    were not chosen on is what to expect of new rows, other than `best_score_` of
-    `TunedThresholdDetectorCV`, which is the greatest of many values on the same rows. No detector
+    The spread of the thresholds shows how certain the choice is. Their values on rows that they
+    were not chosen on are what to expect on new rows, unlike `best_score_` of
+    `TunedThresholdDetectorCV`, which is the largest of many values on the same rows. No detector
     is trained.
 
     Parameters
     ----------
     scoring : str, objective or scorer
-        What the threshold is chosen for, see `TunedThresholdDetectorCV`.
+        The objective that the threshold optimises, see `TunedThresholdDetectorCV`.
     scores : array-like of shape (n_samples,)
-        What `score_samples` gives for rows that the detector was not trained on. Rows without a
-        score (NaN) are left out.
+        The output of `score_samples` for rows that the detector was not trained on. Rows without
+        a score (NaN) are left out.
     y : array-like of shape (n_samples,), default=None
-        Their labels, needed where `scoring` is by labels. Inliers, outliers and rows without a
-        label are resampled apart, so that the number of each stays.
+        The labels of the rows, which are required if `scoring` uses labels. Inliers, outliers and
+        rows without a label are resampled separately, so that the number of each stays the same.
     pos_label : int, float, bool or str, default=None
-        Label of the outliers, see `make_outlier_scorer`.
+        The label of the outliers, see `make_outlier_scorer`.
     params : dict, default=None
-        What the objective or scorer takes besides, such as ``{"sample_weight": weights}``. Of what
-        has an entry for each row, those of the rows drawn are passed.
+        Further parameters of the objective or scorer, such as ``{"sample_weight": weights}``. If
+        one has an entry for each row, only the entries of the drawn rows are passed.
     n_resamples : int, default=200
-        Number of resamples.
+        The number of resamples.
     random_state : int, RandomState instance or None, default=None
-        Of the resampling.
+        Controls the resampling. Pass an int for reproducible output across multiple function
+        calls.
 
     Returns
     -------
     results : dict of ndarray of shape (n_resamples,)
-        As `cv_results_` of `TunedThresholdDetectorCV`: "thresholds", and of the rows left out
-        "scores" (values of the objective; without labels, the alarm rate), "alarm_rate" (share of
-        the rows that are flagged) and, with labels, "precision" and "recall".
+        The same keys as in `cv_results_` of `TunedThresholdDetectorCV`: the "thresholds" and, on
+        the rows left out, the "scores" (the values of the objective or, without labels, the alarm
+        rate), the "alarm_rate" (the fraction of the rows that are flagged) and, with labels, the
+        "precision" and "recall".
 
     Raises
     ------
     ValueError
-        If a score is infinite, all are NaN, there are fewer than two inliers or two outliers among
-        the labels, or labels are needed and not given.
+        If a score is infinite, if all scores are NaN, if the labels contain fewer than two inliers
+        or two outliers, or if labels are needed but not given.
 
     Notes
     -----
-    About 37 % of the rows are left out of a resample, and the fewer they are, the more chance there
-    is in the spread of their "scores", "precision" and "recall".
+    About 37 % of the rows are left out of each resample. The fewer they are, the more of the spread
+    of their "scores", "precision" and "recall" is due to chance.
 
-    The bootstrap [1]_ takes rows as independent. Of neighbouring time points, or of several rows of
-    one customer, the spread that it gives is too small.
+    The bootstrap [1]_ assumes that the rows are independent. The spread is therefore too small for
+    neighbouring time points, or if several rows belong to one customer.
 
     References
     ----------
@@ -128,7 +130,7 @@ def bootstrap_threshold(
     params = rows_of(params, has_score, len(score))
     score, is_outlier = score[has_score], None if is_outlier is None else is_outlier[has_score]
     if isinstance(objective, PrecisionAtK) and objective.per is None:
-        # The rows left out are fewer, and so should be the alarms among them.
+        # There are fewer rows left out, so there should be fewer alarms among them, too.
         assert is_outlier is not None
         n_labelled = int(np.sum(~np.isnan(is_outlier)))
         objective = dataclasses.replace(objective, per=max(n_labelled, math.ceil(objective.k)))
@@ -153,7 +155,7 @@ def bootstrap_threshold(
 
 
 def _groups(n_rows: int, is_outlier: np.ndarray | None) -> list[np.ndarray]:
-    """Return the rows of each kind: inliers, outliers and those without a label."""
+    """Return the rows of each kind: inliers, outliers and rows without a label."""
     if is_outlier is None:
         is_outlier = np.full(n_rows, np.nan)
     inliers, outliers, unlabelled = (
@@ -174,7 +176,7 @@ def _resample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows drawn with replacement from each group, and those that were not drawn.
 
-    Of groups of two rows and more some are left out always.
+    In groups of at least two rows, some are always left out.
     """
     drawn, left_out = [], []
     for rows in groups:
