@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PValuesMixin:
-    """Mixin of detectors that keep the scores of clean rows that they were not trained on."""
+    """Mixin for detectors that store the scores of clean rows that they were not trained on."""
 
     calibration_scores_: np.ndarray
 
@@ -32,22 +32,22 @@ class PValuesMixin:
             """Return the detector's scores."""
 
     def p_values(self, X: ArrayLike) -> np.ndarray:
-        """Return the p-value of each row: how rare a clean row is that scores as low.
+        """Return the p-value of each row: how rarely a clean row has a score as low.
 
-        It is the rank of the row's score among `calibration_scores_`. So ``1 - p_values(X)`` rises
-        with abnormality from 0 to 1 and means the same for every detector: the share of clean rows
-        that are less abnormal. It is no probability of an outlier, as half of all clean rows lie
-        above 0.5. A row without a score has the p-value 1.
+        It is the rank of the row's score among `calibration_scores_`. ``1 - p_values(X)`` therefore
+        increases with the abnormality from 0 to 1 and means the same for every detector: the
+        fraction of clean rows that are less abnormal. It is not the probability of an outlier, as
+        half of all clean rows lie above 0.5. A row without a score has the p-value 1.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
+            The rows to judge.
 
         Returns
         -------
         p_values : ndarray of shape (n_samples,)
-            From 1 / (n_calibration + 1) to 1; the smaller, the more abnormal.
+            The p-values, from 1 / (n_calibration + 1) to 1. The smaller, the more abnormal.
         """
         scores = self.score_samples(X)
         n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
@@ -55,43 +55,44 @@ class PValuesMixin:
 
 
 class ConformalDetector(PValuesMixin, BaseThresholdDetector):
-    """Outlier detector with a guaranteed false-alarm rate, without labels.
+    """Outlier detector with a guaranteed false-alarm rate that needs no labels.
 
     `fit` holds out calibration rows, which the detector is not trained on. The p-value of a new
-    row x is its rank among their scores s_1, ..., s_n [1]_::
+    row x is the rank of its score s(x) among their scores s_1, ..., s_n [1]_::
 
         p(x) = (1 + #{i : s_i <= s(x)}) / (n + 1)
 
     If x is a clean row like the calibration rows (exchangeable with them), then
-    P(p(x) <= alpha) <= alpha, whatever the detector and the distribution, for any n. This is over
-    draws of the calibration rows as well as of x: with one given set, the false-alarm rate is
-    spread around its mean, which is at most alpha, with a standard deviation of about
-    sqrt(alpha (1 - alpha) / n).
+    P(p(x) <= alpha) <= alpha for any detector, any distribution and any n. The probability is over
+    draws of the calibration rows as well as of x: for one given set of calibration rows, the
+    false-alarm rate varies around its mean, which is at most alpha, with a standard deviation of
+    about sqrt(alpha (1 - alpha) / n).
 
     The rows given to `fit` must be clean. Outliers among the calibration rows make the p-values
-    larger, and the detector more timid.
+    larger, so that the detector misses more outliers.
 
     Parameters
     ----------
     detector : outlier detector
-        Any with `fit` and `score_samples`, see `FixedThresholdDetector`.
+        Any detector with `fit` and `score_samples`, see `FixedThresholdDetector`.
 
     alpha : float in (0, 1), default=0.05
-        Greatest false-alarm rate of `predict`.
+        The maximum false-alarm rate of `predict`.
 
     cv : float or "prefit", default=0.3
-        Share of the rows to hold out for calibration. "prefit" takes a detector that is fitted
-        already, on other rows, and calibrates on all that are given to `fit`. There should be many
-        more than 1 / alpha of them: with fewer, nothing is ever flagged. Of time points around
-        `WindowedDetector` blocks of each series are held out, and fewer than 1 / alpha windows are
-        refused. As neighbours are not exchangeable, the rate is no guarantee there: it is kept as
-        far as the series go on as they were.
+        The fraction of the rows to hold out for calibration. With "prefit", the detector must have
+        been fitted already, on other rows, and all rows given to `fit` are used for calibration.
+        There should be many more than 1 / alpha of them: with fewer, nothing is ever flagged. With
+        a `WindowedDetector`, blocks of each time series are held out, and fewer than 1 / alpha
+        windows are refused. As neighbouring time points are not exchangeable, the rate is not
+        guaranteed there: it holds as far as the series go on as before.
 
     memory : str or joblib.Memory, default=None
-        Cache of fitted detectors, see `FixedThresholdDetector`.
+        The cache of fitted detectors, see `FixedThresholdDetector`.
 
     random_state : int, RandomState instance or None, default=None
-        Of the draw of the calibration rows.
+        Controls the random selection of the calibration rows. Pass an int for reproducible output
+        across multiple function calls.
 
     Attributes
     ----------
@@ -99,21 +100,21 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         The fitted detector.
 
     calibration_scores_ : ndarray of shape (n_calibration,)
-        Scores of the calibration rows, ascending.
+        The scores of the calibration rows, in ascending order.
 
     offset_ : float
-        The threshold: ``decision_function = score_samples - offset_``, and p-values are at most
-        `alpha` below it.
+        The threshold: ``decision_function = score_samples - offset_``. The p-values of scores below
+        it are at most `alpha`.
 
     n_features_in_ : int
-        Number of features seen in `fit`, where the detector tells it.
+        The number of features seen during `fit`, if the detector exposes it.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where the detector tells them.
+        The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
     --------
-    TunedThresholdDetectorCV : Chooses the threshold by labels, cost or a budget.
+    TunedThresholdDetectorCV : Chooses the threshold by labels, costs or a budget.
 
     References
     ----------
@@ -154,19 +155,19 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         self.random_state = random_state
 
     def predict_batch(self, X: ArrayLike, *, fdr_level: float = 0.1) -> np.ndarray:
-        """Tell inliers from outliers in a batch, with a bound on the share of false discoveries.
+        """Predict inliers and outliers in a batch, with a bound on the false discovery rate.
 
-        The procedure of Benjamini and Hochberg on the p-values. If the clean rows of the batch are
-        exchangeable with the calibration rows, the expected share of clean rows among the rows
-        called outliers is at most `fdr_level` [1]_. The decision on a row depends on the others of
-        its batch; `predict` decides row by row.
+        This applies the Benjamini-Hochberg procedure to the p-values. If the clean rows of the
+        batch are exchangeable with the calibration rows, the expected fraction of clean rows among
+        the rows that are called outliers is at most `fdr_level` [1]_. The decision on a row depends
+        on the other rows of the batch, whereas `predict` decides on each row separately.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge together.
+            The rows to judge together.
         fdr_level : float in (0, 1), default=0.1
-            Greatest expected share of false discoveries.
+            The maximum false discovery rate.
 
         Returns
         -------
@@ -195,7 +196,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
                 self.detector, X, y, train, [test], params.detector.fit, self.memory, blocks
             )
         scores = np.sort(scores[have_scores(scores)])
-        # p(x) <= alpha where fewer than `rank` calibration scores are as low as that of x.
+        # p(x) <= alpha if fewer than `rank` calibration scores are at most that of x.
         n_calibration = len(scores)
         rank = math.floor(self.alpha * (n_calibration + 1) * (1 + 1e-12))
         if rank == 0:
