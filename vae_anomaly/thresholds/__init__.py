@@ -1,1 +1,1 @@
-"""Thresholds of any outlier detector: chosen, judged and drawn. Nothing here imports a detector."""
+"""Thresholds for any outlier detector: choice, evaluation and plots. Imports no detector."""

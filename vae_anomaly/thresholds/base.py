@@ -39,7 +39,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @abstractmethod
     def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
-        """Return the fitted attributes, including `detector_` and `offset_`, but do not set them."""
+        """Return the fitted attributes, with `detector_` and `offset_`, but do not set them."""
 
     @_fit_context(
         # The detector validates its own parameters.

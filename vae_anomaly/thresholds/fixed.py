@@ -23,28 +23,29 @@ if TYPE_CHECKING:
 class FixedThresholdDetector(BaseThresholdDetector):
     """Outlier detector with a threshold set by hand.
 
-    With `memory`, `GridSearchCV` searches over `threshold`, ``detector__contamination`` and the
-    detector's other parameters in one grid, and trains only where one of the others changes.
+    With `memory`, `GridSearchCV` can search over `threshold`, ``detector__contamination`` and the
+    other parameters of the detector in one grid, and trains only if one of the latter changes.
 
     Parameters
     ----------
     detector : outlier detector
-        Any with `fit` and `score_samples`: VAEAnomalyDetector, IsolationForest,
-        LocalOutlierFactor(novelty=True), a Pipeline that ends in one. One that is fitted is used
-        as it is where `fit` is not called. `fit` trains a clone of it, unless it is wrapped in
-        `sklearn.frozen.FrozenEstimator`.
+        Any detector with `fit` and `score_samples`: VAEAnomalyDetector, IsolationForest,
+        LocalOutlierFactor(novelty=True) or a Pipeline that ends in one. A detector that is already
+        fitted can be used without calling `fit`. `fit` trains a clone of the detector, unless it
+        is wrapped in `sklearn.frozen.FrozenEstimator`.
 
     threshold : "auto" or float, default="auto"
-        Rows are outliers whose `score_samples` lie below. "auto" keeps the detector's own
-        threshold, its `offset_`.
+        The threshold: rows whose `score_samples` lie below it are outliers. "auto" keeps the
+        detector's own threshold, its `offset_`.
 
     memory : str or joblib.Memory, default=None
-        Cache of fitted detectors, keyed on the detector's parameters and the training rows. A str
-        is the path of its folder. For the detectors of this package and of scikit-learn a
-        `contamination` that is a number is not part of the key, as it changes only the threshold;
-        "auto" is, as for VAEAnomalyDetector it trains a second network. A parallel worker that
-        comes to a fit that another is at waits for its result. A detector that draws from NumPy's
-        global random state, as with ``random_state=None``, is fitted anew each time.
+        The cache of fitted detectors, keyed on the parameters of the detector and the training
+        rows. A str is the path of its folder. For the detectors of this package and of
+        scikit-learn, a numeric `contamination` is not part of the key, as it changes only the
+        threshold; "auto" is, as VAEAnomalyDetector then trains a second network. If several
+        parallel workers need the same fit, one runs it and the others wait for its result. A
+        detector that uses NumPy's global random state, as with ``random_state=None``, is fitted
+        anew each time.
 
     Attributes
     ----------
@@ -55,15 +56,15 @@ class FixedThresholdDetector(BaseThresholdDetector):
         The threshold: ``decision_function = score_samples - offset_``.
 
     n_features_in_ : int
-        Number of features seen in `fit`, where the detector tells it.
+        The number of features seen during `fit`, if the detector exposes it.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where the detector tells them.
+        The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
     --------
     TunedThresholdDetectorCV : Chooses the threshold by an objective.
-    ConformalDetector : Chooses it for a guaranteed false-alarm rate.
+    ConformalDetector : Chooses the threshold for a guaranteed false-alarm rate.
     sklearn.model_selection.FixedThresholdClassifier : The same for classifiers.
 
     Examples
@@ -90,7 +91,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
         self.threshold = threshold
         self.memory = memory
 
-    @property  # of a fitted detector without a fit of its own, too
+    @property  # it exists without a call of `fit`, too, if the detector is fitted
     def offset_(self) -> float:
         """The threshold: ``decision_function = score_samples - offset_``."""
         if "offset_" in self.__dict__:
@@ -101,19 +102,20 @@ class FixedThresholdDetector(BaseThresholdDetector):
     @available_if(lambda self: hasattr(self.detector, "partial_fit"))
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
-        """Train the detector further, and set the threshold anew.
+        """Train the detector further, and set the threshold again.
 
-        Only there where the detector has `partial_fit`. The first call trains a clone of it.
+        This method is only available if the detector has `partial_fit`. The first call trains a
+        clone of the detector.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows.
+            The training rows.
         y : array-like of shape (n_samples,), default=None
-            Passed on to the detector's `partial_fit`, which ignores it as a rule.
+            Passed to the detector's `partial_fit`, which usually ignores it.
         **params : dict
-            Metadata such as `sample_weight`, passed on to the detector's `partial_fit` where it
-            asks for it.
+            Metadata such as `sample_weight`, passed to the detector's `partial_fit` if it requests
+            them.
 
         Returns
         -------
@@ -127,14 +129,14 @@ class FixedThresholdDetector(BaseThresholdDetector):
         return self._store({"detector_": fitted, "offset_": self._offset_of(fitted)})
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return where the parameters of `fit` and `partial_fit` go.
+        """Return how the parameters of `fit` and `partial_fit` are passed on.
 
         See scikit-learn's metadata routing.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing.
+            The routing information.
         """
         return MetadataRouter(owner=self).add(
             detector=self.detector,
@@ -149,12 +151,12 @@ class FixedThresholdDetector(BaseThresholdDetector):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
+            The rows to score.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The lower, the more abnormal.
+            The scores of the rows. The lower, the more abnormal.
         """
         check_is_fitted(self)
         return getattr(self, "detector_", self.detector).score_samples(X)
