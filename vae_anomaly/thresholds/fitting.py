@@ -1,6 +1,6 @@
-"""Fitting a detector on part of the rows, through a cache on disk if there is one.
+"""Fitting a detector on a subset of the rows, with an optional cache on disk.
 
-What does not change the training does not train again.
+Parameters that do not affect the training do not lead to another fit.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _SKLEARN_TRAINING_SCORES: dict[type, str | None] = {
     IsolationForest: None,
     EllipticEnvelope: None,
 }
-"""Detectors of scikit-learn that use a numeric `contamination` only to set `offset_`, as the
-quantile of the training rows' scores, and the attribute that keeps these scores, if any does.
+"""The detectors of scikit-learn that use a numeric `contamination` only to set `offset_`, as a
+quantile of the scores of the training rows, and the attribute that stores these scores, if any.
 
-Other detectors tell so by a class attribute ``_training_scores_attribute``.
+Other detectors declare this by a class attribute ``_training_scores_attribute``.
 """
 
 _ANY_SHARE = 0.1
-"""Stands for every numeric `contamination` in the key of the cache."""
+"""The value that stands for every numeric `contamination` in the key of the cache."""
 
 
 class DetectorMethods(HasMethods):
-    """The constraint that an outlier detector meets, with a hint for the one that needs it."""
+    """The constraint on an outlier detector, with a hint for `LocalOutlierFactor`."""
 
     def __init__(self) -> None:
         super().__init__(["fit", "score_samples"])
@@ -53,14 +53,14 @@ class DetectorMethods(HasMethods):
 
 
 def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memory: Any) -> Any:
-    """Return the detector, fitted, or an equal one that the cache has.
+    """Return the fitted detector, or an equal one from the cache.
 
     Parameters
     ----------
     detector : outlier detector
-        A clone that may be changed.
+        The detector to fit, a clone that may be changed.
     X, y, fit_params
-        What its `fit` takes.
+        The arguments of its `fit`.
     memory : str, joblib.Memory or None
         The cache.
     """
@@ -81,20 +81,20 @@ def fit_detector(detector: Any, X: Any, y: Any, fit_params: dict[str, Any], memo
 
 
 def final_step(detector: Any) -> Any:
-    """Return the last step of a pipeline, of pipelines in pipelines too, or the detector itself."""
+    """Return the last step of a pipeline, also of nested ones, or the detector itself."""
     while hasattr(detector, "steps"):
         detector = detector.steps[-1][1]
     return detector
 
 
 def own_threshold(detector: Any) -> float | None:
-    """Return the `offset_` of a fitted detector, of a pipeline that of its last step, or None."""
+    """Return the `offset_` of a fitted detector, or of a pipeline's last step, or else None."""
     offset = getattr(final_step(detector), "offset_", None)
     return None if offset is None else np.asarray(offset).item()  # OneClassSVM's is an array
 
 
 def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
-    """Fit through the cache. Who comes to a fit that another worker is at waits for its result."""
+    """Fit with the cache. If another worker is running the same fit, wait for its result."""
     key = joblib.hash((detector, X, y, fit_params))
     try:
         memory = check_memory(memory)
@@ -120,13 +120,13 @@ def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, 
     finally:
         lock.release()
     fitted, is_random = entry
-    if is_there and is_random:  # with random_state=None each fit is another
+    if is_there and is_random:  # with random_state=None, each fit is different
         return _fit(detector, X, y, fit_params)
     return fitted
 
 
 def _fit_and_tell(detector: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> tuple[Any, bool]:
-    """Return the fitted detector, and whether it has drawn from NumPy's global random state."""
+    """Return the fitted detector, and whether the fit used NumPy's global random state."""
     rng = check_random_state(None)
     before = joblib.hash(rng.get_state(legacy=False))
     fitted = _fit(detector, X, y, fit_params)
@@ -152,17 +152,17 @@ def _training_scores(detector: Any, X: Any) -> np.ndarray:
 
 
 def have_scores(scores: np.ndarray) -> np.ndarray:
-    """Return which held-out rows have a score, and warn where some have none (NaN).
+    """Return a mask of the held-out rows that have a score, and warn if some have none (NaN).
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        Scores of held-out rows.
+        The scores of the held-out rows.
 
     Raises
     ------
     ValueError
-        If a score is infinite, or no row has one.
+        If a score is infinite, or if no row has a score.
     """
     infinite = np.flatnonzero(np.isinf(scores))
     if infinite.size:
@@ -192,22 +192,22 @@ def fit_and_score(
     memory: Any,
     blocks: TimeBlocks | None = None,
 ) -> tuple[Any, list[np.ndarray]]:
-    """Return the detector fitted to the training rows, and its scores of each set of rows.
+    """Return the detector fitted on the training rows, and its scores for each set of rows.
 
     Parameters
     ----------
     detector : outlier detector
-        Left as it is.
+        The detector; a clone of it is fitted.
     X, y, fit_params
-        What its `fit` takes, of all rows.
+        The arguments of its `fit`, for all rows.
     train : ndarray of int
-        The training rows.
+        The indices of the training rows.
     scored : sequence of ndarray of int
-        Sets of rows to score.
+        The indices of each set of rows to score.
     memory : str, joblib.Memory or None
         The cache.
     blocks : TimeBlocks, default=None
-        Where the rows lie in time, for a detector that scores neighbours together.
+        The positions of the rows in time, for a detector that scores neighbouring rows together.
     """
     detector = clone(detector)
     X_train, y_train = _safe_split(detector, X, y, train)
@@ -230,14 +230,14 @@ def _scores_of(
 
 
 def one_score_each(fitted: Any, X: Any) -> np.ndarray:
-    """Return the scores of rows, or raise ValueError where there is not one for each.
+    """Return the scores of rows, or raise a ValueError if there is not one score for each row.
 
     Parameters
     ----------
     fitted : outlier detector
-        Fitted.
+        The fitted detector.
     X : {array-like, sparse matrix} of shape (n, n_features)
-        Rows.
+        The rows to score.
     """
     scores = fitted.score_samples(X)
     if np.shape(scores) != (_num_samples(X),):
