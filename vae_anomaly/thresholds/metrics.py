@@ -1,4 +1,4 @@
-"""Labels, and scorers for model selection: with labels, and from the scores alone."""
+"""Labels, and scorers for model selection with labels or from the scores alone."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _RESPONSES: dict[str, Callable[[Any, Any], np.ndarray]] = {
 
 
 def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
-    """Return 1 where `y` says outlier, 0 where it says inlier, NaN where it says nothing.
+    """Return 1 for rows labelled as outliers, 0 for inliers and NaN for rows without a label.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Labels of two classes. None, NaN and pandas' NA mark rows without a label.
+        The labels, of two classes. None, NaN and pandas' NA mark rows without a label.
     pos_label : int, float, bool or str, default=None
-        Label of the outliers; see `make_outlier_scorer` for the default.
+        The label of the outliers; see `make_outlier_scorer` for the default.
 
     Returns
     -------
     is_outlier : ndarray of shape (n,)
-        Floats.
+        The indicator, as floats.
 
     Raises
     ------
     ValueError
-        If there are not two classes, or nothing says which of them is the outlier.
+        If there are not exactly two classes, or if it is unclear which of them is the outlier.
     """
     import pandas as pd
 
@@ -91,12 +91,12 @@ def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
 
 
 def check_scores(scores: Any) -> np.ndarray:
-    """Return scores as floats, (n,), or raise ValueError where they are no list of numbers.
+    """Return the scores as floats (n,), or raise a ValueError if they are not a list of numbers.
 
     Parameters
     ----------
     scores : array-like of shape (n,)
-        What `score_samples` gives.
+        The output of `score_samples`.
     """
     score = check_array(scores, ensure_2d=False, allow_nd=True, dtype=None, ensure_all_finite=False)
     if score.ndim != 1 or score.dtype.kind not in "biuf":
@@ -108,9 +108,10 @@ def check_scores(scores: Any) -> np.ndarray:
 
 
 class _OutlierScorer(_BaseScorer):
-    """Callable (estimator, X, y) -> float, as `scoring` of scikit-learn takes it.
+    """A callable (estimator, X, y) -> float, as scikit-learn takes it for `scoring`.
 
-    Like scikit-learn's own it asks for metadata such as `sample_weight` by `set_score_request`.
+    Like scikit-learn's scorers, it requests metadata such as `sample_weight` by
+    `set_score_request`.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class _OutlierScorer(_BaseScorer):
         is_outlier = outlier_indicator(y, self.pos_label)
         response = _RESPONSES[self._response_method](estimator, X)
         check_consistent_length(is_outlier, response)
-        # Rows that the detector gives no score say as little as those without a label.
+        # Rows without a score are left out, like those without a label.
         counted = np.flatnonzero(~np.isnan(is_outlier) & ~np.isnan(response))
         truth = is_outlier[counted].astype(int)
         kwargs = self._kwargs | _check_method_params(response, params, indices=counted)
@@ -159,42 +160,42 @@ def make_outlier_scorer(
     pos_label: Any = None,
     **kwargs: Any,
 ) -> _OutlierScorer:
-    """Make a scorer of a detector against labels, for `scoring=` in scikit-learn.
+    """Make a scorer that evaluates a detector by labels, for `scoring=` in scikit-learn.
 
-    scikit-learn's own ``scoring="roc_auc"`` takes `decision_function`, which is high for inliers:
-    with outliers labelled 1 it rewards the worst detector. This scorer takes the opposite of
-    `score_samples`, so high means outlier, and knows which label that is. Rows without a label
-    (None, NaN or pandas' NA) are left out, and so are rows without a score (NaN), such as time
-    points that no window of `WindowedDetector` covers.
+    scikit-learn's own ``scoring="roc_auc"`` uses `decision_function`, which is high for inliers:
+    with outliers labelled 1, it rewards the worst detector. This scorer uses the negated
+    `score_samples`, which is high for outliers, and knows which label is that of the outliers.
+    Rows without a label (None, NaN or pandas' NA) are left out, and so are rows without a score
+    (NaN), such as time points that no window of `WindowedDetector` covers.
 
-    `sample_weight` and other metadata of the rows are passed on to `score_func` where they are
-    given, by ``set_score_request(sample_weight=True)`` where scikit-learn routes them.
+    If `sample_weight` or other metadata of the rows are given, they are passed to `score_func`;
+    with scikit-learn's metadata routing, request them by ``set_score_request(sample_weight=True)``.
 
     Parameters
     ----------
     score_func : callable
-        Metric of binary labels (1 for outliers) and what `response_method` gives, such as
-        `sklearn.metrics.roc_auc_score` of scores or `sklearn.metrics.f1_score` of decisions.
+        A metric that takes binary labels (1 for outliers) and the output of `response_method`, such
+        as `sklearn.metrics.roc_auc_score` for scores or `sklearn.metrics.f1_score` for decisions.
     response_method : {"score_samples", "predict", "predict_proba"}, default="score_samples"
-        What of the detector is judged: the opposite of its scores; its decisions, 1 for outliers;
-        or its probability of an outlier, the second column of `predict_proba`.
+        The output of the detector that is evaluated: its negated scores; its decisions, 1 for
+        outliers; or the probability of an outlier, the second column of `predict_proba`.
     greater_is_better : bool, default=True
-        Whether `score_func` is high for good detectors. If not, the scorer flips its sign.
+        Whether `score_func` is high for good detectors. If False, the scorer flips its sign.
     pos_label : int, float, bool or str, default=None
-        Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
-        they are {-1, 1}, as in the output of `predict`.
+        The label of the outliers. By default, it is 1 if the labels are {0, 1} or booleans, and -1
+        if they are {-1, 1}, as in the output of `predict`.
     **kwargs : dict
-        Passed to `score_func`.
+        Additional parameters to be passed to `score_func`.
 
     Returns
     -------
     scorer : callable
-        Takes (estimator, X, y, sample_weight=None) and returns a float; higher is better. Calling
-        it raises ValueError where `y` does not hold two classes.
+        The scorer. It takes (estimator, X, y, sample_weight=None) and returns a float; higher is
+        better. It raises a ValueError if `y` does not contain two classes.
 
     See Also
     --------
-    get_outlier_scorer : The usual scorers by name.
+    get_outlier_scorer : Returns the usual scorers by name.
 
     Examples
     --------
@@ -225,23 +226,24 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
     Parameters
     ----------
     name : str
+        The name of the scorer.
         - "average_precision", "roc_auc": how well the scores rank labelled rows.
         - "balanced_accuracy", "f1", "matthews_corrcoef", "precision", "recall": how well `predict`
           divides labelled rows.
         - "excess_mass", "mass_volume": without labels, see `make_excess_mass_scorer` and
           `make_mass_volume_scorer`.
     pos_label : int, float, bool or str, default=None
-        Label of the outliers, see `make_outlier_scorer`.
+        The label of the outliers, see `make_outlier_scorer`.
 
     Returns
     -------
     scorer : callable
-        Takes (estimator, X, y) and returns a float; higher is better.
+        The scorer. It takes (estimator, X, y) and returns a float; higher is better.
 
     Raises
     ------
     ValueError
-        If there is no scorer of this name.
+        If there is no scorer with this name.
 
     Examples
     --------
@@ -280,7 +282,7 @@ _VOLUME_CONSTRAINTS: dict[str, list[Any]] = {
 
 
 class _VolumeScorer:
-    """Callable (estimator, X, y=None) -> float: how small the regions are that hold the rows."""
+    """A callable (estimator, X, y=None) -> float: how small the regions around the rows are."""
 
     def __init__(
         self,
@@ -292,7 +294,7 @@ class _VolumeScorer:
         self._n_generated, self._random_state = n_generated, random_state
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        """Score the detector on the rows X; labels are ignored."""
+        """Score the detector on the rows of X; labels are ignored."""
         rows = check_array(X)
         rng = check_random_state(self._random_state)
         uniform: Any = rng.uniform(
@@ -302,7 +304,7 @@ class _VolumeScorer:
             uniform = type(X)(uniform, columns=X.columns)
         scores = estimator.score_samples(X)
         scores = scores[~np.isnan(scores)]
-        # Of each level, from the most normal row down: the share of rows, and of volume, above.
+        # For each level, from the most normal row down: the fraction of rows and of volume above.
         levels, counts = np.unique(-scores, return_counts=True)
         mass = np.cumsum(counts) / len(scores)
         inside = np.searchsorted(np.sort(-estimator.score_samples(uniform)), levels, side="right")
@@ -313,7 +315,7 @@ class _VolumeScorer:
                 "fewer columns, or use labels.",
                 stacklevel=2,
             )
-        # A volume that no uniform row fell into is not nothing.
+        # A volume that contains no uniform row is not zero.
         return self._criterion(mass, np.maximum(inside, 1) / self._n_generated)
 
     def __repr__(self) -> str:
@@ -329,28 +331,29 @@ def make_excess_mass_scorer(
 ) -> Callable[..., float]:
     """Make a scorer that compares detectors without labels by their excess-mass curve.
 
-    A good score has small level sets that hold most of the data. The excess mass at t is
+    A good score has small level sets that contain most of the data. The excess mass at t is
 
         EM(t) = max_u [ P(s(X) >= u) - t Leb{x : s(x) >= u} ],
 
-    here with the volume Leb as a share of the box that the rows span, estimated on rows drawn
+    where the volume Leb is a fraction of the bounding box of the rows, estimated on rows drawn
     uniformly from it. The criterion is the area under EM from 0 to the t where it falls below 0.9
     [1]_. It grows without bound for sharp scores, so compare it only on the same rows.
 
-    Volumes cannot be estimated in many dimensions: beyond about eight, no uniform row comes near
-    the data. The scorer warns of that.
+    Volumes cannot be estimated in many dimensions: beyond about eight, no uniform row comes close
+    to the data. The scorer then raises a warning.
 
     Parameters
     ----------
     n_generated : int, default=10_000
-        Number of uniform rows.
+        The number of uniform rows.
     random_state : int, default=0
-        Seed of the uniform rows, so that all detectors are judged on the same.
+        The seed of the uniform rows, so that all detectors are evaluated on the same ones.
 
     Returns
     -------
     scorer : callable
-        Takes (estimator, X, y=None), with numeric X, and returns a float; higher is better.
+        The scorer. It takes (estimator, X, y=None), where X is numeric, and returns a float; higher
+        is better.
 
     References
     ----------
@@ -366,24 +369,24 @@ def make_mass_volume_scorer(
 ) -> Callable[..., float]:
     """Make a scorer that compares detectors without labels by their mass-volume curve.
 
-    The mass volume at alpha is the volume of the smallest level set that holds the share alpha of
-    the rows, here as a share of the box that they span, estimated on rows drawn uniformly from it.
-    The criterion is the opposite of its mean over alpha from 0.9 to 0.999 [1]_.
+    The mass volume at alpha is the volume of the smallest level set that contains a fraction alpha
+    of the rows. Here it is a fraction of the bounding box of the rows, estimated on rows drawn
+    uniformly from it. The criterion is its negated mean over alpha from 0.9 to 0.999 [1]_.
 
     Volumes cannot be estimated in many dimensions, see `make_excess_mass_scorer`.
 
     Parameters
     ----------
     n_generated : int, default=10_000
-        Number of uniform rows.
+        The number of uniform rows.
     random_state : int, default=0
-        Seed of the uniform rows, so that all detectors are judged on the same.
+        The seed of the uniform rows, so that all detectors are evaluated on the same ones.
 
     Returns
     -------
     scorer : callable
-        Takes (estimator, X, y=None), with numeric X, and returns a float from -1 to 0; higher is
-        better.
+        The scorer. It takes (estimator, X, y=None), where X is numeric, and returns a float from -1
+        to 0; higher is better.
 
     References
     ----------
