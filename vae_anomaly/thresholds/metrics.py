@@ -227,6 +227,7 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
     ----------
     name : str
         The name of the scorer.
+
         - "average_precision", "roc_auc": how well the scores rank labelled rows.
         - "balanced_accuracy", "f1", "matthews_corrcoef", "precision", "recall": how well `predict`
           divides labelled rows.

@@ -1,4 +1,4 @@
-"""What a threshold is chosen for: objectives of labelled rows, and rules for scores alone."""
+"""What a threshold is chosen for: objectives for labelled rows, and rules for scores alone."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from vae_anomaly.thresholds.offsets import auto_offset
 
 
 class Counts(NamedTuple):
-    """Numbers of labelled rows by truth and decision, one entry per threshold; outlier = positive.
+    """The confusion matrix of the labelled rows at each threshold; outliers are positives.
 
-    The four add up to the number of labelled rows or, where these have weights, to their sum.
+    The four counts add up to the number of labelled rows or, if these have weights, to their sum.
     """
 
     true_positives: np.ndarray
@@ -47,16 +47,16 @@ class Counts(NamedTuple):
         is_outlier: np.ndarray,
         sample_weight: np.ndarray | None = None,
     ) -> Counts:
-        """Count at every threshold; a row is an alarm if its score is below the threshold.
+        """Count at every threshold; a row raises an alarm if its score is below the threshold.
 
         Parameters
         ----------
         thresholds : array of shape (n_thresholds,)
-            Thresholds.
+            The thresholds.
         scores, is_outlier : array of shape (n,)
-            Scores, the lower, the more abnormal, and what the labels say: True for outliers.
+            The scores (the lower, the more abnormal) and the labels: True for outliers.
         sample_weight : array of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
         """
         weight = np.ones(len(scores), dtype=int) if sample_weight is None else sample_weight
         found, false = (
@@ -69,27 +69,27 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> np.ndarray:
-        """Share of the alarms that are outliers, 0 where there is no alarm."""
+        """The fraction of the alarms that are outliers, or 0 if there is no alarm."""
         return _ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> np.ndarray:
-        """Share of the outliers that raise an alarm."""
+        """The fraction of the outliers that raise an alarm."""
         return _ratio(self.true_positives, self.true_positives + self.false_negatives)
 
 
 def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
     """Return thresholds between the scores: one below all, one between each two, one above all.
 
-    Where these are more than `n_max`, their ranks are spaced geometrically, close to each other
-    where few rows are flagged.
+    If there are more than `n_max` of them, their ranks are spaced geometrically, so that they are
+    densest where few rows are flagged.
 
     Parameters
     ----------
     scores : array of shape (n,)
-        Scores, the lower, the more abnormal.
+        The scores. The lower, the more abnormal.
     n_max : int
-        Greatest number of thresholds.
+        The maximum number of thresholds.
     """
     levels = np.unique(scores)
     between = levels[:-1] + (levels[1:] - levels[:-1]) / 2
@@ -102,7 +102,7 @@ def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
 
 
 def weight_below(thresholds: Any, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the sum of the weights of the scores below each threshold."""
+    """Return the total weight of the scores below each threshold."""
     order = np.argsort(scores)
     sums = np.concatenate([[0], np.cumsum(weight[order])])
     return sums[np.searchsorted(scores[order], thresholds)]
@@ -121,18 +121,18 @@ def _check(objective: Any, name: str, holds: Callable[[Any], bool], demand: str)
 
 
 class _Objective:
-    """What asks for `sample_weight` by scikit-learn's metadata routing."""
+    """Base class of objectives that request `sample_weight` by scikit-learn's metadata routing."""
 
     _DEFAULT_REQUEST: dict[str, Any] = {}
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Set whether the rows' weights are counted, as `set_score_request` of a scorer does.
+        """Set whether sample weights are requested, as `set_score_request` of a scorer does.
 
         Parameters
         ----------
         sample_weight : bool, str or None
-            True to count the `sample_weight` that is passed to `fit`, False to ignore it, a str to
-            take the parameter of this name instead, and None to raise where it is passed.
+            True to use the `sample_weight` that is passed to `fit`, False to ignore it, a str to
+            use the parameter of this name instead, and None to raise an error if it is passed.
 
         Returns
         -------
@@ -144,17 +144,17 @@ class _Objective:
                 "This method is only available when metadata routing is enabled. You can enable it "
                 "using sklearn.set_config(enable_metadata_routing=True)."
             )
-        # Objectives are frozen, as values that can be compared; the request is no part of these.
+        # Objectives are frozen, so that they compare by value. The request is not part of the value.
         object.__setattr__(self, "_request", {"sample_weight": sample_weight})
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Return what the objective asks for, see scikit-learn's metadata routing.
+        """Return the metadata that the objective requests, see scikit-learn's metadata routing.
 
         Returns
         -------
         request : MetadataRequest
-            The request.
+            The metadata request.
         """
         request = MetadataRequest(owner=self)
         for param, alias in getattr(self, "_request", self._DEFAULT_REQUEST).items():
@@ -163,60 +163,60 @@ class _Objective:
 
 
 class LabelledObjective(_Objective, ABC):
-    """What decisions are worth, by labels.
+    """An objective that evaluates decisions by labels.
 
-    It is also a metric of binary labels and decisions, 1 for outliers, as `make_outlier_scorer`
-    takes with ``response_method="predict"``.
+    It is also a metric of binary labels and decisions (1 for outliers), as `make_outlier_scorer`
+    takes it with ``response_method="predict"``.
     """
 
-    # As scikit-learn's scorers: weights that are passed must be asked for, or be refused.
+    # As with scikit-learn's scorers, weights that are passed must be requested or refused.
     _DEFAULT_REQUEST = {"sample_weight": None}
 
     @abstractmethod
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the value at every threshold, higher is better.
+        """Return the value at every threshold; higher is better.
 
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
 
     def curve(
         self, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray, **params: Any
     ) -> np.ndarray:
-        """Return the value at every threshold, higher is better.
+        """Return the value at every threshold; higher is better.
 
         Parameters
         ----------
         thresholds : array of shape (n_thresholds,)
-            Thresholds.
+            The thresholds.
         scores, is_outlier : array of shape (n,)
-            Scores of labelled rows, and what the labels say: True for outliers.
+            The scores of the labelled rows, and their labels: True for outliers.
         **params : dict
-            "sample_weight" of shape (n,), where rows have weights.
+            "sample_weight" of shape (n,), if the rows have weights.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values.
+            The values; higher is better.
         """
         return self.from_counts(Counts.at(thresholds, scores, is_outlier, **params))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
-        """Return the value of decisions, higher is better.
+        """Return the value of the decisions; higher is better.
 
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n,)
-            Labels and decisions, 1 for outliers and 0 for inliers.
+            The labels and the decisions: 1 for outliers and 0 for inliers.
         sample_weight : array-like of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
         """
         scores = np.where(np.asarray(y_pred) == 1, -1.0, 1.0)
         if sample_weight is not None:
@@ -226,7 +226,7 @@ class LabelledObjective(_Objective, ABC):
 
 
 class LabelFreeObjective(_Objective, ABC):
-    """A rule that draws the line from the scores of rows that the detector has not seen."""
+    """A rule that sets the threshold from the scores of rows that the detector has not seen."""
 
     @abstractmethod
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
@@ -235,9 +235,9 @@ class LabelFreeObjective(_Objective, ABC):
         Parameters
         ----------
         scores : ndarray of shape (n,)
-            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+            The scores of rows that the detector was not trained on. The lower, the more abnormal.
         sample_weight : ndarray of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
 
         Returns
         -------
@@ -248,12 +248,12 @@ class LabelFreeObjective(_Objective, ABC):
 
 @dataclass(frozen=True)
 class FBeta(LabelledObjective):
-    """The F-score: weighted harmonic mean of precision and recall.
+    """The F-score, which is the weighted harmonic mean of precision and recall.
 
     Parameters
     ----------
     beta : float, default=1.0
-        How many times as much recall counts as precision.
+        The weight of recall relative to precision: recall counts `beta` times as much.
     """
 
     beta: float = 1.0
@@ -268,12 +268,12 @@ class FBeta(LabelledObjective):
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
         weight = self.beta**2
         found = (1 + weight) * counts.true_positives
@@ -282,17 +282,17 @@ class FBeta(LabelledObjective):
 
 @dataclass(frozen=True)
 class AlarmCost(LabelledObjective):
-    """The opposite of the mean cost of a row, where misses and false alarms have a price.
+    """The negated mean cost per row, if misses and false alarms have a price.
 
     Parameters
     ----------
     missed : float
-        Cost of an outlier that raises no alarm.
+        The cost of an outlier that raises no alarm.
     false_alarm : float
-        Cost of an inlier that raises one.
+        The cost of an inlier that raises an alarm.
     found : float, default=0.0
-        Cost of an outlier that raises an alarm, such as that of the work it makes; negative for a
-        gain.
+        The cost of an outlier that raises an alarm, such as that of following it up. It is negative
+        for a gain.
     """
 
     missed: float
@@ -300,7 +300,7 @@ class AlarmCost(LabelledObjective):
     found: float = 0.0
 
     def __post_init__(self) -> None:
-        # By an infinite cost no miss at all would cost 0 * inf, which is NaN.
+        # With an infinite cost, having no misses would cost 0 * inf, which is NaN.
         _check(self, "found", math.isfinite, "finite")
         _check(
             self, "missed", lambda cost: self.found < cost < math.inf, "finite, greater than found"
@@ -308,17 +308,17 @@ class AlarmCost(LabelledObjective):
         _check(self, "false_alarm", lambda cost: 0 < cost < math.inf, "finite and positive")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the opposite of the mean cost at every threshold.
+        """Return the negated mean cost at every threshold.
 
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
         cost = (
             self.missed * counts.false_negatives
@@ -330,15 +330,15 @@ class AlarmCost(LabelledObjective):
 
 @dataclass(frozen=True)
 class RecallAtPrecision(LabelledObjective):
-    """Recall, where precision reaches a bound.
+    """The recall at thresholds whose precision is at least a given bound.
 
-    Where it does not, the value is negative: by how much precision falls short. So the threshold
-    that comes closest is chosen where none reaches the bound.
+    At other thresholds, the value is negative: it is minus the difference of the precision to the
+    bound. If no threshold reaches the bound, the one that comes closest is therefore chosen.
 
     Parameters
     ----------
     precision : float in (0, 1]
-        Least share of the alarms that must be outliers.
+        The minimum precision.
     """
 
     precision: float
@@ -347,17 +347,17 @@ class RecallAtPrecision(LabelledObjective):
         _check(self, "precision", lambda precision: 0 < precision <= 1, "in (0, 1]")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return recall, or what precision lacks, at every threshold.
+        """Return the recall, or minus the shortfall of the precision, at every threshold.
 
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
         lacking = counts.precision - self.precision
         return np.where(lacking >= 0, counts.recall, lacking)
@@ -365,17 +365,17 @@ class RecallAtPrecision(LabelledObjective):
 
 @dataclass(frozen=True)
 class PrecisionAtK(LabelledObjective):
-    """Outliers among the k most abnormal rows, as a share of k.
+    """The number of outliers among the k most abnormal rows, divided by k.
 
-    The value is 0 where there are more than k alarms. Of thresholds that find as many outliers,
-    the one with the fewest alarms is chosen.
+    The value is 0 if there are more than k alarms. Among thresholds that find the same number of
+    outliers, the one with the fewest alarms is chosen.
 
     Parameters
     ----------
     k : float
-        Number of alarms that can be looked at.
+        The number of alarms that can be followed up.
     per : int, default=None
-        Out of how many rows; by default all that are given.
+        The number of rows that `k` refers to. By default, it is the number of rows given.
     """
 
     k: float
@@ -387,17 +387,17 @@ class PrecisionAtK(LabelledObjective):
             _check(self, "per", lambda per: self.k <= per < math.inf, "at least k")
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the precision among k alarms at every threshold.
+        """Return the precision at k at every threshold.
 
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
         n_rows = sum(counts)
         k = self.k if self.per is None else self.k / self.per * n_rows
@@ -407,12 +407,12 @@ class PrecisionAtK(LabelledObjective):
 
 @dataclass(frozen=True)
 class AutoThreshold(LabelFreeObjective):
-    """The line that leaves 1 % of clean rows outside, by the bulk of the scores.
+    """The threshold that flags 1 % of clean rows, estimated from the bulk of the scores.
 
-    It is that of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution fitted to
-    the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows may be
-    outliers, however extreme, without moving the line much. At least the most abnormal row lies
-    beyond it.
+    This is the rule of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution is
+    fitted to the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows
+    may be outliers, however extreme, without moving the threshold much. At least the most abnormal
+    row is flagged.
     """
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
@@ -421,9 +421,9 @@ class AutoThreshold(LabelFreeObjective):
         Parameters
         ----------
         scores : ndarray of shape (n,)
-            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+            The scores of rows that the detector was not trained on. The lower, the more abnormal.
         sample_weight : ndarray of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
 
         Returns
         -------
@@ -436,24 +436,24 @@ class AutoThreshold(LabelFreeObjective):
 
 @dataclass(frozen=True)
 class ExtremeValueTail(LabelFreeObjective):
-    """The line that leaves a small share of rows outside, by a fitted extreme-value tail.
+    """The threshold that flags a small fraction of the rows, by a fitted extreme-value tail.
 
-    By the theorem of Pickands, Balkema and de Haan the excess of the abnormality a = -score over a
-    high level tends to a generalised Pareto distribution, with shape c and scale s. With N rows,
-    N_t of them above the level t, the line at alarm rate q is [1]_
+    By the Pickands-Balkema-de Haan theorem, the excess of the abnormality a = -score over a high
+    level tends to a generalised Pareto distribution with shape c and scale s. With N rows, N_t of
+    which lie above the level t, the abnormality at which the alarm rate is q is [1]_
 
         a_q = t + s / c ((q N / N_t)^-c - 1),
 
-    which may lie beyond all rows seen: alarm rates well below 1 / N can be asked for.
+    which may lie beyond all rows seen: the alarm rate may be well below 1 / N.
 
-    The rows should be clean. Outliers among them make the tail heavier, and the line too lenient.
+    The rows should be clean. Outliers among them make the tail heavier and the threshold too low.
 
     Parameters
     ----------
     alarm_rate : float, default=0.001
-        Share of rows to aim at.
+        The target fraction of rows that raise an alarm.
     tail : float in (0, 1), default=0.1
-        Share of the rows that the tail is fitted to; greater than `alarm_rate`.
+        The fraction of the rows that the tail is fitted to; it must exceed `alarm_rate`.
 
     References
     ----------
@@ -475,9 +475,9 @@ class ExtremeValueTail(LabelFreeObjective):
         Parameters
         ----------
         scores : ndarray of shape (n,)
-            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+            The scores of rows that the detector was not trained on. The lower, the more abnormal.
         sample_weight : ndarray of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
 
         Returns
         -------
@@ -516,19 +516,20 @@ class ExtremeValueTail(LabelFreeObjective):
 
 @dataclass(frozen=True)
 class AlarmBudget(LabelFreeObjective):
-    """The line below which at most a given number of rows lie.
+    """The threshold below which at most a given number of rows lie.
 
     Parameters
     ----------
     alarms : float
-        Greatest number of alarms; a share of the rows by default.
+        The maximum number of alarms; by default, a fraction of the rows.
     per : float, default=1
-        Out of how many rows: ``AlarmBudget(0.01)`` is one row in a hundred, and
-        ``AlarmBudget(5, per=1440)`` five a day where a row comes every minute.
+        The number of rows that `alarms` refers to: ``AlarmBudget(0.01)`` allows one alarm in a
+        hundred rows, and ``AlarmBudget(5, per=1440)`` five a day if there is one row per minute.
 
     Notes
     -----
-    With few rows the budget rounds down: below one row in all that are given, none is an alarm.
+    The budget is rounded down to a whole number of rows. If it is less than one of the rows that
+    are given, none of them is flagged.
     """
 
     alarms: float
@@ -544,9 +545,9 @@ class AlarmBudget(LabelFreeObjective):
         Parameters
         ----------
         scores : ndarray of shape (n,)
-            Scores of rows that the detector was not trained on, the lower, the more abnormal.
+            The scores of rows that the detector was not trained on. The lower, the more abnormal.
         sample_weight : ndarray of shape (n,), default=None
-            How many times each row counts.
+            The sample weights.
 
         Returns
         -------
@@ -556,7 +557,7 @@ class AlarmBudget(LabelFreeObjective):
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         order = np.argsort(scores)
         sums = np.cumsum(weight[order])
-        # A whole number of alarms must not round down for the last digit of a float.
+        # A whole number of alarms must not be rounded down because of a floating-point error.
         budget = self.alarms / self.per * sums[-1] * (1 + 1e-12)
         n_alarms = min(int(np.searchsorted(sums, budget, side="right")), len(scores) - 1)
         return float(scores[order[n_alarms]])
@@ -564,30 +565,30 @@ class AlarmBudget(LabelFreeObjective):
 
 @dataclass(frozen=True)
 class _Metric(LabelledObjective):
-    """A metric of labels and decisions that scikit-learn, or the user, has made a scorer of."""
+    """A metric of labels and decisions, taken from a scorer by scikit-learn or by the user."""
 
     score_func: Callable[..., float]
     sign: float
     kwargs: dict[str, Any]
 
     def from_counts(self, counts: Counts) -> np.ndarray:
-        """Return the metric at every threshold, from one row per kind where it takes weights.
+        """Return the metric at every threshold, on one weighted row per kind if it takes weights.
 
         Parameters
         ----------
         counts : Counts
-            Numbers of labelled rows by truth and decision at every threshold.
+            The confusion matrix of the labelled rows at every threshold.
 
         Returns
         -------
         values : ndarray of shape (n_thresholds,)
-            The values, higher is better.
+            The values; higher is better.
         """
         weighs = "sample_weight" in inspect.signature(self.score_func).parameters
         y_true, y_pred = np.array([1, 0, 1, 0]), np.array([1, 1, 0, 0])
         values = []
         with warnings.catch_warnings():
-            # No alarm at all is one of the thresholds.
+            # At one of the thresholds there is no alarm.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             for numbers in np.column_stack(counts):
                 if weighs:
@@ -601,7 +602,7 @@ class _Metric(LabelledObjective):
     def curve(
         self, thresholds: np.ndarray, scores: np.ndarray, is_outlier: np.ndarray, **params: Any
     ) -> np.ndarray:
-        """Return the metric at every threshold, of the rows themselves where they differ."""
+        """Return the metric at every threshold, on the rows themselves if they have metadata."""
         if not params:
             return super().curve(thresholds, scores, is_outlier)
         y_true, kwargs = is_outlier.astype(int), self.kwargs | params
@@ -619,18 +620,18 @@ NAMED: dict[str, LabelledObjective | LabelFreeObjective] = {
     "f1": FBeta(),
     "f2": FBeta(2.0),
 }
-"""Objectives by name; scikit-learn's scorers of decisions have theirs."""
+"""Objectives by name, besides scikit-learn's scorers of decisions."""
 
 
 def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
-    """Return the objective that `scoring` means.
+    """Return the objective that `scoring` stands for.
 
     Parameters
     ----------
     scoring : objective, str or scorer
-        An objective of this module, its name in `NAMED`, or a scorer of decisions: one that
-        `make_outlier_scorer` made with ``response_method="predict"``, or one of scikit-learn's by
-        name or object.
+        An objective of this module, its name in `NAMED`, or a scorer of decisions: either one made
+        by `make_outlier_scorer` with ``response_method="predict"``, or a scikit-learn scorer or its
+        name.
 
     Raises
     ------
@@ -672,15 +673,15 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
 
 
 def outlier_label(scoring: Any, pos_label: Any) -> Any:
-    """Return `pos_label` or, without one, that of the scorer, if it is one and has any."""
+    """Return `pos_label` or, if it is None, the label of the scorer, if it has one."""
     if pos_label is None and isinstance(scoring, _OutlierScorer):
         return scoring.pos_label
     return pos_label
 
 
 def get_scorer_of(scoring: Any) -> Any:
-    """Return what asks for the metadata of `scoring`: the scorer, or the objective of that name."""
-    get_objective(scoring)  # raises where it is neither
+    """Return the object that requests the metadata of `scoring`: a scorer or an objective."""
+    get_objective(scoring)  # raises an error if it is neither
     if not isinstance(scoring, str):
         return scoring
     return NAMED[scoring] if scoring in NAMED else get_scorer(scoring)
@@ -693,20 +694,21 @@ def threshold_curve(
     is_outlier: np.ndarray | None = None,
     params: dict[str, Any] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return what each threshold gives on scored rows, as `cv_results_` of a tuned detector.
+    """Return the results of each threshold on scored rows, as in `cv_results_`.
 
     Parameters
     ----------
     objective : objective or None
-        What the "scores" of the curve are by; they are the alarm rate where it needs no labels.
+        The objective whose values are the "scores" of the curve. If it needs no labels, these are
+        the alarm rate.
     thresholds : array of shape (n_thresholds,)
-        Thresholds, ascending.
+        The thresholds, in ascending order.
     scores : array of shape (n,)
-        Scores, the lower, the more abnormal.
+        The scores. The lower, the more abnormal.
     is_outlier : array of shape (n,), default=None
-        As `outlier_indicator` gives it. Rows without a label count for the alarm rate only.
+        The output of `outlier_indicator`. Rows without a label count for the alarm rate only.
     params : dict, default=None
-        What the objective asks for of each row. By "sample_weight" rows count in all columns.
+        The metadata that the objective requests. A "sample_weight" applies to all columns.
     """
     params = params or {}
     weight = params.get("sample_weight")
@@ -725,7 +727,7 @@ def threshold_curve(
 
 
 def checked_params(params: dict[str, Any], X: Any) -> dict[str, Any]:
-    """Return what the objective is given of each row; its weights are numbers that count."""
+    """Return the parameters that are not None, with validated sample weights."""
     params = {name: value for name, value in params.items() if value is not None}
     if "sample_weight" in params:
         weight = _check_sample_weight(
@@ -738,7 +740,7 @@ def checked_params(params: dict[str, Any], X: Any) -> dict[str, Any]:
 
 
 def rows_of(params: dict[str, Any], rows: np.ndarray, n_rows: int) -> dict[str, Any]:
-    """Return the parameters; of those that have an entry for each of `n_rows`, these rows only."""
+    """Return the parameters; those with an entry for each of `n_rows` are restricted to `rows`."""
     return _check_method_params(np.empty(n_rows), params, indices=rows)
 
 
@@ -748,23 +750,24 @@ def choose_threshold(
     scores: np.ndarray,
     params: dict[str, Any] | None = None,
 ) -> float:
-    """Return the threshold that an objective chooses; of equal ones that with the fewest alarms.
+    """Return the threshold that an objective chooses; in a tie, the one with the fewest alarms.
 
     Parameters
     ----------
     objective : objective
-        By labels, the best of the curve is chosen; without labels, its rule draws the line.
+        With labels, the best threshold of the curve is chosen. Without labels, the objective's rule
+        sets the threshold.
     curve : dict
-        As `threshold_curve` gives it.
+        The output of `threshold_curve`.
     scores : array of shape (n,)
-        The scores that the curve is of.
+        The scores that the curve was computed from.
     params : dict, default=None
-        As of `threshold_curve`.
+        The same parameters as in `threshold_curve`.
 
     Raises
     ------
     ValueError
-        If there is nothing to choose from by labels, as all scores are equal.
+        If the objective uses labels and all scores are equal, so that there is nothing to choose.
     """
     if isinstance(objective, LabelFreeObjective):
         return objective.threshold(scores, **(params or {}))

@@ -1,4 +1,4 @@
-"""From scores to a decision: where the line between inliers and outliers is drawn."""
+"""From scores to decisions: where the threshold between inliers and outliers is set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 AUTO_FALSE_ALARMS = 0.01
-"""Share of new, clean rows that ``contamination="auto"`` aims to flag."""
+"""The fraction of new, clean rows that ``contamination="auto"`` aims to flag."""
 
 _TAIL = 0.1
 _MAX_SKEW = 10.0
@@ -15,15 +15,15 @@ _MAX_SKEW = 10.0
 def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination: float) -> float:
     """Return the score below which the fraction `contamination` of the training rows lies.
 
-    It is interpolated between the scores of neighbouring rows, which lie at the middles of their
-    weights: with equal weights this is `numpy.quantile`, and it changes smoothly with the weights.
+    It is interpolated between the scores of neighbouring rows, each placed at the middle of its
+    weight. With equal weights this is `numpy.quantile`, and it changes smoothly with the weights.
 
     Parameters
     ----------
     scores, sample_weight : array of shape (n,)
-        Scores of the training rows, the lower, the more abnormal, and their weights.
+        The scores of the training rows (the lower, the more abnormal) and their weights.
     contamination : float in (0, 0.5]
-        Share of outliers.
+        The fraction of outliers.
     """
     if np.ptp(sample_weight) == 0:
         return float(np.quantile(scores, contamination))
@@ -37,29 +37,29 @@ def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination
 def auto_offset(
     unseen_scores: np.ndarray, sample_weight: np.ndarray, training_scores: np.ndarray
 ) -> float:
-    """Return the 1 % quantile of a shifted log-normal that has the bulk of the unseen scores.
+    """Return the 1 % quantile of a shifted log-normal fitted to the bulk of the unseen scores.
 
-    Three quantiles of the abnormality a = -score, at 10, 50 and 90 %, fix the shifted log-normal
-    a = shift + exp(mu + sigma N(0, 1)) in closed form: with r = (q90 - q50) / (q50 - q10),
-    sigma = log(r) / z90 and
+    Three quantiles of the abnormality a = -score, at 10, 50 and 90 %, determine the shifted
+    log-normal a = shift + exp(mu + sigma N(0, 1)) in closed form: with
+    r = (q90 - q50) / (q50 - q10), sigma = log(r) / z90 and
 
         q(t) = q50 + (q90 - q50) (r^(z_t / z90) - 1) / (r - 1),
 
-    where z_t is the standard normal's quantile. Up to a tenth of the rows may thus be outliers,
-    however extreme, without moving the line much; the skewness of the scores, which differs from
-    data set to data set, is taken into account.
+    where z_t is the quantile of the standard normal distribution. Up to a tenth of the rows may
+    thus be outliers, however extreme, without moving the threshold much. The skewness of the
+    scores, which differs from data set to data set, is taken into account.
 
-    A network scores the rows that it has learned better than new ones, so it may be that none of
-    them lies beyond the line. Then the line moves up to the most abnormal training row, as long as
-    no more than a tenth of the unseen rows come to lie beyond it. At most a tenth of the training
-    rows lie beyond the line.
+    A network gives its training rows better scores than new rows, so possibly none of them lies
+    below the threshold. The threshold is then raised to just above the score of the most abnormal
+    training row, provided that at most a tenth of the unseen rows lie below it. At most a tenth of
+    the training rows lie below the threshold.
 
     Parameters
     ----------
     unseen_scores, sample_weight : array of shape (n,)
-        Scores of rows that the scoring network was not trained on, and the rows' weights.
+        The scores of rows that the scoring network was not trained on, and their weights.
     training_scores : array of shape (m,)
-        Scores of the rows that the detector was trained on.
+        The scores of the rows that the detector was trained on.
     """
     line = -_lognormal_quantile(-unseen_scores, sample_weight)
     worst = np.nextafter(training_scores.min(), np.inf)
@@ -71,7 +71,7 @@ def auto_offset(
 
 def _lognormal_quantile(values: np.ndarray, sample_weight: np.ndarray) -> float:
     low, median, high = _quantiles(values, [_TAIL, 0.5, 1 - _TAIL], sample_weight)
-    if high == median:  # many rows alike: anything worse stands out
+    if high == median:  # many rows are alike, and anything worse stands out
         return high
     rise, fall = high - median, median - low
     skew = _MAX_SKEW if rise > _MAX_SKEW * fall else max(rise / fall, 1 / _MAX_SKEW)
