@@ -144,7 +144,7 @@ class _Objective:
                 "This method is only available when metadata routing is enabled. You can enable it "
                 "using sklearn.set_config(enable_metadata_routing=True)."
             )
-        # Objectives are frozen, so that they compare by value. The request is not part of the value.
+        # Objectives are frozen, so that they compare by value; the request is not part of it.
         object.__setattr__(self, "_request", {"sample_weight": sample_weight})
         return self
 

@@ -1,8 +1,8 @@
-"""Displays of scores and thresholds, in scikit-learn's form. They need matplotlib.
+"""Displays of scores and thresholds, in the style of scikit-learn. They need matplotlib.
 
-The curves of ROC and of precision against recall are scikit-learn's own: pass
-``-detector.score_samples(X)`` to `from_predictions` of its `RocCurveDisplay` or
-`PrecisionRecallDisplay`. Their `from_estimator` takes classifiers only.
+For ROC and precision-recall curves, use scikit-learn's displays: pass
+``-detector.score_samples(X)`` to `RocCurveDisplay.from_predictions` or
+`PrecisionRecallDisplay.from_predictions`. Their `from_estimator` takes classifiers only.
 """
 
 from __future__ import annotations
@@ -38,55 +38,56 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _REACH = 10
-"""Interquartile ranges that are shown below the median; the tail of scores may be huge."""
+"""The number of interquartile ranges shown below the median; the scores' tail may be very long."""
 
 
 class ThresholdDisplay:
-    """Precision, recall and an objective such as the cost, against the threshold.
+    """Visualisation of precision, recall and an objective such as the cost against the threshold.
 
-    Make it with `from_estimator`, `from_predictions` or `from_cv_results`. The last draws the
-    curves of several folds; each parameter that is an array here is then a list of them.
+    It is recommended to use `from_estimator`, `from_predictions` or `from_cv_results` to create a
+    display. The last of these plots the curves of several folds; each parameter that is an array
+    here is then a list of arrays.
 
     Parameters
     ----------
     thresholds : ndarray of shape (n_thresholds,) or list of ndarray
-        Thresholds, ascending; rows with lower scores are alarms.
+        The thresholds, in ascending order. Rows with lower scores raise an alarm.
 
     alarm_rate, precision, recall : ndarray of shape (n_thresholds,) or list of ndarray
-        Share of the rows that are alarms, of the alarms that are outliers, and of the outliers
-        that are alarms.
+        The fraction of the rows that raise an alarm, of the alarms that are outliers, and of the
+        outliers that raise an alarm.
 
     objective : ndarray of shape (n_thresholds,) or list of ndarray, default=None
-        Values of the objective.
+        The values of the objective.
 
     objective_name : str, default="objective"
-        Its name in the plot.
+        The name of the objective in the plot.
 
     threshold : float or list of float, default=None
         The threshold to mark.
 
     name : str, default=None
-        Name of the detector, which the legend shows in brackets.
+        The name of the detector, which the legend shows in brackets.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with precision and recall.
+        The axes with precision and recall.
 
     objective_ax_ : matplotlib Axes or None
-        Axes with the objective, to the right.
+        The axes with the objective, on the right.
 
     figure_ : matplotlib Figure
         The figure.
 
     lines_ : list of matplotlib Line2D
-        Precision, recall, and the objective if there is one; of each fold in turn.
+        The lines of precision, recall and, if there is one, the objective, for each fold in turn.
 
     See Also
     --------
-    ThresholdDisplay.from_estimator : Draw the curves of a fitted detector.
-    ThresholdDisplay.from_predictions : Draw the curves of scores and labels.
-    ThresholdDisplay.from_cv_results : Draw the curves of the folds of a cross-validation.
+    ThresholdDisplay.from_estimator : Plot the curves of a fitted detector.
+    ThresholdDisplay.from_predictions : Plot the curves of scores and labels.
+    ThresholdDisplay.from_cv_results : Plot the curves of the folds of a cross-validation.
     ScoreDistributionDisplay : Histograms of the scores.
     TunedThresholdDetectorCV : Chooses the threshold.
 
@@ -133,26 +134,26 @@ class ThresholdDisplay:
         curve_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
-            The horizontal axis: thresholds, or the share of the rows that they flag, in powers of
-            ten.
+            The quantity on the horizontal axis: the thresholds, or the fraction of the rows that
+            they flag, on a logarithmic scale.
         name : str, default=None
-            Name of the detector in the legend, by default that of the display.
+            The name of the detector in the legend. By default, it is that of the display.
         curve_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves.
+            Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
-            Whether to leave out the frame's upper line and, without an objective, its right one.
+            Whether to remove the top spine and, if there is no objective, the right one.
 
         Returns
         -------
         display : ThresholdDisplay
-            The display, with its artists.
+            The display, which stores the artists.
         """
         if against not in ("threshold", "alarm_rate"):
             raise ValueError(f"against must be 'threshold' or 'alarm_rate', got {against!r}.")
@@ -202,7 +203,7 @@ class ThresholdDisplay:
                 at = float(np.clip(at, low, high))
                 lines.append(ax.axvline(at, color="black", linestyle="--", label=label))
             self.lines_ += lines[: len(curves)]
-            handles = handles or lines  # of all folds one entry each
+            handles = handles or lines  # one entry each for all folds
         if right is not None:
             values = np.concatenate([fold["objective"] for fold in folds])
             right.set(
@@ -214,7 +215,7 @@ class ThresholdDisplay:
         return self
 
     def _folds(self) -> Iterator[dict[str, Any]]:
-        """Give the curves of each fold, or the only ones."""
+        """Yield the curves of each fold, or the only ones."""
         names = ("thresholds", "alarm_rate", "precision", "recall", "objective", "threshold")
         curves = {name: getattr(self, name) for name in names}
         if not isinstance(self.thresholds, list):
@@ -242,34 +243,34 @@ class ThresholdDisplay:
         curve_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the curves of a fitted detector on labelled rows, and mark its threshold.
+        """Plot the curves of a fitted detector on labelled rows, and mark its threshold.
 
         Parameters
         ----------
         estimator : outlier detector
-            Fitted.
+            The fitted detector.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
+            The rows to score.
         y : array-like of shape (n_samples,)
-            Their labels; rows without one are left out.
+            The labels; rows without a label are left out.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         objective : str, objective or scorer, default=None
-            What to draw besides, see `TunedThresholdDetectorCV`; by default the `scoring` that
-            such an estimator was tuned for.
+            The objective to plot as well, see `TunedThresholdDetectorCV`. By default, it is the
+            `scoring` of such an estimator.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
-            it has one.
+            The label of the outliers, see `make_outlier_scorer`. By default, it is that of the
+            estimator, if it has one.
         name : str, default=None
-            Name of the detector in the legend, by default none.
+            The name of the detector in the legend. If None, no name is shown.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
-            The horizontal axis, see `plot`.
+            The quantity on the horizontal axis, see `plot`.
         curve_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves.
+            Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
-            Whether to leave out the frame's upper line and, without an objective, its right one.
+            Whether to remove the top spine and, if there is no objective, the right one.
 
         Returns
         -------
@@ -308,33 +309,33 @@ class ThresholdDisplay:
         curve_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the curves of scores and labels.
+        """Plot the curves of scores and labels.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Labels; rows without one are left out.
+            The labels; rows without a label are left out.
         scores : array-like of shape (n_samples,)
-            What `score_samples` returns: the lower, the more abnormal. Rows without a score (NaN)
+            The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         threshold : float, default=None
             The threshold to mark.
         objective : str, objective or scorer, default=None
-            What to draw besides, see `TunedThresholdDetectorCV`.
+            The objective to plot as well, see `TunedThresholdDetectorCV`.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `make_outlier_scorer`.
+            The label of the outliers, see `make_outlier_scorer`.
         name : str, default=None
-            Name of the detector in the legend.
+            The name of the detector in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
-            The horizontal axis, see `plot`.
+            The quantity on the horizontal axis, see `plot`.
         curve_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves.
+            Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
-            Whether to leave out the frame's upper line and, without an objective, its right one.
+            Whether to remove the top spine and, if there is no objective, the right one.
 
         Returns
         -------
@@ -363,33 +364,33 @@ class ThresholdDisplay:
         curve_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the curves of each fold of a cross-validation, on the rows that it held out.
+        """Plot the curves of each fold of a cross-validation on its held-out rows.
 
         Parameters
         ----------
         cv_results : dict
-            As `sklearn.model_selection.cross_validate` returns it with ``return_estimator=True``
+            The output of `sklearn.model_selection.cross_validate` with ``return_estimator=True``
             and ``return_indices=True``.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows that were given to `cross_validate`.
         y : array-like of shape (n_samples,)
-            Their labels; rows without one are left out.
+            The labels; rows without a label are left out.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         objective : str, objective or scorer, default=None
-            What to draw besides, see `from_estimator`.
+            The objective to plot as well, see `from_estimator`.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `from_estimator`.
+            The label of the outliers, see `from_estimator`.
         name : str, default=None
-            Name of the detector in the legend, by default none.
+            The name of the detector in the legend. If None, no name is shown.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
-            The horizontal axis, see `plot`.
+            The quantity on the horizontal axis, see `plot`.
         curve_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `plot`, for all curves.
+            Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
-            Whether to leave out the frame's upper line and, without an objective, its right one.
+            Whether to remove the top spine and, if there is no objective, the right one.
 
         Returns
         -------
@@ -416,40 +417,41 @@ class ThresholdDisplay:
 
 
 class ScoreDistributionDisplay:
-    """Histograms of the scores, by class where there are labels.
+    """Visualisation of the scores as histograms, one for each class if there are labels.
 
-    Make it with `from_estimator`, `from_predictions` or `from_cv_results`.
+    It is recommended to use `from_estimator`, `from_predictions` or `from_cv_results` to create a
+    display.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Scores, the lower, the more abnormal.
+        The scores. The lower, the more abnormal.
 
     is_outlier : ndarray of shape (n_samples,), default=None
-        1 for outliers, 0 for inliers, NaN for rows without a label.
+        The labels: 1 for outliers, 0 for inliers and NaN for rows without a label.
 
     threshold : float or list of float, default=None
         The threshold to mark, or those of several folds.
 
     sample_weight : ndarray of shape (n_samples,), default=None
-        How many times each row counts.
+        The sample weights.
 
     name : str, default=None
-        Name of the detector, which the legend shows in brackets.
+        The name of the detector, which the legend shows in brackets.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the histograms.
+        The axes with the histograms.
 
     figure_ : matplotlib Figure
         The figure.
 
     See Also
     --------
-    ScoreDistributionDisplay.from_estimator : Draw the scores that a fitted detector gives.
-    ScoreDistributionDisplay.from_predictions : Draw scores.
-    ScoreDistributionDisplay.from_cv_results : Draw the scores of held-out rows.
+    ScoreDistributionDisplay.from_estimator : Plot the scores of a fitted detector.
+    ScoreDistributionDisplay.from_predictions : Plot given scores.
+    ScoreDistributionDisplay.from_cv_results : Plot the scores of held-out rows.
     ThresholdDisplay : Precision and recall against the threshold.
 
     Examples
@@ -489,27 +491,28 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the histograms, each as a share of the rows of its class.
+        """Plot the histograms, each as fractions of the rows of its class.
 
-        Scores far below the bulk are counted in the first bin, infinite ones in the first and last.
+        Scores far below the bulk are counted in the first bin, and infinite scores in the first or
+        the last.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         bins : int, default=60
-            Number of bins.
+            The number of bins.
         name : str, default=None
-            Name of the detector in the legend, by default that of the display.
+            The name of the detector in the legend. By default, it is that of the display.
         hist_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `hist`, for all histograms.
+            Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
-            Whether to leave out the frame's upper and right lines.
+            Whether to remove the top and right spines.
 
         Returns
         -------
         display : ScoreDistributionDisplay
-            The display, with its artists.
+            The display, which stores the artists.
         """
         self.ax_ = ax = _axes(ax, self)
         self.figure_ = ax.figure
@@ -567,31 +570,31 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the scores that a fitted detector gives, and mark its threshold.
+        """Plot the scores of a fitted detector, and mark its threshold.
 
         Parameters
         ----------
         estimator : outlier detector
-            Fitted.
+            The fitted detector.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
+            The rows to score.
         y : array-like of shape (n_samples,), default=None
-            Their labels, where there are any.
+            The labels, if there are any.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `make_outlier_scorer`; by default that of the estimator, if
-            it has one.
+            The label of the outliers, see `make_outlier_scorer`. By default, it is that of the
+            estimator, if it has one.
         name : str, default=None
-            Name of the detector in the legend, by default none.
+            The name of the detector in the legend. If None, no name is shown.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         bins : int, default=60
-            Number of bins.
+            The number of bins.
         hist_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `hist`, for all histograms.
+            Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
-            Whether to leave out the frame's upper and right lines.
+            Whether to remove the top and right spines.
 
         Returns
         -------
@@ -628,31 +631,31 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw scores, by class.
+        """Plot given scores, by class.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,) or None
-            Labels, where there are any.
+            The labels, if there are any.
         scores : array-like of shape (n_samples,)
-            What `score_samples` returns: the lower, the more abnormal. Rows without a score (NaN)
+            The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         threshold : float, default=None
             The threshold to mark.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `make_outlier_scorer`.
+            The label of the outliers, see `make_outlier_scorer`.
         name : str, default=None
-            Name of the detector in the legend.
+            The name of the detector in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         bins : int, default=60
-            Number of bins.
+            The number of bins.
         hist_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `hist`, for all histograms.
+            Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
-            Whether to leave out the frame's upper and right lines.
+            Whether to remove the top and right spines.
 
         Returns
         -------
@@ -685,31 +688,31 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Draw the scores of all rows that the folds of a cross-validation held out.
+        """Plot the scores of all rows that are held out in a cross-validation.
 
         Parameters
         ----------
         cv_results : dict
-            As `sklearn.model_selection.cross_validate` returns it with ``return_estimator=True``
+            The output of `sklearn.model_selection.cross_validate` with ``return_estimator=True``
             and ``return_indices=True``.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows that were given to `cross_validate`.
         y : array-like of shape (n_samples,), default=None
-            Their labels, where there are any.
+            The labels, if there are any.
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            The sample weights.
         pos_label : int, float, bool or str, default=None
-            Label of the outliers, see `from_estimator`.
+            The label of the outliers, see `from_estimator`.
         name : str, default=None
-            Name of the detector in the legend, by default none.
+            The name of the detector in the legend. If None, no name is shown.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            The axes to plot on. If None, a new figure is created.
         bins : int, default=60
-            Number of bins.
+            The number of bins.
         hist_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `hist`, for all histograms.
+            Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
-            Whether to leave out the frame's upper and right lines.
+            Whether to remove the top and right spines.
 
         Returns
         -------
@@ -760,14 +763,14 @@ def _curves(
     curve = threshold_curve(resolved, thresholds, score, is_outlier, params)
     values = None if resolved is None else curve["scores"]
     name = objective if isinstance(objective, str) else str(resolved)
-    if isinstance(resolved, AlarmCost):  # people think of costs, not of their opposite
+    if isinstance(resolved, AlarmCost):  # a cost is easier to read than its negation
         values, name = -curve["scores"], "Mean cost of a row"
     names = ("thresholds", "alarm_rate", "precision", "recall")
     return {key: curve[key] for key in names} | {"objective": values, "objective_name": name}
 
 
 def _held_out(cv_results: Any, X: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """Give the detector, the held-out rows and their scores of each fold."""
+    """Yield the detector, the held-out rows and their scores for each fold."""
     required = {"estimator", "indices"}
     if not required <= set(cv_results):
         raise ValueError(
@@ -789,7 +792,7 @@ def _held_out(cv_results: Any, X: Any) -> Iterator[tuple[Any, np.ndarray, np.nda
 def _checked(
     y_true: Any, scores: Any, sample_weight: Any, pos_label: Any
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return scores, labels and weights of the rows that have a score."""
+    """Return the scores, labels and weights of the rows that have a score."""
     score = check_scores(scores)
     check_consistent_length(y_true, score, sample_weight)
     if not np.isfinite(score).any():
@@ -803,14 +806,14 @@ def _checked(
 
 
 def _without_infinity(scores: np.ndarray) -> np.ndarray:
-    """Return scores of the same order, infinite ones just beyond the others."""
+    """Return the scores in the same order, with infinite ones moved to just beyond the others."""
     finite = scores[np.isfinite(scores)]
     room = np.ptp(finite) / 100 or 1.0
     return np.clip(scores, finite.min() - room, finite.max() + room)
 
 
 def _objective_of(estimator: Any) -> Any:
-    """Return the objective by labels that an estimator was tuned for, or None."""
+    """Return the labelled objective that an estimator was tuned for, or None."""
     if not hasattr(estimator, "scoring"):
         return None
     is_labelled = isinstance(get_objective(estimator.scoring), LabelledObjective)
@@ -818,7 +821,7 @@ def _objective_of(estimator: Any) -> Any:
 
 
 def _label_of(estimator: Any) -> Any:
-    """Return the label of the outliers that an estimator was tuned by, or None."""
+    """Return the label of the outliers that an estimator was tuned with, or None."""
     scoring, pos_label = (getattr(estimator, name, None) for name in ("scoring", "pos_label"))
     return outlier_label(scoring, pos_label)
 
@@ -841,7 +844,7 @@ def _despine(axes: list[Axes], *, keep_right: bool) -> None:
 
 
 def _with_room(low: float, high: float) -> tuple[float, float]:
-    """Return the limits of an axis, with room for the legend above curves that go everywhere."""
+    """Return the limits of an axis, with room for the legend above the curves."""
     span = high - low or 1
     return low - 0.03 * span, high + 0.25 * span
 
@@ -849,7 +852,7 @@ def _with_room(low: float, high: float) -> tuple[float, float]:
 def _limits(
     quartiles: np.ndarray, values: np.ndarray, threshold: float | None
 ) -> tuple[float, float]:
-    """Return which scores are shown: the bulk, and the threshold with some room."""
+    """Return the range of scores that is shown: the bulk, and the threshold with some room."""
     lower, median, upper = quartiles
     left, right = median - _REACH * (upper - lower), float(np.max(values))
     if threshold is not None and np.isfinite(threshold):
