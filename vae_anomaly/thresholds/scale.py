@@ -1,4 +1,4 @@
-"""Scores of folds' detectors at the scale of the detector that is fitted once more."""
+"""Scores of the detectors of the folds, brought to the scale of the refitted detector."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ import numpy as np
 from scipy.stats import kstest
 
 _SHARE = 0.1
-"""Share of the rows that are compared: the most abnormal ones by the fold's detector."""
+"""The fraction of the rows that are compared: the most abnormal ones for the fold's detector."""
 
 _TOLERANCE = 1 / 3
-"""By how much of itself this share may change before the scales count as different. Random
-detectors such as IsolationForest reach a third once in a while, sums over training rows half."""
+"""The relative change of this fraction up to which the scales count as equal. It occasionally
+reaches a third with random detectors such as IsolationForest, and a half with sums over training
+rows."""
 
 _BULK = [0.15, 0.5, 0.85]
-"""Quantiles that the scale is measured by. Further out training rows score otherwise than new ones,
-as the support vectors of OneClassSVM do, and closer in the measure says less of the tail."""
+"""The quantiles that the scale is measured by. Further out, the scores of training rows differ from
+those of new rows, as with the support vectors of OneClassSVM. Further in, the quantiles say less
+about the tail."""
 
 _OVERFIT, _RISING = 0.05, 0.15
-"""Greatest Kolmogorov distance, beyond that of chance, of held-out rows from training rows for
-these to stand for them; and where the refitted detector flags fewer of the common rows, which is
-the opposite of what more rows do to a detector that learns by heart."""
+"""The maximum Kolmogorov distance between held-out rows and training rows, beyond that of chance,
+up to which training rows are representative. The second value applies if the refitted detector
+flags fewer of the common rows: overfitting would have the opposite effect."""
 
 
 class Fold(NamedTuple):
-    """Scores, the lower, the more abnormal."""
+    """The scores of one fold. The lower, the more abnormal."""
 
     held_out: np.ndarray
-    """By the fold's detector, of the rows that it was not trained on."""
+    """The scores, by the fold's detector, of the rows that it was not trained on."""
 
     is_typical: np.ndarray
-    """Which of these are not known as outliers."""
+    """The mask of those of them that are not known to be outliers."""
 
     common: np.ndarray
-    """By the fold's detector, of rows that it was trained on, and the refitted detector too."""
+    """The scores, by the fold's detector, of rows that both it and the refitted one trained on."""
 
     refitted: np.ndarray
-    """By the refitted detector, of the same rows."""
+    """The scores of the same rows by the refitted detector."""
 
 
 def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
     """Return the held-out scores at the scale of the refitted detector.
 
-    Scores of some detectors depend on the training set in more than what they have learned:
-    OneClassSVM sums over the training rows, SGDOneClassSVM leaves the length of its weights open. A
-    threshold on the folds' scores then means something else on those of the refitted detector. Both
-    have been trained on the fold's training rows, so a difference between their scores there is one
-    of scale. If it moves the share of the rows that a threshold flags, the scores of each fold are
-    shifted and stretched, so that the median and the spread on the common rows agree.
+    For some detectors, the training set determines not only what they learn but also the scale of
+    the scores: OneClassSVM sums over the training rows, and SGDOneClassSVM does not fix the norm
+    of its weights. A threshold on the folds' scores then means something different for the scores
+    of the refitted detector. Both have been trained on the training rows of the fold, so that a
+    difference between their scores there is one of scale. If it changes the fraction of the rows
+    that a threshold flags, the scores of each fold are shifted and stretched so that the median and
+    the spread on the common rows agree.
 
-    Scores of training rows tell nothing where the detector has learned them by heart. That shows in
-    the held-out rows, which then rank lower among them. Nothing is changed then; a refitted
-    detector that gives the common rows lower scores is what more rows do to such detectors, and one
-    that gives them higher scores is warned of.
+    If the detector overfits, the scores of training rows are not informative. The held-out rows
+    then rank lower than the training rows, and nothing is changed. With such detectors, a refit on
+    more rows is expected to lower the scores of the common rows; if it raises them, a warning is
+    given.
     """
     folds = [_without_missing(fold) for fold in folds]
     if not all(fold.common.size for fold in folds):
@@ -89,7 +92,7 @@ def _without_missing(fold: Fold) -> Fold:
 
 
 def _share_kept(fold: Fold) -> float:
-    """Return the share that the refitted detector flags where the fold's flags a tenth."""
+    """Return the fraction that the refitted detector flags if the fold's detector flags 10 %."""
     threshold = np.quantile(fold.common, _SHARE, method="higher")
     flagged = np.mean(fold.common < threshold)
     if flagged == 0:  # the lowest scores are all the same
@@ -98,7 +101,7 @@ def _share_kept(fold: Fold) -> float:
 
 
 def _overfit(folds: list[Fold]) -> float:
-    """Return how far held-out rows lie from their place among training rows, beyond chance."""
+    """Return how far the ranks of held-out rows among training rows are from chance level."""
     ranks = []
     for fold in folds:
         typical = fold.held_out[fold.is_typical & np.isfinite(fold.held_out)]
