@@ -1,4 +1,4 @@
-"""Splits of the rows: those that outliers are kept out of, and those of time points."""
+"""Splits of the rows: those that train without outliers, and those of time points."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from vae_anomaly.thresholds.metrics import outlier_indicator
 
 
 def strata(is_outlier: np.ndarray, n_least: int) -> np.ndarray:
-    """Return the classes to stratify rows by: 0 for inliers, 1 for outliers, -1 without a label.
+    """Return the classes to stratify by: 0 for inliers, 1 for outliers, -1 for unlabelled rows.
 
-    Rows without a label, if fewer than `n_least`, are too few for a class and go with the inliers.
+    If there are fewer than `n_least` unlabelled rows, they are too few to be a class of their own
+    and are treated as inliers.
     """
     unlabelled = np.isnan(is_outlier)
     return np.where(unlabelled, -1 if unlabelled.sum() >= n_least else 0, is_outlier).astype(int)
 
 
 class OneClassKFold(StratifiedKFold):
-    """Stratified folds that train on inliers only and test on all rows.
+    """Stratified k-fold cross-validator that trains on inliers only and tests on all rows.
 
-    Each row is in the test part of one fold, outliers in equal numbers; outliers are left out of
-    the training parts. For `cv=` of `TunedThresholdDetectorCV`, which also refits without them,
-    and of `GridSearchCV` or `cross_val_score`, which would refit on all rows: set ``refit=False``
-    there and fit the best parameters on the inliers.
+    Each row is in the test set of exactly one fold, and each test set has about the same number of
+    outliers. The training sets contain no outliers. Pass it as `cv` to `TunedThresholdDetectorCV`,
+    which also refits without outliers, to `cross_val_score` or to `GridSearchCV`. The latter would
+    refit on all rows: set ``refit=False`` and fit the best parameters on the inliers.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of folds, at least 2.
+        The number of folds. Must be at least 2.
 
     shuffle : bool, default=False
-        Whether to shuffle the rows first.
+        Whether to shuffle the rows of each class before splitting into folds.
 
     random_state : int, RandomState instance or None, default=None
-        Of the shuffle; leave it out without one.
+        Controls the shuffling. It must be None if `shuffle` is False. Pass an int for reproducible
+        output across multiple function calls.
 
     pos_label : int, float, bool or str, default=None
-        Label of the outliers. By default 1 where the labels are {0, 1} or booleans, and -1 where
-        they are {-1, 1}.
+        The label of the outliers. By default, it is 1 if the labels are {0, 1} or booleans, and -1
+        if they are {-1, 1}.
 
     See Also
     --------
@@ -73,27 +75,27 @@ class OneClassKFold(StratifiedKFold):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give the rows to train on and to test on, fold by fold.
+        """Generate indices to split the rows into training and test sets.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows.
+            The rows to split.
         y : array-like of shape (n_samples,)
-            Labels of inliers and outliers. Rows without one (None, NaN or pandas' NA) are trained
-            on.
+            The labels of inliers and outliers. Rows without a label (None, NaN or pandas' NA) are
+            trained on.
         groups : object
             Ignored, present for API consistency.
 
         Yields
         ------
         train, test : ndarray of int
-            Indices of rows.
+            The indices of the rows.
 
         Raises
         ------
         ValueError
-            If the labels are not of two classes.
+            If the labels are missing or do not belong to two classes.
         """
         if y is None:
             raise ValueError("OneClassKFold needs labels y, to leave outliers out of training.")
@@ -108,18 +110,19 @@ _N_BLOCKS = 5
 
 
 class TimeBlocks:
-    """Where the rows of a table lie in time, for detectors that score neighbours together.
+    """The positions of rows in time, for detectors that score neighbouring rows together.
 
-    Neighbouring time points resemble each other and share windows: drawn at random, held-out ones
-    would not be new, and the windows cut from them would be no windows. So they are held out in
-    blocks, of each series its own.
+    Neighbouring time points resemble each other and share windows. If they were held out at random,
+    they would not be new to the detector, and windows could not be cut from them. They are
+    therefore held out in blocks, separately for each series.
 
     Parameters
     ----------
     series : ndarray of shape (n_samples,)
-        The number of the series that each row belongs to; those of each in the order of time.
+        The number of the series that each row belongs to. The rows of each series must be in
+        chronological order.
     window_size : int
-        Number of time points that are scored together.
+        The number of time points that are scored together.
     """
 
     def __init__(self, series: np.ndarray, window_size: int) -> None:
@@ -134,7 +137,7 @@ class TimeBlocks:
         )
 
     def folds(self, n_splits: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the pairs of training and test rows: each block of time is a test part once."""
+        """Return the pairs of training and test rows; each block of time is tested once."""
         block = self.positions * n_splits // self.lengths
         return [
             (np.flatnonzero(block != fold), np.flatnonzero(block == fold))
@@ -142,10 +145,11 @@ class TimeBlocks:
         ]
 
     def split(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return training and test rows: a few blocks of each series are tested.
+        """Return the training and test rows: a few blocks of each series are tested.
 
-        They lie all over it, the last at its end, and have room for windows. On the last part
-        alone a series that drifts would be tested on what its first part knows nothing of.
+        The blocks are spread over the series, with the last one at its end, and are long enough
+        for windows. If only the end were tested, a drifting series would be tested on data unlike
+        those that it was trained on.
         """
         room = share * self.lengths / (2 * self.window_size)
         n_blocks = np.clip(room.astype(int), 1, _N_BLOCKS)
@@ -153,9 +157,9 @@ class TimeBlocks:
         return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
     def check_level(self, n_held_out: int, level: float) -> None:
-        """Raise ValueError where too few time points are held out to tell a share of them.
+        """Raise a ValueError if too few time points are held out to estimate the given fraction.
 
-        Windows that overlap rise and fall together: only those beside each other are worth a row.
+        The scores of overlapping windows are correlated, so only non-overlapping windows count.
         """
         n_windows = n_held_out // self.window_size
         if level * (n_windows + 1) < 1:
@@ -166,10 +170,10 @@ class TimeBlocks:
             )
 
     def runs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for each of the rows, the number of its unbroken run, and how long that is.
+        """Return the number and the length of the unbroken run that each of the rows belongs to.
 
-        Runs are counted within each series. `rows` are ascending; a run begins where the time point
-        before is not among them.
+        Runs are numbered within each series. `rows` must be in ascending order. A run starts at a
+        time point if the preceding time point is not among the rows.
         """
         order = np.argsort(self.series[rows], kind="stable")
         series, positions = self.series[rows][order], self.positions[rows][order]
@@ -182,14 +186,14 @@ class TimeBlocks:
         return numbers, lengths
 
     def parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Give which of the rows to score together: a run of each series, with room for windows."""
+        """Yield masks of the rows to score together: a run of each series that fits a window."""
         numbers, lengths = self.runs(rows)
         has_room = lengths >= self.window_size
         for number in np.unique(numbers[has_room]):
             yield has_room & (numbers == number)
 
     def check(self, rows: np.ndarray, cv: Any) -> None:
-        """Raise ValueError where most of the rows lie in runs that are shorter than a window."""
+        """Raise a ValueError if most of the rows lie in runs that are shorter than a window."""
         n_short = int(np.sum(self.runs(rows)[1] < self.window_size))
         if 2 * n_short > len(rows):
             raise ValueError(
@@ -201,9 +205,9 @@ class TimeBlocks:
 
 
 def time_blocks(detector: Any, X: Any) -> TimeBlocks | None:
-    """Return where the rows lie in time, or None for a detector that scores each by itself.
+    """Return the positions of the rows in time, or None if the detector scores each row alone.
 
-    A detector of time points tells so by a method ``_series_of(X)``, and by `window_size`.
+    A detector of time points declares itself by a method ``_series_of(X)`` and has a `window_size`.
     """
     detector = innermost(detector)
     if not hasattr(detector, "_series_of"):
@@ -212,7 +216,7 @@ def time_blocks(detector: Any, X: Any) -> TimeBlocks | None:
 
 
 def innermost(detector: Any) -> Any:
-    """Return the detector of time points within pipelines and meta-estimators, or what is there."""
+    """Return the detector of time points inside pipelines and meta-estimators, or the innermost."""
     while not hasattr(detector, "_series_of"):
         if hasattr(detector, "steps"):
             detector = detector.steps[-1][1]
