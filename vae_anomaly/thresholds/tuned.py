@@ -55,86 +55,93 @@ _N_COMMON = 1000
 
 
 class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
-    """Outlier detector whose threshold is chosen on held-out rows, by an objective.
+    """Outlier detector whose threshold is chosen on held-out rows by an objective.
 
-    The detector is fitted once a fold and scores the fold's other rows. The scores of all folds
-    are pooled, the objective is computed at every threshold, and the best threshold is used with a
-    detector that is fitted once more, on all rows. So the number of thresholds costs no training.
-    Pooled counts, rather than means over folds, keep F-scores unbiased where outliers are few [1]_.
+    The detector is fitted once per fold and scores the held-out rows of the fold. The scores of all
+    folds are pooled, the objective is computed at every threshold, and the best threshold is used
+    with a detector that is refitted on all rows. More thresholds therefore need no more training.
+    Pooling the counts, instead of averaging over folds, keeps F-scores unbiased if there are few
+    outliers [1]_.
 
-    Some detectors score rows otherwise the more they are trained on, such as
-    `sklearn.svm.OneClassSVM`, which sums over the training rows. The scores of the folds are then
-    brought to the scale of the detector that is fitted once more, by the training rows that both
-    have seen. Where that cannot be done, a warning says so.
+    The scores of some detectors depend on the number of training rows, such as those of
+    `sklearn.svm.OneClassSVM`, which sums over them. The scores of the folds are then brought to the
+    scale of the refitted detector by means of the training rows that both have seen. If that is not
+    possible, a warning is given.
 
-    By default no labels are needed, and `y` is ignored.
+    By default, no labels are needed and `y` is ignored.
 
     Parameters
     ----------
     detector : outlier detector
-        Any with `fit` and `score_samples`, see `FixedThresholdDetector`. With
-        `sklearn.frozen.FrozenEstimator` it is never fitted.
+        Any detector with `fit` and `score_samples`, see `FixedThresholdDetector`. If it is wrapped
+        in `sklearn.frozen.FrozenEstimator`, it is never refitted.
 
     scoring : str, objective or scorer, default="auto"
-        What the threshold is chosen for.
+        The objective that the threshold is chosen for.
 
-        - Without labels: "auto" or `AutoThreshold` (the bulk of the scores, and a share of clean
-          rows beyond), "extreme_value_tail" or `ExtremeValueTail` (a fitted tail, for alarm rates
-          well below 1 %), `AlarmBudget` (a number of alarms).
+        - Without labels: "auto" or `AutoThreshold` (flags 1 % of clean rows, estimated from the
+          bulk of the scores), "extreme_value_tail" or `ExtremeValueTail` (a fitted tail, for alarm
+          rates well below 1 %) or `AlarmBudget` (a number of alarms).
         - With labels: "f1", "f2" or `FBeta`, `AlarmCost`, `RecallAtPrecision`, `PrecisionAtK`, the
-          name of a scikit-learn scorer of decisions such as "balanced_accuracy", or a scorer by
-          `make_outlier_scorer` with ``response_method="predict"``. Rows without a label (None,
+          name of a scikit-learn scorer of decisions such as "balanced_accuracy", or a scorer made
+          by `make_outlier_scorer` with ``response_method="predict"``. Rows without a label (None,
           NaN or pandas' NA) are trained on, but not counted.
 
-        What a scorer or an objective asks for by `set_score_request` is passed to it from `fit`,
-        such as ``AlarmCost(9, 1).set_score_request(sample_weight=True)``; by
-        ``make_scorer(gain).set_score_request(amount=True)`` each row has a cost of its own.
+        Metadata that a scorer or an objective requests by `set_score_request` are passed to it from
+        `fit`, as with ``AlarmCost(9, 1).set_score_request(sample_weight=True)``. With
+        ``make_scorer(gain).set_score_request(amount=True)``, each row can have its own cost.
 
     thresholds : int or array-like, default=1000
-        Candidates. An int is the greatest number of them: with fewer held-out rows, one lies
-        between every two neighbouring scores, which is exact; with more, their ranks are spaced
-        geometrically, close to each other where few rows are flagged. An array-like gives them,
-        in units of `score_samples`; a rule without labels then takes the nearest that flags no
-        more rows.
+        The candidate thresholds. An int is their maximum number: if there are fewer held-out rows,
+        one candidate lies between every two neighbouring scores, which is exact. Otherwise, the
+        ranks of the candidates are spaced geometrically, so that they are densest where few rows
+        are flagged. An array-like contains the candidates themselves, in units of `score_samples`;
+        a rule without labels then uses the nearest one that does not flag more rows.
 
     cv : int, float, cross-validation generator, iterable or "prefit", default=None
-        - None: 5 folds, stratified by the labels where there are any;
-        - int: that number of such folds;
-        - float in (0, 1): one random split, this share of the rows held out;
-        - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices; where labels
-          are missing, scikit-learn's stratified ones refuse;
-        - "prefit": the detector is fitted already, on other rows than those given to `fit`.
+        Determines the splitting strategy. Possible inputs are:
 
-        Time points around `WindowedDetector` are held out in blocks instead, of each series its
-        own, and a splitter that scatters them is refused. So is an `AlarmBudget` that is less than
-        one of the windows which fit side by side into what is held out.
+        - None, to use 5 folds, stratified by the labels if the objective uses them;
+        - int, to specify the number of such folds;
+        - float in (0, 1), the fraction of the rows to hold out in a single random split;
+        - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices. The
+          stratified splitters of scikit-learn raise an error if labels are missing;
+        - "prefit", if the detector has been fitted already, on other rows than those given to
+          `fit`.
+
+        With a `WindowedDetector`, blocks of each time series are held out instead, and a splitter
+        that scatters the time points is refused. So is an `AlarmBudget` that amounts to less than
+        one of the non-overlapping windows that fit into the held-out time points.
 
     refit : bool, default=True
-        Whether to fit once more when the scores are there, on all rows but those that folds which
-        test each row once leave out of all training, as `OneClassKFold` leaves out outliers. With
-        False there must be one split, whose detector is kept. Ignored with ``cv="prefit"``.
+        Whether to refit the detector on all rows once the scores have been computed. If each row is
+        tested exactly once, rows that no fold trains on are left out, such as the outliers with
+        `OneClassKFold`. If False, there must be a single split, and its detector is kept. This
+        parameter is ignored if ``cv="prefit"``.
 
     calibration : {"sigmoid", "isotonic"} or None, default=None
-        Whether, and how, to fit probabilities to the labels of the pooled held-out scores, for
-        `predict_proba`: by `sklearn.calibration.CalibratedClassifierCV`, which says when to use
-        which. `p_values` needs no labels.
+        The method by which the pooled held-out scores are calibrated against the labels, for
+        `predict_proba`. See `sklearn.calibration.CalibratedClassifierCV` for when to use which. If
+        None, no probabilities are computed; `p_values` needs no labels.
 
     pos_label : int, float, bool or str, default=None
-        Label of the outliers. By default that of `scoring` if it is a scorer with one, else 1 where
-        the labels are {0, 1} or booleans, and -1 where they are {-1, 1}.
+        The label of the outliers. By default, it is that of `scoring` if this is a scorer that has
+        one. Otherwise, it is 1 if the labels are {0, 1} or booleans, and -1 if they are {-1, 1}.
 
     memory : str or joblib.Memory, default=None
-        Cache of fitted detectors, see `FixedThresholdDetector`: with it, `GridSearchCV` over
-        `scoring` or `thresholds` does not train again.
+        The cache of fitted detectors, see `FixedThresholdDetector`. With a cache, `GridSearchCV`
+        over `scoring` or `thresholds` does not train the detector again.
 
     n_jobs : int, default=None
-        Number of fits in parallel.
+        The number of fits to run in parallel. None means 1 unless in a `joblib.parallel_backend`
+        context. -1 means using all processors.
 
     random_state : int, RandomState instance or None, default=None
-        Of the split where `cv` is a float.
+        Controls the random split if `cv` is a float. Pass an int for reproducible output across
+        multiple function calls.
 
     store_cv_results : bool, default=True
-        Whether to keep the curve in `cv_results_`, and the scores that it is of.
+        Whether to store the curve in `cv_results_`, as well as the scores it was computed from.
 
     Attributes
     ----------
@@ -145,44 +152,45 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         The chosen threshold: ``decision_function = score_samples - offset_``.
 
     best_score_ : float
-        Value of the objective at the threshold; without labels, the share of the held-out rows
-        that it flags.
+        The value of the objective at the threshold or, without labels, the fraction of the held-out
+        rows that it flags.
 
     thresholds_ : ndarray of shape (n_thresholds,)
-        The candidates, ascending.
+        The candidate thresholds, in ascending order.
 
     cv_results_ : dict of ndarray of shape (n_thresholds,)
-        "thresholds", "scores" (as `best_score_`) and "alarm_rate" (share of the held-out rows that
-        are flagged); with labels, "precision" and "recall" too.
+        The "thresholds", the "scores" (see `best_score_`), the "alarm_rate" (the fraction of the
+        held-out rows that are flagged) and, with labels, the "precision" and "recall".
 
     held_out_rows_, held_out_scores_ : ndarray of shape (n_held_out,)
-        Indices of the rows that were held out and have a score, and these scores, at the scale of
-        `detector_`, from which `bootstrap_threshold` tells how sure the choice is.
+        The indices of the held-out rows that have a score, and these scores at the scale of
+        `detector_`. Pass them to `bootstrap_threshold` to estimate how certain the choice is.
 
     calibration_scores_ : ndarray of shape (n_calibration,)
-        Scores of the held-out rows that are not labelled as outliers, ascending, for `p_values`.
+        The scores of the held-out rows that are not labelled as outliers, in ascending order, which
+        `p_values` uses.
 
     calibrator_ : sklearn.calibration.CalibratedClassifierCV
-        Turns scores into probabilities; there where `calibration` is set.
+        The classifier that turns scores into probabilities. It exists only if `calibration` is set.
 
     n_features_in_ : int
-        Number of features seen in `fit`, where the detector tells it.
+        The number of features seen during `fit`, if the detector exposes it.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where the detector tells them.
+        The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
     --------
-    bootstrap_threshold : How sure the choice is.
-    FixedThresholdDetector : A threshold set by hand.
-    ConformalDetector : A guaranteed false-alarm rate, without labels.
+    bootstrap_threshold : Estimates how certain the choice is.
+    FixedThresholdDetector : Uses a threshold set by hand.
+    ConformalDetector : Guarantees a false-alarm rate without labels.
     sklearn.model_selection.TunedThresholdClassifierCV : The same for classifiers.
 
     Notes
     -----
-    `best_score_` is the greatest of many values on the same rows, and so too good: measure on
-    other rows, nest it in `sklearn.model_selection.cross_validate`, or take the "scores" of
-    `bootstrap_threshold`, which trains nothing.
+    `best_score_` is the largest of many values on the same rows and is therefore optimistic.
+    Evaluate the detector on other rows, nest it in `sklearn.model_selection.cross_validate`, or use
+    the "scores" of `bootstrap_threshold`, which does not train anything.
 
     References
     ----------
@@ -203,7 +211,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     >>> tuned.predict([[0.0, 0.0], [4.0, 4.0]])
     array([ 1, -1])
 
-    Where each row has a cost of its own, a scorer asks for it:
+    If each row has its own cost, a scorer can request it:
 
     >>> from sklearn import config_context
     >>> from sklearn.metrics import make_scorer
@@ -305,20 +313,20 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
 
     @available_if(lambda self: self.calibration is not None or hasattr(self, "calibrator_"))
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Return the calibrated probabilities of inlier and outlier.
+        """Return the calibrated probabilities of being an inlier and an outlier.
 
-        They are those of rows with the share of outliers that the labelled training rows have.
-        Only there where `calibration` is set. A row without a score has no probabilities: NaN.
+        They assume the same fraction of outliers as among the labelled training rows. This method
+        is only available if `calibration` is set. For a row without a score, they are NaN.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to judge.
+            The rows to judge.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, 2)
-            In the first column of an inlier, in the second of an outlier.
+            The first column is the probability of an inlier, the second that of an outlier.
         """
         check_is_fitted(self)
         if not hasattr(self, "calibrator_"):
@@ -335,12 +343,12 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         return probabilities
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return where the parameters of `fit` go, see scikit-learn's metadata routing.
+        """Return how the parameters of `fit` are passed on by scikit-learn's metadata routing.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing.
+            The routing information.
         """
         router = super().get_metadata_routing()
         if not isinstance(self.cv, str):
@@ -365,7 +373,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     def _held_out_scores(
         self, X: Any, y: Any, is_outlier: np.ndarray | None, params: Any
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Return the detector, held-out rows, and their scores at the detector's scale."""
+        """Return the detector, the held-out rows, and their scores at the detector's scale."""
         if isinstance(self.cv, str):
             self._check_prefit()
             return self.detector, np.arange(_num_samples(X)), one_score_each(self.detector, X)
@@ -447,9 +455,9 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
 
 
 def _common_rows(train: np.ndarray, blocks: TimeBlocks | None) -> np.ndarray:
-    """Return training rows to compare a fold's detector on with the one that is fitted once more.
+    """Return the training rows on which to compare a fold's detector with the refitted one.
 
-    A thousand are enough, but for time points, which are scored with their neighbours.
+    A thousand are enough, except for time points, which are scored with their neighbours.
     """
     if blocks is not None or len(train) <= _N_COMMON:
         return train
@@ -457,9 +465,9 @@ def _common_rows(train: np.ndarray, blocks: TimeBlocks | None) -> np.ndarray:
 
 
 def _rows_to_refit(splits: list[tuple[np.ndarray, np.ndarray]], n_rows: int) -> np.ndarray:
-    """Return all rows, but for those that folds leave out of training although they test all.
+    """Return all rows, except those that no fold trains on if the folds test each row once.
 
-    So `OneClassKFold` leaves out the outliers.
+    With `OneClassKFold`, these are the outliers.
     """
     tested = np.concatenate([test for _, test in splits])
     if len(splits) > 1 and np.array_equal(np.sort(tested), np.arange(n_rows)):
@@ -468,7 +476,7 @@ def _rows_to_refit(splits: list[tuple[np.ndarray, np.ndarray]], n_rows: int) -> 
 
 
 def _nearest(threshold: float, thresholds: np.ndarray) -> float:
-    """Return, of thresholds in ascending order, the nearest that flags no more rows."""
+    """Return the nearest of the ascending thresholds that does not flag more rows."""
     n_as_strict = int(np.searchsorted(thresholds, threshold, side="right"))
     return float(thresholds[max(n_as_strict - 1, 0)])
 
@@ -479,7 +487,7 @@ def _as_rows(indices: Any) -> np.ndarray:
 
 
 class _ScoreClassifier(ClassifierMixin, BaseEstimator):
-    """A score, in the only column of X, as a fitted classifier that scikit-learn can calibrate."""
+    """A fitted classifier for scikit-learn to calibrate; the only column of X is the score."""
 
     classes_ = np.array([0, 1])
 
