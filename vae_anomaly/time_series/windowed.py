@@ -165,8 +165,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     def partial_fit(self, X: ArrayLike, y: object = None, **params: Any) -> Self:
         """Train the detector further, on the windows of more time points.
 
-        This method exists only if the detector has `partial_fit`. No window spans the time points
-        of two calls.
+        This method is only available if the detector has `partial_fit`. No window spans the time
+        points of two calls.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         y : object
             Ignored, present for API consistency.
         **params : dict
-            Metadata, passed on to the detector's `partial_fit` as in `fit`.
+            Metadata, passed to the detector's `partial_fit` as in `fit`.
 
         Returns
         -------
@@ -217,14 +217,14 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         return windows.to_points(np.concatenate(scores), self.aggregation)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return where the parameters of `fit` and `partial_fit` go.
+        """Return how the parameters of `fit` and `partial_fit` are passed on.
 
         See scikit-learn's metadata routing.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing.
+            The routing information.
         """
         return MetadataRouter(owner=self).add(
             detector=self.detector,
@@ -264,7 +264,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _series_of(self, X: Any) -> np.ndarray:
-        """Return the number of the series of each row, which tells that rows are time points.
+        """Return the number of the series of each row, and so declare that rows are time points.
 
         See `vae_anomaly.thresholds.splitting`.
         """
@@ -273,9 +273,9 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         return np.zeros(_num_samples(X), dtype=int)
 
     def _unbroken(self, windows: Windows) -> Windows:
-        """Return the windows, without those that reach over rows which were held out.
+        """Return the windows, without those that span rows which were held out.
 
-        Who holds rows out says so by `_runs`, the number of the unbroken run of each row.
+        `_runs`, the number of the unbroken run of each row, is set if rows have been held out.
         """
         runs = self.__dict__.pop("_runs", None)
         if runs is None:
@@ -285,7 +285,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def _of_windows(params: dict[str, Any], windows: Windows) -> dict[str, Any]:
-    """Return metadata of windows from those of time points; whatever else as it is."""
+    """Return the metadata of windows from those of time points, and all else unchanged."""
     return {name: _of_each_window(name, value, windows) for name, value in params.items()}
 
 
