@@ -1,13 +1,14 @@
-"""Budgets that are kept: alarms among new rows, and among new time points, beside what was asked.
+"""How well alarm budgets are kept on new rows and on new time points.
 
-1. Rows. A budget of 5 % (`AlarmBudget`) is set on 1,000 normal rows by `TunedThresholdDetectorCV`,
-   and the share of 5,000 new ones that is flagged is measured, mean over --draws. In brackets is in
-   how many draws the threshold came with a warning that it may flag too few.
-2. Time points, with --series. WindowedDetector on arrays of autocorrelated series: sines with
-   noise, and the leading rows, without anomalies, of the .npz files in a folder ("values", of shape
-   (n, channels), and "n_train", how many rows are clean, as in the NAB and SKAB collections). Of
-   these rows the first 70 % are given to fit; alarms among the rest are false. Mean, median and
-   share within twice the level, of the series that are long enough; the others are refused.
+1. Rows. A budget of 5 % (`AlarmBudget`) is set on 1,000 normal rows by `TunedThresholdDetectorCV`.
+   The table gives the percentage of 5,000 new rows that are flagged, as a mean over --draws. The
+   number in brackets is that of the draws with a warning that too few rows may be flagged.
+2. Time points, with --series. `WindowedDetector` is run on autocorrelated series: sines with noise,
+   and the leading rows, which have no anomalies, of the .npz files in a folder. Each file holds
+   "values" of shape (n, channels) and "n_train", the number of clean rows, as in the NAB and SKAB
+   collections. The first 70 % of these rows are given to `fit`, and all alarms among the others are
+   false. The table gives the mean and the median of the alarm rate and the fraction of series for
+   which it is at most twice the level. Series that are too short are refused.
 """
 
 import argparse
@@ -50,7 +51,7 @@ DETECTORS: dict[str, Any] = {
     "EllipticEnvelope": EllipticEnvelope(random_state=0),
     "GaussianMixture": GaussianMixture(random_state=0),
     "KernelDensity": KernelDensity(),
-    # A number, so that no second network is trained for a threshold that is not used.
+    # A numeric contamination avoids training a second network for a threshold that is not used.
     "VAEAnomalyDetector": VAEAnomalyDetector(contamination=0.1, random_state=0),
 }
 WINDOWED = {
@@ -64,10 +65,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--draws", type=int, default=10, help="of the rows (10)")
-    parser.add_argument("--columns", type=int, default=5, help="of the rows (5)")
+    parser.add_argument("--draws", type=int, default=10, help="number of draws of the rows (10)")
+    parser.add_argument("--columns", type=int, default=5, help="number of columns of the rows (5)")
     parser.add_argument("--detectors", nargs="*", choices=DETECTORS, default=list(DETECTORS))
-    parser.add_argument("--series", type=Path, metavar="FOLDER", help="measure on series, too")
+    parser.add_argument("--series", type=Path, metavar="FOLDER", help="measure on series as well")
     args = parser.parse_args()
     if args.detectors:
         measure_rows(args)
@@ -84,15 +85,15 @@ def measure_rows(args: argparse.Namespace) -> None:
             n_warned = sum(draw[cv][1] for draw in draws)
             table.loc[name, cv] = f"{mean:.1f}" + (f" ({n_warned})" if n_warned else "")
         print(name, *table.loc[name], flush=True)
-    print(f"\n1. Alarms among new rows in %, asked: {100 * LEVEL:g}, by cv\n{table.to_string()}")
+    print(f"\n1. Alarms among new rows in %, target {100 * LEVEL:g}, by cv\n{table.to_string()}")
 
 
 def alarms_of_rows(detector: Any, seed: int, n_columns: int) -> dict[Any, tuple[float, bool]]:
-    """Return, by cv, the share of new rows that are flagged, and whether there was a warning."""
+    """Return, for each cv, the fraction of new rows flagged and whether there was a warning."""
     rng = np.random.RandomState(seed)
     X, new = rng.randn(1000, n_columns), rng.randn(5000, n_columns)
     found = {}
-    with tempfile.TemporaryDirectory() as memory:  # the last fit of all four is the same
+    with tempfile.TemporaryDirectory() as memory:  # the final fit is the same for all four
         for cv in CVS:
             tuned = TunedThresholdDetectorCV(
                 detector, scoring=AlarmBudget(LEVEL), cv=cv, memory=memory, random_state=seed
@@ -126,7 +127,7 @@ def measure_series(folder: Path) -> None:
             "refused": by_rule.apply(lambda rates: rates.isna().sum()),
         }
     )
-    print(f"\n2. False alarms in %, asked: {100 * LEVEL:g}\n{shown.round(2).to_string()}")
+    print(f"\n2. False alarms in %, target {100 * LEVEL:g}\n{shown.round(2).to_string()}")
 
 
 def clean_series(folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -138,7 +139,7 @@ def clean_series(folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
             series = stored["values"][: int(stored["n_train"])]
-        # The scale of the starts, so that detectors of distances see all channels.
+        # The channels are standardised, so that distance-based detectors take all into account.
         yield path.stem.split("_")[0], path.stem, (series - series.mean(0)) / (series.std(0) + 1e-9)
 
 
