@@ -1,4 +1,4 @@
-"""Metadata routing of the meta-estimators, tested as scikit-learn tests that of its own."""
+"""Metadata routing of the meta-estimators, tested in the way scikit-learn tests its own."""
 
 import re
 
@@ -54,7 +54,7 @@ def routing():
 
 
 class ConsumingDetector(OutlierMixin, BaseEstimator):
-    """Writes down the metadata that it gets."""
+    """A detector that records the metadata passed to it."""
 
     def __init__(self, registry=None):
         self.registry = registry
@@ -88,7 +88,7 @@ class NonConsumingDetector(OutlierMixin, BaseEstimator):
 
 
 class ConsumingScorer(_BaseScorer):
-    """Writes down the metadata that its metric gets."""
+    """A scorer that records the metadata passed to its metric."""
 
     def __init__(self, registry=None):
         super().__init__(score_func=self.metric, sign=1, kwargs={}, response_method="predict")
@@ -140,7 +140,7 @@ def test_the_default_request_of_scorer_and_splitter_is_empty():
     assert_request_is_empty(tuned.get_metadata_routing(), exclude={"splitter": ["split"]})
 
 
-def test_metadata_that_nobody_has_spoken_for_is_refused(case, key):
+def test_metadata_without_a_request_is_refused(case, key):
     make, method = case
     message = (
         f"[{key}] are passed but are not explicitly set as requested or not requested for "
@@ -150,7 +150,7 @@ def test_metadata_that_nobody_has_spoken_for_is_refused(case, key):
         getattr(make(ConsumingDetector()), method)(X, y, **{key: METADATA[key]})
 
 
-def test_metadata_is_passed_to_the_detector_that_asks_for_it(case, key):
+def test_metadata_is_passed_to_the_detector_that_requests_it(case, key):
     make, method = case
     registry = _Registry()
     detector = ConsumingDetector(registry)
@@ -172,7 +172,7 @@ def test_a_detector_that_takes_no_metadata_needs_no_request(case):
     getattr(make(NonConsumingDetector()), method)(X, y)
 
 
-def test_metadata_that_nobody_takes_is_refused(case):
+def test_metadata_that_no_detector_takes_is_refused(case):
     make, method = case
     with pytest.raises(TypeError, match=f"{method} got unexpected argument"):
         getattr(make(NonConsumingDetector()), method)(X, y, nonsense=METADATA["metadata"])
@@ -193,7 +193,7 @@ def test_weights_that_a_prefit_detector_cannot_use_are_refused(make):
 
 
 @pytest.mark.parametrize("cv", [3, 0.3, "prefit"])
-def test_metadata_is_passed_to_the_scorer_that_asks_for_it(key, cv):
+def test_metadata_is_passed_to_the_scorer_that_requests_it(key, cv):
     registry = _Registry()
     scorer = scored(registry).set_score_request(**{key: True})
     detector = ConsumingDetector().set_fit_request(sample_weight=True, metadata=True).fit(X)
@@ -206,7 +206,7 @@ def test_metadata_is_passed_to_the_scorer_that_asks_for_it(key, cv):
             assert set(received[key]) <= set(METADATA[key])
 
 
-def test_metadata_is_passed_to_the_splitter_that_asks_for_it():
+def test_metadata_is_passed_to_the_splitter_that_requests_it():
     registry = _Registry()
     splitter = ConsumingSplitter(registry=registry).set_split_request(groups=True, metadata=True)
     detector = ConsumingDetector().set_fit_request(sample_weight=False, metadata=False)
@@ -224,10 +224,10 @@ def test_metadata_is_passed_to_the_splitter_that_asks_for_it():
         )
 
 
-def test_a_scorer_that_has_not_spoken_for_weights_refuses_them():
+def test_a_scorer_without_a_request_refuses_weights():
     detector = ConsumingDetector().set_fit_request(sample_weight=True)
     scorings = ["f1", AlarmCost(2, 1)]
-    if parse_version(sklearn.__version__) >= parse_version("1.9"):  # which asks scorers for it too
+    if parse_version(sklearn.__version__) >= parse_version("1.9"):  # it checks scorers, too
         scorings += ["balanced_accuracy", get_outlier_scorer("f1")]
     for scoring in scorings:
         tuned = TunedThresholdDetectorCV(detector, scoring=scoring)
@@ -257,7 +257,7 @@ OBJECTIVES = [
 
 @pytest.fixture(scope="module")
 def weighted():
-    """Rows, labels, and how often each row is there."""
+    """The rows, the labels, and how often each row occurs."""
     rng = np.random.RandomState(0)
     rows = np.concatenate([rng.randn(400, 2), 3 + rng.randn(30, 2)])
     return rows, np.repeat([0, 1], [400, 30]), rng.randint(1, 4, 430)
@@ -279,7 +279,7 @@ def test_a_weight_counts_as_that_many_rows(weighted, objective):
         np.testing.assert_allclose(values, other.cv_results_[name])
 
 
-def test_weights_of_nothing_are_refused(weighted):
+def test_zero_and_negative_weights_are_refused(weighted):
     rows, labels, _ = weighted
     scoring = FBeta().set_score_request(sample_weight=True)
     tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=scoring)
@@ -289,7 +289,7 @@ def test_weights_of_nothing_are_refused(weighted):
             tuned.fit(rows, labels, sample_weight=weight)
 
 
-def test_an_objective_is_asked_for_weights_under_another_name(weighted):
+def test_an_objective_can_request_weights_under_another_name(weighted):
     rows, labels, _ = weighted
     weight = np.where(labels, 1, 30)
     fitted = NonConsumingDetector().fit(rows[:400])
@@ -309,7 +309,7 @@ def test_an_objective_is_asked_for_weights_under_another_name(weighted):
     assert thresholds[0] != tuned.set_params(scoring="f1").fit(rows, labels).best_threshold_
 
 
-def test_the_request_is_no_part_of_an_objective():
+def test_the_request_does_not_affect_the_equality_of_objectives():
     assert FBeta().set_score_request(sample_weight=True) == FBeta()
 
 
@@ -322,7 +322,7 @@ def test_requests_need_routing():
 
 
 def gain(y_true, y_pred, amount):
-    """A fraud that is found saves its amount, and each call costs 5."""
+    """Each detected fraud saves its amount, and each alarm costs 5."""
     return np.sum(amount * y_true * y_pred) - 5 * np.sum(y_pred)
 
 
@@ -382,7 +382,7 @@ def test_a_window_has_the_mean_weight_and_the_last_metadata_of_its_points():
     registry = _Registry()
     detector = ConsumingDetector(registry).set_fit_request(sample_weight=True, metadata=True)
     WindowedDetector(detector, window_size=4, stride=3).fit(X, **METADATA)
-    (calls,) = registry[0]._records.values()  # by the method that recorded them, and its caller
+    (calls,) = registry[0]._records.values()  # by the recording method and its caller
     ((record,),) = calls.values()
     starts = np.arange(0, N - 3, 3)
     weight, metadata = METADATA.values()
@@ -392,7 +392,7 @@ def test_a_window_has_the_mean_weight_and_the_last_metadata_of_its_points():
     np.testing.assert_array_equal(record["metadata"], metadata[starts + 3])
 
 
-def test_windows_can_be_learned_bit_by_bit():
+def test_windows_can_be_learned_incrementally():
     detector = WindowedDetector(SGDOneClassSVM(random_state=0), window_size=4)
     assert not hasattr(WindowedDetector(IsolationForest()), "partial_fit")
     detector.partial_fit(X[:50])

@@ -1,4 +1,4 @@
-"""Thresholds by folds, of detectors whose scores are not the same thing in each fold."""
+"""Thresholds chosen on folds, for detectors whose scores differ in scale between folds."""
 
 import warnings
 
@@ -17,7 +17,7 @@ BUDGET = AlarmBudget(0.05)
 
 
 class SumOfDistances(OutlierMixin, BaseEstimator):
-    """Grows with the training set, to minus infinity."""
+    """A detector whose scores tend to minus infinity as the training set grows."""
 
     def fit(self, X, y=None):
         self.rows_ = np.asarray(X)
@@ -28,7 +28,7 @@ class SumOfDistances(OutlierMixin, BaseEstimator):
 
 
 class Rote(SumOfDistances):
-    """Knows its training rows by heart, and counts them too."""
+    """A detector that memorises its training rows and whose scores grow with their number."""
 
     def score_samples(self, X):
         is_known = (np.asarray(X)[:, None] == self.rows_).all(axis=2).any(axis=1)
@@ -71,11 +71,11 @@ def test_a_budget_is_kept_whatever_the_number_of_training_rows(detector, cv):
         IsolationForest(n_estimators=50, random_state=0),
         LocalOutlierFactor(novelty=True),
         KernelDensity(),
-        KernelDensity(bandwidth=0.2),  # each training row is its own density
+        KernelDensity(bandwidth=0.2),  # it overfits
     ],
     ids=str,
 )
-def test_scores_that_agree_stay_as_they_are(detector, cv):
+def test_scores_on_the_same_scale_are_left_unchanged(detector, cv):
     X, _ = draw(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -94,7 +94,7 @@ def test_held_out_scores_are_in_units_of_the_refitted_detector():
     assert low < np.median(tuned.held_out_scores_) < high
 
 
-def test_known_outliers_do_not_count_as_rows_learned_by_heart():
+def test_known_outliers_are_not_taken_for_a_sign_of_overfitting():
     X, _ = draw(0)
     X = np.concatenate([X[:600], 6 + X[600:]])
     y = np.repeat([0, 1], [600, 400])
@@ -105,13 +105,13 @@ def test_known_outliers_do_not_count_as_rows_learned_by_heart():
     assert np.mean(tuned.predict(draw(1)[1]) == -1) < 0.1
 
 
-def test_a_difference_that_cannot_be_measured_is_warned_of():
+def test_a_difference_that_cannot_be_measured_gives_a_warning():
     with pytest.warns(UserWarning, match="scores depend on how many rows .* refitted detector"):
         alarm_rate(Rote(), 5, 0)
 
 
-def test_the_detector_of_a_single_split_is_compared_with_none():
-    """Its scores are those of the threshold."""
+def test_the_detector_of_a_single_split_is_not_compared():
+    """The threshold is chosen on its own scores."""
     X, _ = draw(0)
     tuned = TunedThresholdDetectorCV(Rote(), scoring=BUDGET, cv=0.3, refit=False, random_state=0)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Fits are all or nothing, and what a fit has seen decides until the next one."""
+"""Fits are all or nothing, and parameters set after a fit have no effect until the next one."""
 
 import copy
 import os
@@ -140,31 +140,31 @@ def test_copy_of_a_copy_is_the_same(fitted, copied):
     assert joblib.hash(copied(copied(fitted))) == joblib.hash(fitted)
 
 
-# Training that goes on
+# Continued training
 
 
 def test_warm_start_keeps_the_automatic_threshold(make_detector, X):
-    """The threshold's network is trained as long as the detector's in all."""
+    """The network of the threshold is trained for as many epochs as the detector in total."""
     detector = make_detector(warm_start=True, max_iter=300).fit(X)
     once = detector.offset_
-    # Of a network trained for five epochs only, the threshold would be eleven times as low.
+    # With a network trained for only five epochs, the threshold would be eleven times as low.
     assert detector.set_params(max_iter=5).fit(X).offset_ > 4 * once
 
 
 def test_threshold_after_early_stopping_is_that_of_a_network_stopped_as_early(make_detector, X):
-    """The schedule of the second network is that of the first, not one of fewer epochs."""
+    """The second network has the schedule of the first, not one for fewer epochs."""
     parameters = {"max_iter": 2000, "tol": 1e9, "n_iter_no_change": 12, "learning_rate_init": 0.01}
     stopped = make_detector(early_stopping=True, **parameters).fit(X)
     assert stopped.n_iter_ == 13
     constant = make_detector(
         early_stopping=True, **(parameters | {"learning_rate": "constant"})
     ).fit(X)
-    # So early, half a cosine is still level: both thresholds are alike.
+    # This early, half a cosine is still flat, so that the two thresholds are similar.
     assert stopped.offset_ == pytest.approx(constant.offset_, rel=0.05)
 
 
-def test_partial_fit_draws_another_order_each_time(make_detector, X):
-    """With an int as random_state too: the same rows, hardly moved weights, other noise."""
+def test_partial_fit_draws_a_different_order_each_time(make_detector, X):
+    """This holds for an int as random_state, too: the same rows get different noise."""
     detector = make_detector(learning_rate_init=1e-12, batch_size=100)
     losses = detector.partial_fit(X).partial_fit(X).partial_fit(X).history_["loss"]
     assert len(set(losses)) == 3
@@ -192,7 +192,7 @@ def test_partial_fit_validates_parameters_in_later_calls(make_detector, X):
         detector.partial_fit(X)
 
 
-def test_partial_fit_takes_over_noise_and_draws(make_detector, X):
+def test_partial_fit_uses_new_values_of_noise_and_draws(make_detector, X):
     detector = make_detector(learning_rate_init=1e-12).partial_fit(X)
     before = detector.score_components(X)["reconstruction"]
     detector.set_params(observation_noise=0.2).partial_fit(X)
@@ -208,7 +208,7 @@ def test_partial_fit_keeps_the_validation_loss(make_detector, X):
     assert np.isnan(detector.history_["val_loss"][-1])
 
 
-def test_partial_fit_weighs_rows(make_detector, X):
+def test_partial_fit_uses_sample_weights(make_detector, X):
     heavy = np.arange(len(X)) < 200
     two_kinds = np.where(heavy[:, None], X, X[:, ::-1])
 
@@ -227,7 +227,7 @@ def test_fit_batches_does_not_discard_weights_that_warm_start_keeps(make_detecto
         detector.fit_batches([X])
 
 
-def test_validation_rows_of_ones_own_stop_the_training(make_detector, X, X_new):
+def test_validation_rows_given_by_the_user_stop_the_training(make_detector, X, X_new):
     detector = make_detector(early_stopping=True, max_iter=3, contamination=0.1).fit(X, X_val=X_new)
     assert detector.history_["val_loss"][-1] == pytest.approx(
         min(-detector.score_samples(X_new).mean(), detector.history_["val_loss"][-1])
@@ -258,7 +258,7 @@ def test_constant_learning_rate_moves_the_weights_further(make_detector, X):
     assert constant.history_["kl"] != cosine.history_["kl"]
 
 
-# Where training or scores would leave float32
+# Training and scores beyond the range of float32
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_smallest_support_fraction_keeps_one_row(make_detector, X):
 
 
 @pytest.mark.parametrize("value", [1e-320, 1e-200, 1e200, -1e300])
-def test_constant_column_of_any_size_is_no_fault(make_detector, X, value):
+def test_constant_column_of_any_size_is_valid(make_detector, X, value):
     rows = np.column_stack([X, np.full(len(X), value)])
     detector = make_detector(max_iter=2).fit(rows)
     assert np.isfinite(detector.score_samples(rows)).all()
@@ -296,9 +296,7 @@ def test_a_column_that_spans_too_much_is_named(make_detector, X):
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_weights_beside_which_others_are_nothing_leave_those_rows_out(
-    make_detector, X, X_new, early_stopping
-):
+def test_rows_of_relatively_negligible_weight_are_left_out(make_detector, X, X_new, early_stopping):
     weights = np.where(np.arange(len(X)) < 200, 1e300, 1e-300)
     heavy, alone = (
         make_detector(early_stopping=early_stopping).fit(rows, sample_weight=w).score_samples(X_new)
@@ -309,7 +307,7 @@ def test_weights_beside_which_others_are_nothing_leave_those_rows_out(
         make_detector().fit(X, sample_weight=np.where(np.arange(len(X)) == 3, 1e300, 1e-300))
 
 
-def test_huge_weights_are_no_fault(make_detector, X, X_new, detector):
+def test_huge_weights_are_valid(make_detector, X, X_new, detector):
     other = make_detector().fit(X, sample_weight=np.full(len(X), 2.0**1000))
     np.testing.assert_array_equal(other.score_samples(X_new), detector.score_samples(X_new))
 
@@ -328,8 +326,8 @@ def test_reconstructions_of_float32_rows_hold_large_units(make_detector, X):
     assert rebuilt.dtype == np.float64
 
 
-def test_columns_with_shared_bounds_keep_units_of_their_own(make_detector):
-    """Ratings from 1 to 5, or what MinMaxScaler makes: the unit does not matter."""
+def test_columns_with_shared_bounds_keep_their_own_units(make_detector):
+    """The unit does not matter for ratings from 1 to 5 or the output of MinMaxScaler."""
     rng = np.random.RandomState(0)
     X = np.column_stack([rng.beta(a, 2, size=400) for a in (0.1, 1, 5, 20)])
     X = (X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0))
@@ -339,7 +337,7 @@ def test_columns_with_shared_bounds_keep_units_of_their_own(make_detector):
     np.testing.assert_allclose(plain.scale_, X.std(axis=0))
 
 
-def test_input_shape_tells_that_columns_share_a_unit(make_detector):
+def test_columns_share_a_unit_with_input_shape(make_detector):
     images = np.random.RandomState(0).uniform(size=(50, 4, 4, 2)) * [1, 10]
     scale = make_detector(input_shape=(4, 4, 2), max_iter=1).fit(images).scale_
     np.testing.assert_allclose(scale, np.tile(scale[:2], 16))
@@ -357,7 +355,7 @@ def test_threshold_changes_smoothly_with_the_weights(make_detector, X):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_dropout_depends_on_the_seed(make_detector, kind):
-    """From the same weights, in the first step: other masks, other losses."""
+    """In the first step, from the same weights, different masks give different losses."""
     X = np.random.RandomState(0).standard_normal((64, 16))
     parameters = {
         "dropout": 0.5,
@@ -376,7 +374,7 @@ def test_dropout_depends_on_the_seed(make_detector, kind):
     assert len(losses) == 3
 
 
-def test_each_step_drops_other_units(make_detector):
+def test_each_step_drops_different_units(make_detector):
     X = np.random.RandomState(0).standard_normal((64, 16))
     detector = make_detector(
         dropout=0.5,
@@ -390,7 +388,7 @@ def test_each_step_drops_other_units(make_detector):
     assert len(set(np.round(detector.history_["loss"], 6))) == 6
 
 
-# Options that would be ignored
+# Options without an effect
 
 
 @pytest.mark.parametrize(
@@ -413,7 +411,7 @@ def test_parameter_without_effect_is_refused(make_detector, parameters):
 
 
 @pytest.mark.parametrize("sizes", [True, (True,), [8, False]], ids=str)
-def test_a_flag_is_no_layer_size(make_detector, X, sizes):
+def test_a_bool_is_not_a_layer_size(make_detector, X, sizes):
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
         make_detector(hidden_layer_sizes=sizes).fit(X)
 
@@ -637,7 +635,7 @@ print(resident() - before)
 """
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("resident memory is read from /proc")
-    assert float(run_python(script)) < 12  # it was 0.28 MB a fit
+    assert float(run_python(script)) < 12  # it was 0.28 MB per fit
 
 
 def test_custom_layers_do_not_need_tensorflow(run_python):

@@ -1,4 +1,4 @@
-"""Thresholds of time series: which time points are held out, and how many false alarms follow."""
+"""Thresholds for time series: the time points held out, and the resulting false alarms."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ INDEXES = {
 
 
 class Jumps(OutlierMixin, BaseEstimator):
-    """Scores a window by its largest step, and remembers those of training."""
+    """A detector that scores a window by its largest step and stores that of the training."""
 
     def fit(self, X, y=None):
         self.largest_ = self._steps(X).max()
@@ -106,7 +106,7 @@ def test_held_out_time_points_are_blocks(cv):
 
 
 @pytest.mark.parametrize("make", [ConformalDetector, TunedThresholdDetectorCV])
-def test_scores_of_windows_are_not_taken_for_those_of_rows(make):
+def test_scores_of_windows_are_not_mistaken_for_scores_of_rows(make):
     pipeline = make_pipeline(SlidingWindow(window_size=SIZE), NEIGHBOURS)
     with pytest.raises(ValueError, match=r"one score for each row.*WindowedDetector"):
         make(pipeline).fit(waves(300))
@@ -124,8 +124,8 @@ def test_labels_do_not_scatter_the_blocks():
     assert tuned.best_score_ > 0.4
 
 
-def test_no_window_reaches_over_what_is_held_out():
-    """The ramp is broken where a block is taken out, and a window over the break would jump."""
+def test_no_window_spans_held_out_time_points():
+    """The ramp has a gap where a block is held out, and a window across it would have a jump."""
     X = np.arange(400.0)[:, None]
     tuned = TunedThresholdDetectorCV(windowed(Jumps()), scoring=AlarmBudget(0.2), cv=4).fit(X)
     assert tuned.held_out_scores_.min() == -1
@@ -139,7 +139,7 @@ def test_no_window_reaches_over_what_is_held_out():
 
 
 @pytest.mark.parametrize("order", ["interleaved", "one after the other"])
-def test_a_share_of_each_series_is_held_out(order):
+def test_a_fraction_of_each_series_is_held_out(order):
     n = 200
     name = np.tile(["a", "b"], n) if order == "interleaved" else np.repeat(["a", "b"], n)
     X = pd.DataFrame({"value": waves(2 * n)[:, 0], "sensor": name})
@@ -156,7 +156,7 @@ def test_a_share_of_each_series_is_held_out(order):
 
 @pytest.mark.parametrize("kind", ["array", *INDEXES])
 @pytest.mark.parametrize("cv", [ShuffleSplit(2, random_state=0), KFold(3, shuffle=True)])
-def test_scattered_time_points_are_refused_with_the_reason(kind, cv):
+def test_scattered_time_points_are_refused(kind, cv):
     tuned = TunedThresholdDetectorCV(windowed(), cv=cv)
     with pytest.raises(ValueError, match=r"cv must hold out blocks of time: of .* window_size=12"):
         tuned.fit(table(kind))
@@ -170,14 +170,14 @@ def test_scattered_time_points_are_refused_with_the_reason(kind, cv):
     ],
     ids=["conformal", "budget"],
 )
-def test_a_share_of_too_few_windows_is_refused(judge):
+def test_an_alarm_rate_is_refused_if_there_are_too_few_windows(judge):
     with pytest.raises(ValueError, match="60 held-out time points make 5 windows of 12"):
         judge.fit(waves(200))
 
 
 @pytest.fixture
 def gappy():
-    """A detector, time points of which no window covers 5, and labels."""
+    """A detector, time points, five of which no window covers, and labels."""
     X = table("DatetimeIndex")
     detector = windowed(NEIGHBOURS).fit(X.iloc[:N_TRAIN])
     rest = X.iloc[N_TRAIN:].copy()
@@ -228,6 +228,6 @@ class TestTimePointsThatNoWindowCovers:
         assert len(display.scores) == len(X) - 5
         assert np.isfinite(ThresholdDisplay.from_estimator(detector, X, y).thresholds).all()
 
-    def test_are_all_of_them_refused(self):
+    def test_are_refused_if_there_are_no_others(self):
         with pytest.raises(ValueError, match="None of 3 held-out rows has a score"):
             bootstrap_threshold("auto", [np.nan] * 3)
