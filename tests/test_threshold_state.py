@@ -1,4 +1,4 @@
-"""What a fit leaves behind: all of it or nothing, in the estimator and in the cache."""
+"""Fits are all or nothing, both in the estimator and in the cache."""
 
 import joblib
 import numpy as np
@@ -28,7 +28,7 @@ from vae_anomaly import (
 
 
 class Witness(OutlierMixin, BaseEstimator):
-    """Writes down how many rows each fit has, and fails where it is told to."""
+    """A detector that records the number of rows of each fit, and can be told to fail."""
 
     sizes: list[int] = []
 
@@ -98,7 +98,7 @@ def test_a_fit_that_fails_leaves_the_earlier_fit(make, labelled):
     )
 
 
-def test_what_cannot_have_a_threshold_leaves_the_earlier_fit(labelled):
+def test_failing_to_set_a_threshold_leaves_the_earlier_fit(labelled):
     X, y = labelled
     tuned = TunedThresholdDetectorCV(Witness(), scoring="f1", cv=2).fit(X, y)
     detector, scores = tuned.detector_, tuned.held_out_scores_
@@ -159,7 +159,7 @@ def test_probabilities_are_those_of_the_last_fit(labelled):
         tuned.predict_proba(X)
 
 
-# Which rows are trained on once more
+# The rows of the refit
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_probabilities_are_those_of_the_last_fit(labelled):
     [0.3, ShuffleSplit(1, random_state=0), TimeSeriesSplit(3), [(range(50), range(50, 80))]],
     ids=str,
 )
-def test_the_last_fit_is_on_all_rows(labelled, sizes, cv):
+def test_the_refit_is_on_all_rows(labelled, sizes, cv):
     X, _ = labelled
     TunedThresholdDetectorCV(Witness(), cv=cv, random_state=0).fit(X)
     assert sizes[-1] == len(X)
     assert max(sizes[:-1]) < len(X)
 
 
-def test_the_last_fit_is_without_the_outliers_that_the_folds_leave_out(labelled, sizes):
+def test_the_refit_leaves_out_the_outliers_that_no_fold_trains_on(labelled, sizes):
     X, y = labelled
     for cv in (OneClassKFold(4), list(OneClassKFold(4).split(X, y))):
         TunedThresholdDetectorCV(Witness(), scoring="f1", cv=cv).fit(X, y)
@@ -186,7 +186,7 @@ def test_without_refit_there_is_one_fit(labelled, sizes):
     assert sizes == [140]
 
 
-# A fitted detector, as it is
+# Fitted detectors
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_without_refit_there_is_one_fit(labelled, sizes):
     [IsolationForest(random_state=0), make_pipeline(StandardScaler(), OneClassSVM(nu=0.1))],
     ids=["forest", "pipeline"],
 )
-def test_a_threshold_is_put_on_a_fitted_detector_without_a_fit(labelled, detector):
+def test_a_threshold_can_be_set_on_a_fitted_detector_without_a_fit(labelled, detector):
     X, y = labelled
     fitted = clone(detector).fit(X)
     own = FixedThresholdDetector(fitted)
@@ -207,7 +207,7 @@ def test_a_threshold_is_put_on_a_fitted_detector_without_a_fit(labelled, detecto
     assert ThresholdDisplay.from_estimator(by_hand, X, y).threshold == cut
 
 
-def test_a_detector_that_is_not_fitted_has_no_threshold(labelled):
+def test_an_unfitted_detector_has_no_threshold(labelled):
     fixed = FixedThresholdDetector(IsolationForest(), threshold=0.0)
     for method in ("predict", "score_samples", "decision_function"):
         with pytest.raises(NotFittedError, match="FixedThresholdDetector instance is not fitted"):
@@ -223,7 +223,7 @@ def test_a_fit_trains_a_clone_of_a_fitted_detector(labelled):
     assert fixed.offset_ == -50.0
 
 
-def test_a_detector_is_trained_further_under_its_threshold(labelled):
+def test_a_detector_can_be_trained_further_with_a_threshold(labelled):
     X, _ = labelled
     assert not hasattr(FixedThresholdDetector(IsolationForest()), "partial_fit")
     own = FixedThresholdDetector(SGDOneClassSVM(random_state=0)).partial_fit(X[:100])
@@ -247,13 +247,13 @@ def entries(folder):
     return list(folder.rglob("output.pkl"))
 
 
-def test_an_entry_that_holds_something_else_is_made_again(labelled, tmp_path):
+def test_a_cache_entry_that_holds_something_else_is_replaced(labelled, tmp_path):
     X, _ = labelled
     fixed = FixedThresholdDetector(forest(), memory=str(tmp_path)).fit(X)
     expected = fixed.score_samples(X)
     for other in ("something", (Witness(), False), None):
         joblib.dump(other, entries(tmp_path)[0])
-        with pytest.warns(UserWarning, match="something else than a fitted IsolationForest"):
+        with pytest.warns(UserWarning, match="something other than a fitted IsolationForest"):
             fixed.fit(X)
         np.testing.assert_array_equal(fixed.score_samples(X), expected)
     np.testing.assert_array_equal(fixed.fit(X).score_samples(X), expected)
@@ -271,7 +271,7 @@ def test_a_cache_that_cannot_be_written_is_refused(labelled, tmp_path):
     [forest(random_state=None), make_pipeline(StandardScaler(), forest(random_state=None))],
     ids=["forest", "pipeline"],
 )
-def test_a_random_fit_is_another_each_time(labelled, tmp_path, detector):
+def test_a_random_fit_is_different_each_time(labelled, tmp_path, detector):
     X, _ = labelled
     fixed = FixedThresholdDetector(detector, memory=str(tmp_path))
     scores = [fixed.fit(X).score_samples(X) for _ in range(3)]
@@ -279,7 +279,7 @@ def test_a_random_fit_is_another_each_time(labelled, tmp_path, detector):
     assert (scores[1] != scores[2]).any()
 
 
-def test_a_detector_that_draws_nothing_comes_from_the_cache(labelled, tmp_path, sizes):
+def test_a_deterministic_detector_comes_from_the_cache(labelled, tmp_path, sizes):
     fixed = FixedThresholdDetector(Witness(), memory=str(tmp_path))
     fixed.fit(labelled[0]).fit(labelled[0])
     assert sizes == [200]

@@ -62,7 +62,7 @@ def bootstrap_threshold(
     Parameters
     ----------
     scoring : str, objective or scorer
-        The objective that the threshold optimises, see `TunedThresholdDetectorCV`.
+        The objective that the threshold is chosen for, see `TunedThresholdDetectorCV`.
     scores : array-like of shape (n_samples,)
         The output of `score_samples` for rows that the detector was not trained on. Rows without
         a score (NaN) are left out.
@@ -165,7 +165,7 @@ def _groups(n_rows: int, is_outlier: np.ndarray | None) -> list[np.ndarray]:
     if n_rows < 2 or any(len(rows) < 2 for rows in groups):
         raise ValueError(
             "Resamples leave out some of the inliers and some of the outliers, so there must be at "
-            f"least two of both; got {len(inliers)} and {len(outliers)}, and {len(unlabelled)} "
+            f"least two of each; got {len(inliers)} and {len(outliers)}, and {len(unlabelled)} "
             "rows without a label."
         )
     return [*groups, unlabelled]

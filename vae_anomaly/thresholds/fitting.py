@@ -111,8 +111,8 @@ def _fit_once(memory: Any, detector: Any, X: Any, y: Any, fit_params: dict[str, 
         entry = cached_fit(detector, X, y, fit_params)
         if not _is_entry_of(detector, entry):
             warnings.warn(
-                f"memory={folder!r} holds something else than a fitted {type(detector).__name__} "
-                "where this one belongs; it is fitted again.",
+                f"memory={folder!r} holds something other than a fitted {type(detector).__name__} "
+                "in the entry for this one; it is fitted again.",
                 stacklevel=2,
             )
             is_there = False

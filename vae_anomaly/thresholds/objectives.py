@@ -647,7 +647,7 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
             scorer = get_scorer(scoring)
         except ValueError:
             raise ValueError(
-                f"scoring={scoring!r} is no name of an objective: there are "
+                f"scoring={scoring!r} is not the name of an objective: there are "
                 f"{', '.join(map(repr, NAMED))} and scikit-learn's scorers of decisions, such as "
                 "'balanced_accuracy'."
             ) from None
@@ -657,8 +657,8 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
         is_outlier_scorer = isinstance(scorer, _OutlierScorer)
         if not is_outlier_scorer and scorer._kwargs.get("pos_label", 1) != 1:
             raise ValueError(
-                f"scoring={scoring!r} has a pos_label, but whatever the labels, outliers are 1 to "
-                "it; make it by make_outlier_scorer(score_func, response_method='predict', "
+                f"scoring={scoring!r} has a pos_label, but the outliers are 1 for it, whatever the "
+                "labels; make it by make_outlier_scorer(score_func, response_method='predict', "
                 f"pos_label={scorer._kwargs['pos_label']!r}) if that is the label of the outliers."
             )
         is_objective = isinstance(scorer._score_func, LabelledObjective)

@@ -24,7 +24,7 @@ about the tail."""
 _OVERFIT, _RISING = 0.05, 0.15
 """The maximum Kolmogorov distance between held-out rows and training rows, beyond that of chance,
 up to which training rows are representative. The second value applies if the refitted detector
-flags fewer of the common rows: overfitting would have the opposite effect."""
+flags fewer of the common rows, as more rows have the opposite effect on one that overfits."""
 
 
 class Fold(NamedTuple):
@@ -77,8 +77,8 @@ def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
         warnings.warn(
             "The detector's scores depend on how many rows it is trained on: where the detectors "
             f"of the folds flag {_SHARE:.0%} of rows that they were trained on, the refitted "
-            f"detector flags {np.mean(kept):.1%} of the same rows. Held-out rows score otherwise, "
-            "so the scores cannot be brought to one scale, and the threshold may flag too few "
+            f"detector flags {np.mean(kept):.1%} of the same rows. Held-out rows score "
+            "differently, so the scores cannot be brought to one scale, and the threshold may flag too few "
             "rows. Set cv='prefit' and fit the threshold on rows kept apart, or refit=False with a "
             "float as cv.",
             stacklevel=6,  # the line that calls fit
@@ -101,7 +101,7 @@ def _share_kept(fold: Fold) -> float:
 
 
 def _overfit(folds: list[Fold]) -> float:
-    """Return how far the ranks of held-out rows among training rows are from chance level."""
+    """Return how far, beyond chance, held-out rows differ in rank from training rows."""
     ranks = []
     for fold in folds:
         typical = fold.held_out[fold.is_typical & np.isfinite(fold.held_out)]

@@ -216,7 +216,7 @@ def time_blocks(detector: Any, X: Any) -> TimeBlocks | None:
 
 
 def innermost(detector: Any) -> Any:
-    """Return the detector of time points inside pipelines and meta-estimators, or the innermost."""
+    """Return the detector inside pipelines and meta-estimators, stopping at one of time points."""
     while not hasattr(detector, "_series_of"):
         if hasattr(detector, "steps"):
             detector = detector.steps[-1][1]

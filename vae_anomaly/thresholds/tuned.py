@@ -101,7 +101,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     cv : int, float, cross-validation generator, iterable or "prefit", default=None
         Determines the splitting strategy. Possible inputs are:
 
-        - None, to use 5 folds, stratified by the labels if the objective uses them;
+        - None, to use 5 folds, stratified by the labels if these are used;
         - int, to specify the number of such folds;
         - float in (0, 1), the fraction of the rows to hold out in a single random split;
         - a splitter, such as `OneClassKFold`, or an iterable of (train, test) indices. The
@@ -381,8 +381,8 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         splits = self._splits(X, y, is_outlier, blocks, params)
         if not self.refit and len(splits) > 1:
             raise ValueError(
-                f"refit=False keeps the detector of the one split there is, and cv makes "
-                f"{len(splits)}; set refit=True or cv to a float."
+                f"refit=False keeps the detector of a single split, but cv makes "
+                f"{len(splits)} splits; set refit=True or cv to a float."
             )
         fit_params = params.detector.fit
         is_typical = np.ones(_num_samples(X), bool) if is_outlier is None else is_outlier != 1
