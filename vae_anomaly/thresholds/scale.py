@@ -12,9 +12,8 @@ _SHARE = 0.1
 """The fraction of the rows that are compared: the most abnormal ones for the fold's detector."""
 
 _TOLERANCE = 1 / 3
-"""The relative change of this fraction up to which the scales count as equal. It occasionally
-reaches a third with random detectors such as IsolationForest, and a half with sums over training
-rows."""
+"""The relative change of this fraction up to which the scales count as equal. Random detectors such
+as IsolationForest occasionally change it by a third, and sums over training rows by a half."""
 
 _BULK = [0.15, 0.5, 0.85]
 """The quantiles that the scale is measured by. Further out, the scores of training rows differ from
@@ -78,9 +77,9 @@ def at_refitted_scale(folds: list[Fold]) -> list[np.ndarray]:
             "The detector's scores depend on how many rows it is trained on: where the detectors "
             f"of the folds flag {_SHARE:.0%} of rows that they were trained on, the refitted "
             f"detector flags {np.mean(kept):.1%} of the same rows. Held-out rows score "
-            "differently, so the scores cannot be brought to one scale, and the threshold may flag too few "
-            "rows. Set cv='prefit' and fit the threshold on rows kept apart, or refit=False with a "
-            "float as cv.",
+            "differently, so the scores cannot be brought to one scale, and the threshold may flag "
+            "too few rows. Set cv='prefit' and fit the threshold on rows kept apart, or "
+            "refit=False with a float as cv.",
             stacklevel=6,  # the line that calls fit
         )
     return [fold.held_out for fold in folds]
