@@ -201,3 +201,10 @@ def test_weights_are_passed_to_the_metric(forest, labelled):
     assert cost(forest, X, y, sample_weight=weight) == pytest.approx(
         cost(forest, X[again], y[again])
     )
+
+
+def test_a_metric_of_decisions_names_the_response_that_it_needs():
+    X = np.arange(20.0)[:, None]
+    scorer = make_outlier_scorer(f1_score)
+    with pytest.raises(ValueError, match=r"f1_score judges decisions.*response_method=.predict."):
+        scorer(IsolationForest(random_state=0).fit(X), X, np.repeat([0, 1], [15, 5]))

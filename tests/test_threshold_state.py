@@ -302,3 +302,10 @@ def test_a_frozen_detector_is_not_compared_with_itself(labelled):
     frozen = FrozenEstimator(OneClassSVM().fit(labelled[0]))
     tuned = TunedThresholdDetectorCV(frozen, scoring=AlarmBudget(0.1)).fit(labelled[0])
     assert np.mean(tuned.predict(labelled[0]) == -1) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("threshold", [np.nan, "Auto", None, [1.0]], ids=str)
+def test_a_threshold_that_is_not_valid_is_refused_without_fit_too(threshold):
+    fitted = IsolationForest(random_state=0).fit(np.arange(20.0)[:, None])
+    with pytest.raises(ValueError, match="'threshold' parameter of FixedThresholdDetector"):
+        FixedThresholdDetector(fitted, threshold=threshold).predict([[1.0]])

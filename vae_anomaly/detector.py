@@ -27,7 +27,13 @@ from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.spec import ARCHITECTURES
 from vae_anomaly.not_numbers import refuse_masks_and_dates
-from vae_anomaly.parameters import divergence_message, make_plan, make_spec, n_channels
+from vae_anomaly.parameters import (
+    check_same_network,
+    divergence_message,
+    make_plan,
+    make_spec,
+    n_channels,
+)
 from vae_anomaly.rows import Stream, Table
 from vae_anomaly.scaling import Scaling, fit_scaling
 from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _get_output_config
@@ -871,7 +877,10 @@ class VAEAnomalyDetector(
             return None
         if not self.early_stopping:
             raise ValueError("X_val would have no effect: set early_stopping=True.")
-        return check_table(self, X, sample_weight, columns=columns, min_rows=1)[0]
+        try:
+            return check_table(self, X, sample_weight, columns=columns, min_rows=1)[0]
+        except ValueError as error:
+            raise ValueError(f"X_val is not valid: {error}") from None
 
     def _random_numbers(self, continuing: bool) -> np.random.RandomState:
         if continuing and isinstance(self.random_state, Integral):
@@ -905,12 +914,7 @@ class VAEAnomalyDetector(
         check_usable()
         vae = self._vae
         groups = vae.spec.one_hot_groups if self.reconstruction_loss == "auto" else ()
-        if make_spec(self, columns.n_features, groups) != vae.spec:
-            raise ValueError(
-                "The parameters describe another network than that of the previous fit, so "
-                "training cannot go on from its weights. Set warm_start=False and call fit to "
-                "start afresh, or set the parameters back."
-            )
+        check_same_network(vae.spec, make_spec(self, columns.n_features, groups))
         if not vae.spec.likelihood.learns_variance:
             log_var = vae.spec.likelihood.initial_log_var(
                 vae.spec.n_features, self.observation_noise

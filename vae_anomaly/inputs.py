@@ -88,7 +88,7 @@ def check_rows(
         is_frame = hasattr(X, "columns")
         kind = TypeError if isinstance(error, TypeError) and not is_frame else ValueError
         raise kind(
-            f"{error} Column {name!r} does not hold numbers: leave it out, or encode it in a "
+            f"{error}\nColumn {name!r} does not hold numbers: leave it out, or encode it in a "
             f"pipeline before the detector, with OneHotEncoder for example. Row {row} holds "
             f"{value!r}."
         ) from None

@@ -5,6 +5,7 @@ Combinations in which a parameter would have no effect are refused here.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from numbers import Integral
 from typing import Any
@@ -134,6 +135,28 @@ def make_spec(
         encoder_config=encoder_config,
         decoder_config=decoder_config,
         one_hot_groups=one_hot_groups,
+    )
+
+
+def check_same_network(fitted: NetworkSpec, wanted: NetworkSpec) -> None:
+    """Raise ValueError if the parameters describe another network than the fitted one."""
+    before, now = dataclasses.asdict(fitted), dataclasses.asdict(wanted)
+    changed = [name for name in before if before[name] != now[name]]
+    if not changed:
+        return
+    described = {
+        "encoder_config": "encoder has changed",
+        "decoder_config": "decoder has changed",
+        "one_hot_groups": "reconstruction_loss has changed",
+    }
+    changes = [
+        described.get(name, f"{name} has changed from {before[name]!r} to {now[name]!r}")
+        for name in changed
+    ]
+    raise ValueError(
+        f"{'; '.join(changes)}: this describes another network than that of the previous fit, so "
+        "training cannot go on from its weights. Set it back, or start afresh by fit with "
+        "warm_start=False."
     )
 
 

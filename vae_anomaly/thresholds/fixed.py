@@ -167,6 +167,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
 
     def _offset_of(self, fitted: Any) -> float:
         """Return the threshold of a fitted detector."""
+        self._validate_params()  # for there may have been no call of fit
         if self.threshold != "auto":
             return float(self.threshold)
         offset = own_threshold(fitted)

@@ -133,12 +133,23 @@ class _OutlierScorer(_BaseScorer):
         counted = np.flatnonzero(~np.isnan(is_outlier) & ~np.isnan(response))
         truth = is_outlier[counted].astype(int)
         kwargs = self._kwargs | _check_method_params(response, params, indices=counted)
-        return self._sign * float(self._score_func(truth, response[counted], **kwargs))
+        try:
+            score = self._score_func(truth, response[counted], **kwargs)
+        except ValueError as error:
+            if "binary and continuous" in str(error):
+                raise ValueError(
+                    f"{error}. If {self._name()} judges decisions, make the scorer with "
+                    'response_method="predict".'
+                ) from None
+            raise
+        return self._sign * float(score)
+
+    def _name(self) -> str:
+        return getattr(self._score_func, "__name__", repr(self._score_func))
 
     def __repr__(self) -> str:
-        name = getattr(self._score_func, "__name__", repr(self._score_func))
         return (
-            f"make_outlier_scorer({name}, response_method={self._response_method!r}, "
+            f"make_outlier_scorer({self._name()}, response_method={self._response_method!r}, "
             f"pos_label={self.pos_label!r})"
         )
 

@@ -537,7 +537,9 @@ class AlarmBudget(LabelFreeObjective):
 
     def __post_init__(self) -> None:
         _check(self, "per", lambda per: 0 < per < math.inf, "positive")
-        _check(self, "alarms", lambda alarms: 0 < alarms < self.per, "in (0, per)")
+        _check(
+            self, "alarms", lambda alarms: 0 < alarms < self.per, f"in (0, per) with per={self.per}"
+        )
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """Return the threshold: rows with lower scores are outliers.

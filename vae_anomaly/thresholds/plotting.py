@@ -776,7 +776,8 @@ def _held_out(cv_results: Any, X: Any) -> Iterator[tuple[Any, np.ndarray, np.nda
         raise ValueError(
             "`cv_results` does not contain one of the following required keys: "
             f"{sorted(required)}. Set explicitly the parameters `return_estimator=True` and "
-            "`return_indices=True` to the function `cross_validate`."
+            "`return_indices=True` to the function `cross_validate`. For the `cv_results_` of a "
+            "TunedThresholdDetectorCV, pass the fitted estimator to `from_estimator`."
         )
     tested = cv_results["indices"]["test"]
     n_rows = max(max(np.max(rows) for rows in part) for part in cv_results["indices"].values()) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -166,7 +167,8 @@ class TimeBlocks:
             raise ValueError(
                 f"{n_held_out} held-out time points make {n_windows} windows of {self.window_size} "
                 f"that do not overlap, too few to set a threshold that flags {level:.2g} of them. "
-                "Pass longer series, hold out more, or ask for a larger share."
+                f"At least {math.ceil(1 / level) - 1} are needed: pass longer series, hold out "
+                "more (cv), or ask for a larger fraction (alpha, or the budget)."
             )
 
     def runs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
