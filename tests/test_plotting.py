@@ -285,3 +285,27 @@ def test_the_outliers_are_those_of_the_scorer(labelled):
     tuned = TunedThresholdDetectorCV(IsolationForest(random_state=0), scoring=scorer)
     display = ThresholdDisplay.from_estimator(tuned.fit(X, 1 - y), X, 1 - y)
     assert display.recall[len(display.recall) // 4] > 0.5
+
+
+def test_thresholds_of_folds_are_labelled_by_their_range(labelled):
+    X, y = labelled
+    forest = IsolationForest(n_estimators=20, random_state=0)
+    folds = cross_validate(
+        forest,
+        X,
+        y,
+        cv=StratifiedKFold(3),
+        scoring=get_outlier_scorer("average_precision"),
+        return_estimator=True,
+        return_indices=True,
+    )
+    for fold, low in zip(folds["estimator"], (-0.7, -0.6, -0.5), strict=True):
+        fold.offset_ = low
+    for display in (ThresholdDisplay, ScoreDistributionDisplay):
+        drawn = display.from_cv_results(folds, X, y)
+        assert legend(drawn)[-1] == "Thresholds -0.7 to -0.5"
+
+
+def test_display_of_a_threshold_needs_labels(tuned, labelled):
+    with pytest.raises(ValueError, match="needs labels"):
+        ThresholdDisplay.from_estimator(tuned, labelled[0], None)

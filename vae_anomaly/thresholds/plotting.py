@@ -197,7 +197,7 @@ class ThresholdDisplay:
                 lines += axes.plot(x, fold[key], **style)
             marked = fold["threshold"]
             if marked is not None:
-                label = f"Threshold {marked:.4g}"
+                label = _threshold_label([fold["threshold"] for fold in folds])
                 low, high = sorted(ax.get_xlim())
                 at = np.interp(marked, fold["thresholds"], x) if is_rate else marked
                 at = float(np.clip(at, low, high))
@@ -404,7 +404,7 @@ class ThresholdDisplay:
             fold_label = _label_of(estimator) if pos_label is None else pos_label
             weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
             threshold = own_threshold(estimator)
-            y_fold = _safe_indexing(y, rows)
+            y_fold = None if y is None else _safe_indexing(y, rows)
             curves = _curves(y_fold, scores, weight, threshold, fold_objective, fold_label)
             folds.append(curves | {"threshold": threshold})
         every: dict[str, Any] = {key: [fold[key] for fold in folds] for key in folds[0]}
@@ -533,7 +533,7 @@ class ScoreDistributionDisplay:
                 ax.hist(shown[rows], edges, weights=share, **style)
         for threshold in thresholds:
             if threshold is not None:
-                mark = None if threshold is not thresholds[0] else f"Threshold {threshold:.4g}"
+                mark = None if threshold is not thresholds[0] else _threshold_label(thresholds)
                 at = float(np.clip(threshold, left, right))
                 ax.axvline(at, color="black", linestyle="--", label=mark)
         ax.set(
@@ -752,6 +752,10 @@ def _curves(
     if isinstance(resolved, LabelFreeObjective):
         raise ValueError(f"objective={objective!r} has no curve: it takes no labels.")
     pos_label = outlier_label(objective, pos_label)
+    if y_true is None:
+        raise ValueError(
+            "ThresholdDisplay needs labels: pass y. ScoreDistributionDisplay does without."
+        )
     score, is_outlier, weight = _checked(y_true, scores, sample_weight, pos_label)
     assert is_outlier is not None
     known = ~np.isnan(is_outlier)
@@ -767,6 +771,15 @@ def _curves(
         values, name = -curve["scores"], "Mean cost of a row"
     names = ("thresholds", "alarm_rate", "precision", "recall")
     return {key: curve[key] for key in names} | {"objective": values, "objective_name": name}
+
+
+def _threshold_label(thresholds: list[float | None]) -> str:
+    """Return the label of the lines at the thresholds, which are those of the folds."""
+    marked = [threshold for threshold in thresholds if threshold is not None]
+    lowest, highest = min(marked), max(marked)
+    if lowest == highest:
+        return f"Threshold {lowest:.4g}"
+    return f"Thresholds {lowest:.4g} to {highest:.4g}"
 
 
 def _held_out(cv_results: Any, X: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
