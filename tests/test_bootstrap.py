@@ -118,8 +118,8 @@ def test_the_same_seed_gives_the_same_resamples():
     ("arguments", "message"),
     [
         (("f1", [0.0, 1.0, 2.0]), "needs labels: pass y"),
-        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of each; got 3 and 1"),
-        (("auto", [0.0]), "two of each; got 0 and 0, and 1 row"),
+        (("f1", [0.0, 1.0, 2.0, 3.0], [0, 0, 0, 1]), "two of both; got 3 and 1"),
+        (("auto", [0.0]), "two of both; got 0 and 0, and 1 row"),
         (("f1", [0.0, 1.0], [0, 1, 1]), "inconsistent numbers"),
         (("auto", [0.0, np.inf, 1.0]), "1 of 3 held-out rows .* not finite"),
         (("auto", [np.nan, np.nan]), "None of 2 held-out rows has a score"),
@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_resamples():
         (("auto", 3.0), "'scores' parameter of bootstrap_threshold must be an array-like"),
         (("f1", [0.0, 1.0], "ab"), "'y' parameter of bootstrap_threshold"),
         (("f1", [0.0, 0.0, 0.0, 0.0], [0, 0, 1, 1]), "makes constant predictions"),
-        (("nonsense", [0.0, 1.0]), "not the name of an objective"),
+        (("nonsense", [0.0, 1.0]), "no name of an objective"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(arguments, message):

@@ -493,7 +493,7 @@ def test_wrong_labels_are_refused_before_any_training(forest, labelled, y, messa
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"scoring": "nonsense"}, "not the name of an objective"),
+        ({"scoring": "nonsense"}, "no name of an objective"),
         ({"scoring": "roc_auc"}, "does not judge decisions"),
         ({"scoring": make_outlier_scorer(f1_score)}, "does not judge decisions"),
         ({"scoring": make_scorer(f1_score, pos_label=0)}, "make_outlier_scorer.*pos_label=0"),

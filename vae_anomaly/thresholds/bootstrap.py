@@ -165,7 +165,7 @@ def _groups(n_rows: int, is_outlier: np.ndarray | None) -> list[np.ndarray]:
     if n_rows < 2 or any(len(rows) < 2 for rows in groups):
         raise ValueError(
             "Resamples leave out some of the inliers and some of the outliers, so there must be at "
-            f"least two of each; got {len(inliers)} and {len(outliers)}, and {len(unlabelled)} "
+            f"least two of both; got {len(inliers)} and {len(outliers)}, and {len(unlabelled)} "
             "rows without a label."
         )
     return [*groups, unlabelled]

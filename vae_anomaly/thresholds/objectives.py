@@ -649,7 +649,7 @@ def get_objective(scoring: Any) -> LabelledObjective | LabelFreeObjective:
             scorer = get_scorer(scoring)
         except ValueError:
             raise ValueError(
-                f"scoring={scoring!r} is not the name of an objective: there are "
+                f"scoring={scoring!r} matches no name of an objective: there are "
                 f"{', '.join(map(repr, NAMED))} and scikit-learn's scorers of decisions, such as "
                 "'balanced_accuracy'."
             ) from None
