@@ -470,11 +470,7 @@ class VAEAnomalyDetector(
         table, columns = check_table(self, X, sample_weight, reset=not continuing)
         validation = self._check_validation(X_val, sample_weight_val, columns)
         rng = self._random_numbers(continuing)
-        vae = (
-            self._vae_to_continue(columns, rng)
-            if continuing
-            else self._new_vae(table, columns, rng)
-        )
+        vae = self._vae_to_train(table, columns, rng, continuing=continuing)
 
         training = table
         if self.early_stopping and validation is None:
@@ -499,19 +495,8 @@ class VAEAnomalyDetector(
             )
             plan = dataclasses.replace(plan, n_epochs_to_run=n_epochs_before + n_iter)
             unseen = self._unseen_scores(vae, table, plan, rng)
-        state = {
-            **columns.attributes(),
-            "_vae": vae,
-            "_moments": None,
-            "_n_epochs": n_epochs_before + n_iter,
-            "history_": trained.history,
-            "n_iter_": n_iter,
-            "training_scores_": scores,
-            "offset_": self._offset(scores, table.sample_weight, unseen),
-        }
-        task.end(state)
-        self._store(state)
-        return self
+        offset = self._offset(scores, table.sample_weight, unseen)
+        return self._finish(task, columns, vae, trained, scores, offset, n_epochs_before)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_batches(self, batches: Any) -> Self:
@@ -561,24 +546,12 @@ class VAEAnomalyDetector(
             )
         rng = check_random_state(self.random_state)
         stream, columns = check_stream(self, batches, rng)
-        vae = self._new_vae(stream, columns, rng)
+        vae = self._vae_to_train(stream, columns, rng)
         plan = make_plan(self, stream.n_rows)
         task = self._fit_task(vae, columns, stream.sample, plan, stream.sample.X)
         vae, trained, scores = self._train(vae, stream, stream.sample, plan, rng, task=task)
-        n_iter = len(trained.history["loss"])
-        state = {
-            **columns.attributes(),
-            "_vae": vae,
-            "_moments": None,
-            "_n_epochs": n_iter,
-            "history_": trained.history,
-            "n_iter_": n_iter,
-            "training_scores_": scores,
-            "offset_": self._offset(scores, np.ones(len(scores))),
-        }
-        task.end(state)
-        self._store(state)
-        return self
+        offset = self._offset(scores, stream.sample.sample_weight)
+        return self._finish(task, columns, vae, trained, scores, offset)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -620,11 +593,7 @@ class VAEAnomalyDetector(
             self, X, sample_weight, reset=not continuing, min_rows=1 if continuing else 2
         )
         rng = self._random_numbers(continuing)
-        vae = (
-            self._vae_to_continue(columns, rng)
-            if continuing
-            else self._new_vae(table, columns, rng)
-        )
+        vae = self._vae_to_train(table, columns, rng, continuing=continuing)
         plan = dataclasses.replace(
             make_plan(self, table.n_rows),
             cosine=False,
@@ -814,17 +783,17 @@ class VAEAnomalyDetector(
     @property
     def encoder_(self) -> keras.Model:
         """The encoder as a Keras model, in standardised units."""
-        return self._vae.keras_models()[0]
+        return self._vae.keras_models[0]
 
     @property
     def decoder_(self) -> keras.Model:
         """The decoder as a Keras model, in standardised units."""
-        return self._vae.keras_models()[1]
+        return self._vae.keras_models[1]
 
     @property
     def vae_(self) -> keras.Model:
         """Encoder, Sampling layer and decoder end to end, as a Keras model."""
-        return self._vae.keras_models()[2]
+        return self._vae.keras_models[2]
 
     @property
     def latent_dim_(self) -> int:
@@ -888,12 +857,26 @@ class VAEAnomalyDetector(
             return np.random.RandomState([int(self.random_state), self._n_epochs])
         return check_random_state(self.random_state)
 
-    def _new_vae(self, data: Table | Stream, columns: Columns, rng: np.random.RandomState) -> VAE:
-        """Return what training starts from: networks, scaling, weights, noise of the score."""
+    def _vae_to_train(
+        self,
+        data: Table | Stream,
+        columns: Columns,
+        rng: np.random.RandomState,
+        *,
+        continuing: bool = False,
+    ) -> VAE:
+        """Return the VAE that training starts from."""
         from vae_anomaly.backend import check_usable
-        from vae_anomaly.training.loop import initial_weights
 
         check_usable()
+        if continuing:
+            return self._vae_to_continue(columns, rng)
+        return self._new_vae(data, columns, rng)
+
+    def _new_vae(self, data: Table | Stream, columns: Columns, rng: np.random.RandomState) -> VAE:
+        """Return what training starts from: networks, scaling, weights, noise of the score."""
+        from vae_anomaly.training.loop import initial_weights
+
         spec = make_spec(self, data.n_features)
         if self.reconstruction_loss == "auto" and spec.is_dense:
             groups = one_hot_groups(data.sample, *data.bounds)
@@ -909,9 +892,6 @@ class VAEAnomalyDetector(
 
     def _vae_to_continue(self, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return the fitted VAE, with what parameters set besides the network taken over."""
-        from vae_anomaly.backend import check_usable
-
-        check_usable()
         vae = self._vae
         groups = vae.spec.one_hot_groups if self.reconstruction_loss == "auto" else ()
         check_same_network(vae.spec, make_spec(self, columns.n_features, groups))
@@ -1003,6 +983,32 @@ class VAEAnomalyDetector(
         """Return the attributes with which a copy predicts as if training had ended with `vae`."""
         offset = self._offset(vae.score(table.X), table.sample_weight)
         return {**columns.attributes(), "_vae": vae, "offset_": offset}
+
+    def _finish(
+        self,
+        task: FitTask,
+        columns: Columns,
+        vae: VAE,
+        trained: Trained,
+        scores: np.ndarray,
+        offset: float,
+        n_epochs_before: int = 0,
+    ) -> Self:
+        """End the task of a fit, and store what the fit has made."""
+        n_iter = len(trained.history["loss"])
+        state = {
+            **columns.attributes(),
+            "_vae": vae,
+            "_moments": None,
+            "_n_epochs": n_epochs_before + n_iter,
+            "history_": trained.history,
+            "n_iter_": n_iter,
+            "training_scores_": scores,
+            "offset_": offset,
+        }
+        task.end(state)
+        self._store(state)
+        return self
 
     def _store(self, state: dict[str, Any]) -> None:
         """Assign what a fit has made, all at once."""

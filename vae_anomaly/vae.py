@@ -124,12 +124,9 @@ class VAE:
         map_tiles(rebuild, self._reader(X), (X_mean,), self.spec)
         return X_mean
 
-    def keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
-        """Return the encoder, the decoder and both end to end, in standardised units."""
-        return self._keras_models
-
     @functools.cached_property
-    def _keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
+    def keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
+        """The encoder, the decoder and both end to end, which work in standardised units."""
         from vae_anomaly.networks.build import build_models
 
         return build_models(self.spec, self.weights)
