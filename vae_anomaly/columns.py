@@ -1,100 +1,254 @@
-"""The search for columns that are the one-hot encoding of one categorical variable."""
+"""What the columns of X are: their names, and which of them hold categories instead of numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, NamedTuple
+
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
-from vae_anomaly.rows import Table
+from vae_anomaly.not_numbers import frame_column, frame_columns
 
-_MIN_CATEGORIES = 3  # two say no more than a single two-valued column, which is no group either
+MAX_LEVELS = 255
+"""The largest number of levels of a column that have an output of their own."""
+
+_UNSEEN = -1.0
 
 
-def one_hot_groups(table: Table, low: np.ndarray, high: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Find the one-hot groups among the columns.
+class Category(NamedTuple):
+    """A column that holds the levels of a categorical variable.
 
-    A group is a run of three or more neighbouring columns with two values each, of which exactly
-    one has its larger value in every row. This is what `sklearn.preprocessing.OneHotEncoder` makes
-    of a categorical column, with or without a scaler after it. Constant columns in the run or next
-    to it that have the smaller value, or zero, count as well: they are categories that the encoder
-    knows but no row has. Between two groups they are taken to belong to the first.
+    In the float arrays that all other modules work with, a cell is the index of its level in
+    `levels`. If training had rare levels, these and all levels that it has not seen share the next
+    index; if not, levels that it has not seen are -1. Missing cells are NaN.
+
+    A level is rare if only one training row has it, or if `MAX_LEVELS` others are more frequent.
+    The share of the levels that occur once estimates the probability of new ones (I. J. Good, "The
+    population frequencies of species and the estimation of population parameters", Biometrika 40,
+    1953), so a new level costs as much as one of these.
+    """
+
+    column: int
+    """The index of the column in X."""
+    levels: tuple[Any, ...]
+    """The levels that are not rare, in the order of their outputs."""
+    has_rare: bool
+    """Whether training had rare levels."""
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs that the networks have for this column."""
+        return len(self.levels) + self.has_rare
+
+    def codes(self, values: Any) -> np.ndarray:
+        """Return the cells of a column as float64 codes, (n,)."""
+        index = {level: float(code) for code, level in enumerate(self.levels)}
+        other = float(len(self.levels)) if self.has_rare else _UNSEEN
+        return _coded(values, lambda level: index.get(level, other))
+
+    def values(self, codes: np.ndarray) -> np.ndarray:
+        """Return the levels for the codes (n,), None where there is none, as an object array."""
+        levels = np.empty(len(self.levels) + 2, object)  # the last two stand for rare and unseen
+        levels[: len(self.levels)] = self.levels
+        at = np.nan_to_num(codes, nan=_UNSEEN)
+        return levels[np.minimum(at, len(self.levels)).astype(int)]
+
+
+class LevelCounter:
+    """The levels of a categorical column while training rows are first read.
+
+    It codes each level by the order in which it has first appeared.
 
     Parameters
     ----------
-    table : Table
-        The rows to search.
-    low, high : ndarray of shape (n_features,)
-        The smallest and the largest value of each column, in these rows and in any others that
-        they represent.
-
-    Returns
-    -------
-    groups : tuple of (int, int)
-        The first column, and the one after the last, of each group.
+    column : int
+        The index of the column in X.
     """
-    varies = table.bounds[0] < table.bounds[1]
-    groups: list[tuple[int, int]] = []
-    for first, last in _runs(table, low, high, np.flatnonzero(varies)):
-        never_hot = _never_hot(low, high, varies, first, last)
-        if not (varies | never_hot)[first : last + 1].all():
-            continue
-        stop = last + 1
-        while stop < len(low) and never_hot[stop]:
-            stop += 1
-        previous_stop = groups[-1][1] if groups else 0
-        while first > previous_stop and never_hot[first - 1]:
-            first -= 1
-        if stop - first >= _MIN_CATEGORIES:
-            groups.append((first, stop))
-    return tuple(groups)
+
+    def __init__(self, column: int) -> None:
+        self.column = column
+        self._codes: dict[Any, float] = {}
+        self._counts = np.zeros(0, int)
+
+    def codes(self, values: Any) -> np.ndarray:
+        """Return the cells of a column as float64 codes, (n,), which `final` makes final."""
+        return _coded(values, lambda level: self._codes.setdefault(level, float(len(self._codes))))
+
+    def count(self, codes: np.ndarray) -> None:
+        """Count the rows of each level among these codes, (n,)."""
+        seen = codes[~np.isnan(codes)].astype(int)
+        counts = np.bincount(seen, minlength=len(self._codes))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+
+    def category(self) -> Category:
+        """Return the column as counted."""
+        found = list(self._codes)
+        frequent = np.flatnonzero(self._counts > 1)
+        if len(frequent) > MAX_LEVELS:
+            frequent = frequent[np.argsort(-self._counts[frequent], kind="stable")[:MAX_LEVELS]]
+        levels = sorted((found[at] for at in frequent), key=_sort_key)
+        n_seen = int(np.count_nonzero(self._counts))
+        return Category(self.column, tuple(levels), len(levels) < n_seen)
+
+    def final(self, codes: np.ndarray) -> np.ndarray:
+        """Return the final codes for those that `codes` has returned, (n,)."""
+        final = np.append(self.category().codes(list(self._codes)), np.nan)
+        return final[np.nan_to_num(codes, nan=-1.0).astype(int)]
 
 
-def _never_hot(
-    low: np.ndarray, high: np.ndarray, varies: np.ndarray, first: int, last: int
-) -> np.ndarray:
-    """Return which columns may be categories, of the group from `first` to `last`, that no row has.
+class Columns(NamedTuple):
+    """The columns of X: `n_features_in_`, `feature_names_in_` and the categorical ones."""
 
-    In these rows they are constant: at zero, which is also what scalers make of such a column, or
-    at the smaller value of a member. In other rows they may have its larger value too.
+    n_features: int
+    names: np.ndarray | None
+    categories: tuple[Category, ...] = ()
+
+    @classmethod
+    def of(cls, estimator: Any) -> Columns:
+        """Return the columns that are stored on an estimator."""
+        names = getattr(estimator, "feature_names_in_", None)
+        return cls(estimator.n_features_in_, names, getattr(estimator, "_categories", ()))
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of a fitted estimator that tell the columns."""
+        names = {} if self.names is None else {"feature_names_in_": self.names}
+        return {"n_features_in_": self.n_features, "_categories": self.categories, **names}
+
+    def put_on(self, estimator: Any) -> None:
+        """Store these columns on an estimator for scikit-learn's validation to compare with."""
+        vars(estimator).pop("feature_names_in_", None)
+        vars(estimator).update(self.attributes())
+
+
+def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
+    """Return the indices of the categorical columns of X.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", array-like of {bool, int, str} or None
+        The parameter of the detector.
+    X : array-like, sparse matrix or dataframe
+        The training rows.
+
+    Raises
+    ------
+    ValueError
+        If `categorical_features` does not fit the columns of X.
     """
-    members = np.arange(first, last + 1)[varies[first : last + 1]]
-    constant = (low == high) & ((low == 0) | np.isin(low, low[members]))
-    hot_elsewhere = np.isin(low + 1j * high, low[members] + 1j * high[members])
-    return ~varies & (constant | hot_elsewhere)
-
-
-def _runs(
-    table: Table, low: np.ndarray, high: np.ndarray, columns: np.ndarray
-) -> list[tuple[int, int]]:
-    """Return the first and the last column of each group, as if there were no other columns."""
-    if not columns.size:
+    frame = frame_columns(X)
+    if categorical_features is None:
         return []
-    low, high = low[columns], high[columns]
-    two_valued, apart = low < high, np.ones(len(low) - 1, bool)
-    together = sp.csr_array((len(low), len(low)))
-    for chunk, _ in table.chunks():
-        chunk = chunk[:, columns]
-        is_high = chunk == high
-        two_valued &= (is_high | (chunk == low)).all(axis=0)
-        # A column that is high together with both of its neighbours is in no group: drop it early.
-        apart &= ~(is_high[:, 1:] & is_high[:, :-1]).any(axis=0)
-        candidate = two_valued & (np.append(apart, False) | np.append(False, apart))
-        if not candidate.any():
-            return []
-        ones = sp.csr_array(is_high & candidate, dtype=np.float64)
-        together += ones.T @ ones  # the number of rows in which both columns are high
+    if isinstance(categorical_features, str):
+        if categorical_features != "from_dtype":
+            raise ValueError(
+                'categorical_features must be "from_dtype", None, or an array of bool, int or str, '
+                f"got {categorical_features!r}."
+            )
+        return [number for number, (_, dtype) in enumerate(frame) if is_category(dtype)]
+    chosen = np.asarray(categorical_features)
+    if chosen.size == 0:
+        return []
+    names = [name for name, _ in frame]
+    n_columns = len(names) or np.shape(X)[-1]
+    if chosen.ndim != 1 or not all(isinstance(c, str | bool | np.bool_ | Integral) for c in chosen):
+        raise ValueError(
+            "categorical_features must be an array-like of bool, int or str, got "
+            f"{categorical_features!r}."
+        )
+    if chosen.dtype.kind == "b":
+        if len(chosen) != n_columns:
+            raise ValueError(
+                f"categorical_features, set as a boolean mask, must have {n_columns} entries, one "
+                f"for each column of X, got {len(chosen)}."
+            )
+        return np.flatnonzero(chosen).tolist()
+    if chosen.dtype.kind in "iu":
+        if chosen.min() < 0 or chosen.max() >= n_columns:
+            raise ValueError(
+                "categorical_features, set as integers, must lie in [0, n_features - 1] = [0, "
+                f"{n_columns - 1}], got {sorted(set(chosen.tolist()))}."
+            )
+        return sorted(set(chosen.tolist()))
+    if not names:
+        raise ValueError(
+            "categorical_features has names of columns, but X is not a dataframe. Pass the indices "
+            "of the columns, or a boolean mask."
+        )
+    for name in chosen:
+        if name not in names:
+            raise ValueError(
+                f"categorical_features has {name!r}, which is not a column of X: {names}."
+            )
+    return sorted({names.index(name) for name in chosen})
 
-    together, runs, first = together.tocsc(), [], 0
-    count = together.diagonal()
-    for last in range(len(low)):
-        if not candidate[last]:
-            first = last + 1
-            continue
-        overlapping = together[first:last, [last]].nonzero()[0]
-        if overlapping.size:
-            first += overlapping.max() + 1
-        if count[first : last + 1].sum() == table.n_rows:
-            if last > first:
-                runs.append((int(columns[first]), int(columns[last])))
-            first = last + 1
-    return runs
+
+def is_category(dtype: Any) -> bool:
+    """Return whether a dtype is pandas's category, or polars's Categorical or Enum."""
+    return str(dtype).startswith(("category", "Categorical", "Enum"))
+
+
+def with_codes(X: Any, coders: Iterable[Category | LevelCounter]) -> Any:
+    """Return X with the codes of the categorical columns in place of their levels.
+
+    Parameters
+    ----------
+    X : array-like or dataframe of shape (n, n_features)
+        Rows as the user has passed them.
+    coders : iterable of Category or LevelCounter
+        The categorical columns.
+
+    Raises
+    ------
+    ValueError
+        If X is sparse.
+    """
+    coders = list(coders)
+    if not coders:
+        return X
+    if sp.issparse(X):
+        raise ValueError(
+            "Sparse X cannot have categorical_features. Pass X.toarray(), or one-hot columns, "
+            "which are recognised."
+        )
+    if hasattr(X, "iloc"):
+        X = X.copy(deep=False)
+        for coder in coders:
+            X.isetitem(coder.column, coder.codes(X.iloc[:, coder.column]))
+        return X
+    if frame_columns(X):
+        return X.with_columns(
+            **{X.columns[c.column]: c.codes(frame_column(X, c.column)) for c in coders}
+        )
+    X = np.asarray(X)
+    if X.dtype.kind not in "biuf":
+        X = X.astype(object)
+    coded = X.astype(object if X.dtype.kind == "O" else np.float64)
+    for coder in coders:
+        coded[:, coder.column] = coder.codes(X[:, coder.column])
+    return coded
+
+
+def _coded(values: Any, code: Any) -> np.ndarray:
+    """Return `code(level)` for each cell of a column, NaN where it is missing."""
+    if hasattr(values, "cat") and hasattr(values, "iloc"):
+        found, levels = values.cat.codes.to_numpy(), values.cat.categories
+        # Levels that no row has, such as the unused ones of a slice, are not counted as seen.
+        used = np.unique(found[found >= 0])
+    else:
+        values = values.to_list() if hasattr(values, "to_list") else values
+        found, levels = pd.factorize(np.asarray(values, dtype=object))
+        used = np.arange(len(levels))
+    codes = np.full(len(levels) + 1, np.nan)  # the last stands for a missing cell
+    for at in used:
+        level = levels[at]
+        codes[at] = code(level.item() if isinstance(level, np.generic) else level)
+    return codes[found]
+
+
+def _sort_key(level: Any) -> tuple[str, Any]:
+    is_number = isinstance(level, int | float)
+    return ("", level) if is_number else (type(level).__name__, level)

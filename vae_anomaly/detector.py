@@ -15,21 +15,21 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
-from vae_anomaly.columns import one_hot_groups
+from vae_anomaly.calibration import calibrated
+from vae_anomaly.columns import Category, Columns
 from vae_anomaly.decision import OffsetMixin
-from vae_anomaly.inputs import (
-    Columns,
-    check_rows,
-    check_stream,
-    check_table,
-)
+from vae_anomaly.encoding import Encoding
+from vae_anomaly.inputs import check_rows, check_stream, check_table, numbers_only
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.spec import ARCHITECTURES
 from vae_anomaly.not_numbers import refuse_masks_and_dates
+from vae_anomaly.one_hot import one_hot_groups
 from vae_anomaly.parameters import (
     check_same_network,
     divergence_message,
+    check_missing,
+    make_encoding,
     make_plan,
     make_spec,
     n_channels,
@@ -347,6 +347,9 @@ class VAEAnomalyDetector(
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "reconstruction_loss": [StrOptions({"auto", *LIKELIHOODS})],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "missing_indicator": ["boolean"],
+        "expect_missing": ["boolean"],
         "observation_noise": [Interval(Real, 0, None, closed="neither")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
@@ -379,6 +382,9 @@ class VAEAnomalyDetector(
         latent_dim: int = 32,
         activation: str = "auto",
         reconstruction_loss: str = "auto",
+        categorical_features: ArrayLike | str | None = "from_dtype",
+        missing_indicator: bool = True,
+        expect_missing: bool = False,
         observation_noise: float = 0.1,
         input_noise: float = 0.35,
         beta: float = 1.0,
@@ -407,6 +413,9 @@ class VAEAnomalyDetector(
         self.latent_dim = latent_dim
         self.activation = activation
         self.reconstruction_loss = reconstruction_loss
+        self.categorical_features = categorical_features
+        self.missing_indicator = missing_indicator
+        self.expect_missing = expect_missing
         self.observation_noise = observation_noise
         self.input_noise = input_noise
         self.beta = beta
@@ -870,31 +879,60 @@ class VAEAnomalyDetector(
 
         check_usable()
         if continuing:
-            return self._vae_to_continue(columns, rng)
+            return self._vae_to_continue(data.survey.has_missing, columns, rng)
         return self._new_vae(data, columns, rng)
 
     def _new_vae(self, data: Table | Stream, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return what training starts from: networks, scaling, weights, noise of the score."""
         from vae_anomaly.training.loop import initial_weights
 
-        spec = make_spec(self, data.n_features)
+        low, _, has_missing = data.survey
+        check_missing(self, has_missing, columns.names)
+        encoding = make_encoding(self, columns, has_missing)
+        sees_missing = self.expect_missing or bool(has_missing.any())
+        spec = make_spec(self, encoding.n_features, encoding.groups, sees_missing=sees_missing)
+        found: tuple[tuple[int, int], ...] = ()
         if self.reconstruction_loss == "auto" and spec.is_dense:
-            groups = one_hot_groups(data.sample, *data.bounds)
+            found = one_hot_groups(*_numbers(data, columns))
+            groups = [(encoding.span(first)[0], encoding.span(stop - 1)[1]) for first, stop in found]
+            groups = tuple(sorted([*groups, *encoding.groups]))
             spec = dataclasses.replace(spec, one_hot_groups=groups)
-        scaling = Scaling.identity(spec.n_features)
         if spec.likelihood.standardized:
-            scaling = fit_scaling(data, n_channels(self, spec), spec.one_hot_groups, columns.names)
+            n = n_channels(self, columns.n_features)
+            scaling = fit_scaling(data, n, found, columns.names)
+        else:
+            scaling = Scaling.identity(~np.isnan(low))
+        scaling = scaling.expanded(encoding)
         log_var = spec.likelihood.initial_log_var(spec.n_features, self.observation_noise)
         weights = initial_weights(spec, log_var, rng)
         n_draws = self.n_draws if spec.variational else 0
         noise = antithetic_noise(n_draws, spec.latent_dim, _spawned(rng))
-        return VAE(spec, scaling, weights, noise, float(self.beta))
+        return VAE(spec, encoding, scaling, weights, noise, float(self.beta))
 
-    def _vae_to_continue(self, columns: Columns, rng: np.random.RandomState) -> VAE:
+    def _vae_to_continue(
+        self, has_missing: np.ndarray, columns: Columns, rng: np.random.RandomState
+    ) -> VAE:
         """Return the fitted VAE, with what parameters set besides the network taken over."""
         vae = self._vae
-        groups = vae.spec.one_hot_groups if self.reconstruction_loss == "auto" else ()
-        check_same_network(vae.spec, make_spec(self, columns.n_features, groups))
+        spec, encoding = vae.spec, vae.encoding
+        if has_missing.any() and not spec.sees_missing:
+            at = int(np.flatnonzero(has_missing)[0])
+            name = at if columns.names is None else repr(str(columns.names[at]))
+            raise ValueError(
+                f"Column {name} of X has missing values, but the network was first trained on rows "
+                "without any, and its encoder has no flags for them. Start afresh with "
+                "expect_missing=True."
+            )
+        if encoding.indicators and not self.missing_indicator:
+            raise ValueError(
+                "missing_indicator has changed from True to False: this describes another network "
+                "than that of the previous fit. Set it back, or start afresh."
+            )
+        groups = spec.one_hot_groups if self.reconstruction_loss == "auto" else encoding.groups
+        sees_missing = spec.sees_missing or self.expect_missing
+        check_same_network(
+            spec, make_spec(self, encoding.n_features, groups, sees_missing=sees_missing)
+        )
         if not vae.spec.likelihood.learns_variance:
             log_var = vae.spec.likelihood.initial_log_var(
                 vae.spec.n_features, self.observation_noise
@@ -916,6 +954,7 @@ class VAEAnomalyDetector(
         validation: Table | None = None,
         moments: tuple | None = None,
         task: FitTask | None = None,
+        calibrating: bool = True,
     ) -> tuple[VAE, Trained, np.ndarray]:
         """Return the VAE trained on `data`, how, and its scores of the rows `scored`."""
         from vae_anomaly.training import loop
@@ -928,7 +967,7 @@ class VAEAnomalyDetector(
                 return -float(np.average(scores, weights=validation.sample_weight))
 
         trained = loop.train(
-            data.batches(vae.scaling.apply, plan.batch_size, rng),
+            data.batches(vae.standardize, plan.batch_size, rng),
             vae.spec,
             vae.weights,
             plan,
@@ -938,6 +977,10 @@ class VAEAnomalyDetector(
             on_epoch_end=task.end_epoch if task is not None and task.is_watched else None,
         )
         vae = vae.with_weights(trained.weights)
+        if not all(np.isfinite(w).all() for w in (*trained.weights.encoder, *trained.weights.decoder)):
+            raise ValueError(divergence_message(self))
+        if calibrating:
+            vae = calibrated(vae, data.sample.X)
         scores = vae.score(scored.X)
         if not np.isfinite(scores).all():
             raise ValueError(divergence_message(self))
@@ -955,7 +998,9 @@ class VAEAnomalyDetector(
         seen, unseen = map(table.take, np.array_split(rng.permutation(table.n_rows), 2))
         log_var = vae.spec.likelihood.initial_log_var(vae.spec.n_features, self.observation_noise)
         vae = vae.with_weights(initial_weights(vae.spec, log_var, rng))
-        _, _, scores = self._train(vae, seen, unseen, plan, rng)
+        _, _, scores = self._train(
+            vae, seen, unseen, plan, rng, calibrating=vae.spec.sees_missing
+        )
         return scores, unseen.sample_weight
 
     def _offset(
@@ -1024,6 +1069,7 @@ class VAEAnomalyDetector(
         state = super().__getstate__().copy()
         if "_vae" in state:
             state["_vae"] = state["_vae"].to_state()
+            state["_categories"] = tuple(map(tuple, state["_categories"]))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -1031,6 +1077,7 @@ class VAEAnomalyDetector(
         super().__setstate__(state)
         if "_vae" in state:
             self._vae = VAE.from_state(state["_vae"])
+            self._categories = tuple(Category(*category) for category in state["_categories"])
 
     @property
     def _n_features_out(self) -> int:
@@ -1039,8 +1086,22 @@ class VAEAnomalyDetector(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _numbers(
+    data: Table | Stream, columns: Columns
+) -> tuple[Table, np.ndarray, np.ndarray]:
+    """Return a sample of the rows, and the bounds of all, with NaN in categorical columns."""
+    categorical = [category.column for category in columns.categories]
+    table = data.sample
+    if categorical:
+        table = Table(numbers_only(table.X, categorical), table.sample_weight)
+    low, high, _ = data.survey
+    return table, *(numbers_only(bound[None], categorical)[0] for bound in (low, high))
 
 
 def _spawned(rng: np.random.RandomState) -> np.random.RandomState:

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from vae_anomaly.columns import (
+    Category,
+    Columns,
+    LevelCounter,
+    categorical_columns,
+    with_codes,
+)
 from vae_anomaly.not_numbers import first_not_a_number, refuse_masks_and_dates
 from vae_anomaly.rows import Stream, Table
 from vae_anomaly.sklearn_private import _check_sample_weight
-
-
-class Columns(NamedTuple):
-    """The number and the names of the columns: `n_features_in_` and `feature_names_in_`."""
-
-    n_features: int
-    names: np.ndarray | None
-
-    @classmethod
-    def of(cls, estimator: Any) -> Columns:
-        """Return the columns that scikit-learn's validation has stored on an estimator."""
-        return cls(estimator.n_features_in_, getattr(estimator, "feature_names_in_", None))
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the attributes of a fitted estimator that tell the columns."""
-        names = {} if self.names is None else {"feature_names_in_": self.names}
-        return {"n_features_in_": self.n_features, **names}
-
-    def put_on(self, estimator: Any) -> None:
-        """Store these columns on an estimator for scikit-learn's validation to compare with."""
-        vars(estimator).pop("feature_names_in_", None)
-        vars(estimator).update(self.attributes())
 
 
 def check_rows(
@@ -46,8 +31,9 @@ def check_rows(
     reconstruction_loss: str,
     *,
     reset: bool = False,
+    counters: Sequence[LevelCounter] = (),
 ) -> Any:
-    """Return X as a float array or CSR matrix.
+    """Return X as a float array or CSR matrix, with NaN for missing cells and codes for categories.
 
     Parameters
     ----------
@@ -61,15 +47,23 @@ def check_rows(
         The name of the likelihood, which may restrict the range of the values.
     reset : bool, default=False
         Whether to learn the columns from X.
+    counters : sequence of LevelCounter, default=()
+        The categorical columns, while their levels are being learned; by default those that are
+        stored on the estimator.
 
     Raises
     ------
     ValueError
         If X is not valid. The message names the column and the row where it can.
     """
-    if type(X).__module__.startswith("pyarrow"):
-        X = X.to_pandas()
+    X = _without_arrow(X)
     refuse_masks_and_dates(X)
+    coders: Sequence[Category | LevelCounter] = counters
+    if not (counters or reset):
+        coders = getattr(estimator, "_categories", ())
+    if coders:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        X = with_codes(X, coders)
     try:
         rows = validate_data(
             estimator,
@@ -88,24 +82,20 @@ def check_rows(
         is_frame = hasattr(X, "columns")
         kind = TypeError if isinstance(error, TypeError) and not is_frame else ValueError
         raise kind(
-            f"{error}\nColumn {name!r} does not hold numbers: leave it out, or encode it in a "
-            f"pipeline before the detector, with OneHotEncoder for example. Row {row} holds "
-            f"{value!r}."
+            f"{error}\nColumn {name!r} does not hold numbers: row {row} holds {value!r}. Name it in "
+            "categorical_features, make it a category (by astype in pandas, by cast in polars), or "
+            "leave it out."
         ) from None
     names = getattr(estimator, "feature_names_in_", None)
     try:
-        assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
-    except ValueError as error:
-        place = _place_of_first(lambda values: ~np.isfinite(values), rows, names)
-        raise ValueError(f"{error}\nFirst found in {place}.") from None
-    values = rows.data if sp.issparse(rows) else rows
-    outside = values.size and (values.min() < 0 or values.max() > 1)
-    if reconstruction_loss == "binary_crossentropy" and outside:
-        place = _place_of_first(lambda values: (values < 0) | (values > 1), rows, names)
-        raise ValueError(
-            'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
-            f"outside is in {place}. Scale X, with MinMaxScaler(clip=True) for example."
+        assert_all_finite(
+            rows, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X"
         )
+    except ValueError as error:
+        place = _place_of_first(np.isinf, rows, names)
+        raise ValueError(f"{error}\nFirst found in {place}.") from None
+    if reconstruction_loss == "binary_crossentropy":
+        _check_unit_interval(numbers_only(rows, [coder.column for coder in coders]), names)
     return rows
 
 
@@ -145,7 +135,16 @@ def check_table(
     learner = copy.copy(estimator)
     if columns is not None:
         columns.put_on(learner)
-    X = check_rows(learner, X, estimator.input_shape, estimator.reconstruction_loss, reset=reset)
+    X = _without_arrow(X)
+    counters = _level_counters(estimator, X) if reset else []
+    X = check_rows(
+        learner,
+        X,
+        estimator.input_shape,
+        estimator.reconstruction_loss,
+        reset=reset,
+        counters=counters,
+    )
     refuse_masks_and_dates(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     # Rescale by a power of two, which is exact, as sums of huge weights would overflow.
@@ -157,6 +156,10 @@ def check_table(
             "Found array with 1 sample (or only 1 with positive sample_weight) while a minimum "
             f"of 2 is required by {type(estimator).__name__}."
         )
+    if reset:
+        for counter in counters:
+            counter.count(X[:, counter.column])
+        X = _settled(learner, counters, X)
     return Table(X, weight), Columns.of(learner)
 
 
@@ -168,8 +171,11 @@ def check_stream(
     The estimator is left unchanged.
     """
     learner = copy.copy(estimator)
-    read = _batch_reader(learner, batches)
-    stream = Stream.survey(read(reset=True), read, rng)
+    learner._categories = ()
+    counters: list[LevelCounter] = []
+    read = _batch_reader(learner, batches, counters)
+    stream = Stream.read_once(read(reset=True), read, rng)
+    stream.sample.X = _settled(learner, counters, stream.sample.X)
     if stream.n_rows < 2:
         raise ValueError(
             f"Found {stream.n_rows} samples in all batches while a minimum of 2 is required by "
@@ -178,10 +184,13 @@ def check_stream(
     return stream, Columns.of(learner)
 
 
-def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
+def _batch_reader(
+    learner: Any, batches: Any, counters: list[LevelCounter]
+) -> Callable[..., Iterator[Any]]:
     """Return a generator function of validated batches; with `reset`, the first sets the columns.
 
-    It raises ValueError at the first batch that is not valid.
+    The reading with `reset` also fills `counters` and counts the levels. The function raises
+    ValueError at the first batch that is not valid.
     """
     batches = getattr(batches, "to_batches", batches)
     if isinstance(batches, Iterator):
@@ -201,17 +210,71 @@ def _batch_reader(learner: Any, batches: Any) -> Callable[..., Iterator[Any]]:
             if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
                 continue
             try:
+                batch = _without_arrow(batch)
+                if reset:
+                    counters.extend(_level_counters(learner, batch))
                 X = check_rows(
-                    learner, batch, learner.input_shape, learner.reconstruction_loss, reset=reset
+                    learner,
+                    batch,
+                    learner.input_shape,
+                    learner.reconstruction_loss,
+                    reset=reset,
+                    counters=counters if is_first_reading else (),
                 )
             except ValueError as error:
                 raise ValueError(f"Batch {number}, counted from 0: {error}") from None
+            if is_first_reading:
+                for counter in counters:
+                    counter.count(X[:, counter.column])
             reset, n_rows = False, n_rows + X.shape[0]
             yield X
         if not (is_first_reading or n_rows):
             raise ValueError("batches gave rows when first read, but none when read again.")
 
     return read
+
+
+def numbers_only(X: Any, columns: Sequence[int]) -> Any:
+    """Return rows with NaN in the given columns, which hold no numbers."""
+    if not columns:
+        return X
+    X = np.array(X)
+    X[:, columns] = np.nan
+    return X
+
+
+def _without_arrow(X: Any) -> Any:
+    return X.to_pandas() if type(X).__module__.startswith("pyarrow") else X
+
+
+def _level_counters(estimator: Any, X: Any) -> list[LevelCounter]:
+    columns = categorical_columns(estimator.categorical_features, X)
+    if columns and (estimator.input_shape is not None or estimator.architecture != "dense"):
+        raise ValueError(
+            "Categorical columns need a dense network without input_shape, as samples of a given "
+            f"shape hold numbers only; got the categorical columns {columns}."
+        )
+    return [LevelCounter(column) for column in columns]
+
+
+def _settled(learner: Any, counters: Sequence[LevelCounter], X: Any) -> Any:
+    """Store the categories that have been counted; return X with their final codes."""
+    learner._categories = tuple(counter.category() for counter in counters)
+    if counters:
+        X = np.array(X)
+    for counter in counters:
+        X[:, counter.column] = counter.final(X[:, counter.column])
+    return X
+
+
+def _check_unit_interval(rows: Any, names: np.ndarray | None) -> None:
+    values = rows.data if sp.issparse(rows) else rows
+    if ((values < 0) | (values > 1)).any():
+        place = _place_of_first(lambda values: (values < 0) | (values > 1), rows, names)
+        raise ValueError(
+            'reconstruction_loss="binary_crossentropy" takes values in [0, 1]; the first '
+            f"outside is in {place}. Scale X, with MinMaxScaler(clip=True) for example."
+        )
 
 
 def _flattened(estimator: Any, X: Any, input_shape: tuple[int, ...] | None) -> Any:

@@ -74,8 +74,8 @@ class Likelihood(Protocol):
         """
         ...
 
-    def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return the constant that `negative_log_likelihood` leaves out, summed over features."""
+    def log_normalizer(self, log_var: np.ndarray) -> np.ndarray:
+        """Return the constant that `negative_log_likelihood` leaves out, per feature, (p,)."""
         ...
 
 
@@ -94,9 +94,9 @@ class FixedGaussian:
         """Return half the squared error per feature, in units of the noise."""
         return 0.5 * xp.square(x - output) * xp.exp(-log_var)
 
-    def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0.5 log(2 pi observation_noise^2), summed over features."""
-        return 0.5 * float(np.sum(math.log(2.0 * math.pi) + log_var, dtype=np.float64))
+    def log_normalizer(self, log_var: np.ndarray) -> np.ndarray:
+        """Return 0.5 log(2 pi observation_noise^2) per feature."""
+        return 0.5 * np.asarray(math.log(2.0 * math.pi) + log_var, np.float64)
 
 
 class LearnedGaussian:
@@ -115,9 +115,9 @@ class LearnedGaussian:
         variance = MIN_VARIANCE + xp.exp(log_var)
         return 0.5 * (xp.square(x - output) / variance + xp.log(variance))
 
-    def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0.5 log(2 pi), summed over features."""
-        return 0.5 * math.log(2.0 * math.pi) * len(log_var)
+    def log_normalizer(self, log_var: np.ndarray) -> np.ndarray:
+        """Return 0.5 log(2 pi) per feature."""
+        return np.full(len(log_var), 0.5 * math.log(2.0 * math.pi))
 
 
 class Bernoulli:
@@ -136,13 +136,13 @@ class Bernoulli:
         probability = xp.clip(output, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
         return -(x * xp.log(probability) + (1.0 - x) * xp.log(1.0 - probability))
 
-    def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0, as nothing is left out."""
-        return 0.0
+    def log_normalizer(self, log_var: np.ndarray) -> np.ndarray:
+        """Return zeros, as nothing is left out."""
+        return np.zeros(len(log_var))
 
 
 class Mixed:
-    """One categorical variable per one-hot group of columns, and "mse" for all other columns.
+    """One categorical variable per group of columns, and another likelihood for all others.
 
     With a squared error per indicator, a rare category would count as a gross error, because the
     standard deviation of its column is only sqrt(s (1 - s)), where s is its share of the rows. Here
@@ -158,13 +158,21 @@ class Mixed:
         The first column, and the one after the last, of each group. These columns hold 0 and 1.
     n_features : int
         The number of columns in total, p.
+    numbers : Likelihood, default=FixedGaussian()
+        The likelihood of the columns that belong to no group.
     """
 
-    standardized = True
     output_activation = "linear"
-    learns_variance = False
 
-    def __init__(self, groups: tuple[tuple[int, int], ...], n_features: int) -> None:
+    def __init__(
+        self,
+        groups: tuple[tuple[int, int], ...],
+        n_features: int,
+        numbers: Likelihood | None = None,
+    ) -> None:
+        self._numbers = FixedGaussian() if numbers is None else numbers
+        self.standardized = self._numbers.standardized
+        self.learns_variance = self._numbers.learns_variance
         # Shape (n_groups, p): which column belongs to which group.
         columns = np.arange(n_features)
         self._member = np.array(
@@ -174,28 +182,34 @@ class Mixed:
         self._share = self._member.T @ (1.0 / self._member.sum(axis=1))
 
     def initial_log_var(self, n_features: int, observation_noise: float) -> np.ndarray:
-        """Return the log of the squared observation noise."""
-        return FixedGaussian().initial_log_var(n_features, observation_noise)
+        """Return that of the numbers, and the log of the squared observation noise for groups."""
+        return np.where(
+            self._grouped,
+            FixedGaussian().initial_log_var(n_features, observation_noise),
+            self._numbers.initial_log_var(n_features, observation_noise),
+        )
 
     def mean(self, output: Array, xp: Any) -> Array:
-        """Return the mean of x given z: a softmax over each group; other columns are unchanged."""
+        """Return the mean of x given z, with a softmax over each group."""
         odds = xp.exp(LOGIT_BOUND * xp.tanh(output / LOGIT_BOUND))
         total = xp.where(self._grouped, self._group_sums(odds, xp), 1.0)
+        if self._numbers.output_activation == "sigmoid":
+            output = 1.0 / (1.0 + xp.exp(-xp.clip(output, -80.0, 80.0)))
         return xp.where(self._grouped, odds / total, output)
 
     def negative_log_likelihood(self, x: Array, output: Array, log_var: Array, xp: Any) -> Array:
-        """Return half the squared error per feature, plus the cross-entropy in groups."""
+        """Return the cross-entropy in groups, plus noise as in "mse", and that of the numbers."""
         nearest = xp.clip(xp.round(x), 0.0, 1.0)
         impossible = xp.abs(1.0 - self._group_sums(nearest, xp))
         probability = xp.where(self._grouped, output, 1.0)
         categorical = impossible * LOGIT_BOUND * self._share - nearest * xp.log(probability)
-        expected = xp.where(self._grouped, nearest, output)
-        squared_error = FixedGaussian().negative_log_likelihood(x, expected, log_var, xp)
-        return squared_error + xp.where(self._grouped, categorical, 0.0)
+        noise = FixedGaussian().negative_log_likelihood(x, nearest, log_var, xp)
+        numbers = self._numbers.negative_log_likelihood(x, output, log_var, xp)
+        return xp.where(self._grouped, categorical + noise, numbers)
 
-    def log_normalizer(self, log_var: np.ndarray) -> float:
-        """Return 0.5 log(2 pi observation_noise^2), summed over the columns outside of groups."""
-        return FixedGaussian().log_normalizer(log_var[~self._grouped])
+    def log_normalizer(self, log_var: np.ndarray) -> np.ndarray:
+        """Return that of the numbers, and 0 for the columns of groups."""
+        return np.where(self._grouped, 0.0, self._numbers.log_normalizer(log_var))
 
     def _group_sums(self, x: Array, xp: Any) -> Array:
         """Return, for each column in a group, the sum over that group; 0 for the others."""
@@ -214,8 +228,8 @@ LIKELIHOODS: dict[str, Likelihood] = {
 
 @functools.lru_cache(maxsize=32)
 def make_likelihood(name: str, groups: tuple[tuple[int, int], ...], n_features: int) -> Likelihood:
-    """Return the likelihood of that name, or `Mixed` if there are groups, as only "mse" has."""
-    return Mixed(groups, n_features) if groups else LIKELIHOODS[name]
+    """Return the likelihood of that name, within `Mixed` if there are groups."""
+    return Mixed(groups, n_features, LIKELIHOODS[name]) if groups else LIKELIHOODS[name]
 
 
 def loss_terms(
@@ -227,6 +241,7 @@ def loss_terms(
     likelihood: Likelihood,
     log_var: Array,
     xp: Any,
+    observed: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return the two terms of the negative evidence lower bound, per feature and latent dimension.
 
@@ -250,6 +265,9 @@ def loss_terms(
         The log variance of each feature, see `Likelihood`.
     xp : module
         The array namespace, `numpy` or `keras.ops`.
+    observed : array of bool of shape (..., n, p), default=None
+        The cells that are observed. The others, where `x` may be any number, contribute nothing to
+        the likelihood (Mattei & Frellsen 2019, section 2). By default all cells are observed.
 
     Returns
     -------
@@ -265,4 +283,7 @@ def loss_terms(
         z = reparameterize(z_mean, z_log_var, noise, xp) if noise.shape[0] else z_mean[None]
         kl = kl_divergence(z_mean, z_log_var, xp)
     reconstruction = likelihood.negative_log_likelihood(x, decode(z), log_var, xp)
-    return xp.mean(reconstruction, axis=0), kl
+    reconstruction = xp.mean(reconstruction, axis=0)
+    if observed is not None:
+        reconstruction = xp.where(observed, reconstruction, 0.0)
+    return reconstruction, kl

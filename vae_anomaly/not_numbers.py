@@ -26,8 +26,8 @@ def refuse_masks_and_dates(X: Any, name: str = "X") -> None:
                 row, column = np.argwhere(np.ma.getmaskarray(rows))[0][:2]
                 place = f", the first in column {column}, row {row}"
             raise ValueError(
-                f"{name} has masked values{place}. Missing values are refused: fill them, for "
-                "example with SimpleImputer after filled(np.nan)."
+                f"{name} has masked values{place}. Pass {name}.filled(np.nan): missing values are "
+                "marked by NaN."
             )
     column = next(_dates(X, name), None)
     if column is not None:
@@ -43,8 +43,8 @@ def first_not_a_number(X: Any) -> tuple[Any, int, Any] | None:
 
     Missing values do not count. Return None if there is no such value, or X is not a table.
     """
-    names = [name for name, _ in _columns(X)]
-    columns = [_column(X, number) for number in range(len(names))]
+    names = [name for name, _ in frame_columns(X)]
+    columns = [frame_column(X, number) for number in range(len(names))]
     if not names and not sp.issparse(X):
         try:
             table = np.array(X, dtype=object)
@@ -70,25 +70,25 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _columns(X: Any) -> list[tuple[Any, Any]]:
+def frame_columns(X: Any) -> list[tuple[Any, Any]]:
     """Return the names and the dtypes of the columns of a pandas or polars frame, else nothing."""
     if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
         return []
     return list(zip(X.columns, X.dtypes, strict=True))
 
 
-def _column(X: Any, number: int) -> Any:
+def frame_column(X: Any, number: int) -> Any:
     """Return a column of a frame by its number, for two columns may have one name."""
     return X.iloc[:, number] if hasattr(X, "iloc") else X[X.columns[number]]
 
 
 def _dates(X: Any, name: str) -> Iterator[str]:
     """Give the names of the columns that hold dates, times or durations."""
-    frame = _columns(X)
+    frame = frame_columns(X)
     for number, (column, dtype) in enumerate(frame):
         categories = getattr(dtype, "categories", None)
         dtype = getattr(categories, "dtype", dtype)
-        if _is_time(dtype) or (_is_object(dtype) and _has_numpy_time(_column(X, number))):
+        if _is_time(dtype) or (_is_object(dtype) and _has_numpy_time(frame_column(X, number))):
             yield repr(column)
     if frame or sp.issparse(X):
         return

@@ -10,6 +10,10 @@ import math
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
+from vae_anomaly.columns import Columns
+from vae_anomaly.encoding import Encoding
 from vae_anomaly.networks.spec import ARCHITECTURES, NetworkSpec
 from vae_anomaly.training.plan import TrainingPlan
 
@@ -83,6 +87,8 @@ def make_spec(
     detector: Any,
     n_features: int,
     one_hot_groups: tuple[tuple[int, int], ...] = (),
+    *,
+    sees_missing: bool = False,
 ) -> NetworkSpec:
     """Return the networks that the parameters describe.
 
@@ -91,10 +97,12 @@ def make_spec(
     detector : VAEAnomalyDetector
         The detector whose parameters are read.
     n_features : int
-        The number of columns of X.
+        The number of columns of the networks.
     one_hot_groups : tuple of (int, int)
         The first column, and the one after the last, of each group that is modelled as one
         categorical variable.
+    sees_missing : bool, default=False
+        Whether the encoder is told which cells are missing.
 
     Raises
     ------
@@ -135,6 +143,7 @@ def make_spec(
         encoder_config=encoder_config,
         decoder_config=decoder_config,
         one_hot_groups=one_hot_groups,
+        sees_missing=sees_missing,
     )
 
 
@@ -148,6 +157,7 @@ def check_same_network(fitted: NetworkSpec, wanted: NetworkSpec) -> None:
         "encoder_config": "encoder has changed",
         "decoder_config": "decoder has changed",
         "one_hot_groups": "reconstruction_loss has changed",
+        "sees_missing": "expect_missing has changed",
     }
     changes = [
         described.get(name, f"{name} has changed from {before[name]!r} to {now[name]!r}")
@@ -179,12 +189,45 @@ def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
     return shape
 
 
-def n_channels(detector: Any, spec: NetworkSpec) -> int:
+def n_channels(detector: Any, n_columns: int) -> int:
     """Return the number of channels; without `input_shape`, each column is one of its own.
 
     Only `input_shape` tells that columns of X are positions of the same channel.
     """
-    return spec.n_features if detector.input_shape is None else spec.input_shape[-1]
+    return n_columns if detector.input_shape is None else int(detector.input_shape[-1])
+
+
+def make_encoding(detector: Any, columns: Columns, has_missing: np.ndarray) -> Encoding:
+    """Return the columns of the networks for those of X, `has_missing` telling which have NaN.
+
+    Only rows of a table have indicators: the positions of an image or sequence hold numbers alone.
+    """
+    is_table = detector.architecture == "dense" and detector.input_shape is None
+    with_indicators = detector.missing_indicator and is_table
+    indicators = np.flatnonzero(has_missing) if with_indicators else []
+    return Encoding(
+        columns.n_features,
+        tuple((c.column, c.n_outputs, len(c.levels)) for c in columns.categories),
+        tuple(map(int, indicators)),
+    )
+
+
+def check_missing(detector: Any, has_missing: np.ndarray, names: np.ndarray | None) -> None:
+    """Raise ValueError if networks of the user's own would have to be trained on missing cells."""
+    if detector.encoder is None and detector.decoder is None:
+        return
+    what = "expect_missing=True"
+    if has_missing.any():
+        at = int(np.flatnonzero(has_missing)[0])
+        name = at if names is None else repr(str(names[at]))
+        what = f"training rows with missing values, the first in column {name},"
+    elif not detector.expect_missing:
+        return
+    raise ValueError(
+        f"{what} need flags for the encoder, which networks of your own (encoder, decoder) do not "
+        "take. Fill the missing values, with SimpleImputer for example; rows to be scored may have "
+        "some."
+    )
 
 
 def make_plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,31 @@ Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 Standardize = Callable[[Any], np.ndarray]
 """From rows in the user's units to float32 rows as the networks take them."""
+
+
+class Survey(NamedTuple):
+    """What a first look at all rows tells of each column, (n_features,) each."""
+
+    low: np.ndarray
+    """The smallest value, NaN if there is none."""
+    high: np.ndarray
+    """The largest value, NaN if there is none."""
+    has_missing: np.ndarray
+    """Whether a cell is missing."""
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Survey:
+        """Return what these rows tell."""
+        low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        return cls(low, high, np.isnan(rows).any(axis=0))
+
+    def and_of(self, other: Survey) -> Survey:
+        """Return what these rows and others tell together."""
+        return Survey(
+            np.fmin(self.low, other.low),
+            np.fmax(self.high, other.high),
+            self.has_missing | other.has_missing,
+        )
 
 
 class Table:
@@ -58,10 +83,9 @@ class Table:
             yield as_float64(self.X[chunk]), self.sample_weight[chunk]
 
     @functools.cached_property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and the largest value of each column, each of shape (n_features,)."""
-        bounds = [(chunk.min(axis=0), chunk.max(axis=0)) for chunk, _ in self.chunks()]
-        return np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], 0)
+    def survey(self) -> Survey:
+        """The bounds of the columns, and which of them have missing cells."""
+        return functools.reduce(Survey.and_of, (Survey.of(chunk) for chunk, _ in self.chunks()))
 
     def batches(
         self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
@@ -70,7 +94,7 @@ class Table:
         from vae_anomaly.training.rows import RowsInMemory
 
         chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
-        return RowsInMemory(chunks, self.sample_weight, self.n_features, batch_size, rng)
+        return RowsInMemory(chunks, self.sample_weight, batch_size, rng)
 
 
 class Stream:
@@ -84,8 +108,8 @@ class Stream:
         The total number of rows.
     sample : Table
         A random sample of the rows that represents all of them.
-    low, high : ndarray of shape (n_features,)
-        The smallest and the largest value of each column.
+    survey : Survey
+        The bounds of the columns, and which of them have missing cells.
     """
 
     def __init__(
@@ -93,32 +117,32 @@ class Stream:
         read: Callable[[], Iterator[Any]],
         n_rows: int,
         sample: Table,
-        low: np.ndarray,
-        high: np.ndarray,
+        survey: Survey,
     ) -> None:
         self._read = read
         self.n_rows, self.n_features = n_rows, sample.n_features
         self.sample = sample
-        self.bounds = low, high
+        self.survey = survey
 
     @classmethod
-    def survey(cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState) -> Stream:
-        """Return a stream after a first pass that counts, bounds and samples its rows."""
-        n_rows, keys = 0, np.empty(0)
-        sample = low = high = np.empty((0, 0))
+    def read_once(
+        cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState
+    ) -> Stream:
+        """Return a stream after a first pass that counts, surveys and samples its rows."""
+        n_rows, keys, sample, survey = 0, np.empty(0), np.empty((0, 0)), None
         for batch in first:
             rows = as_float64(batch)
             keys = np.concatenate([keys, rng.uniform(size=len(rows))])
-            if n_rows:
-                low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
-                sample = np.concatenate([sample, rows])
-            else:
-                low, high, sample = rows.min(axis=0), rows.max(axis=0), rows
+            seen = Survey.of(rows)
+            survey = seen if survey is None else survey.and_of(seen)
+            sample = np.concatenate([sample, rows]) if n_rows else rows
             n_rows += len(rows)
             if len(keys) > _SAMPLE_ROWS:
                 kept = np.argpartition(keys, _SAMPLE_ROWS)[:_SAMPLE_ROWS]
                 sample, keys = sample[kept], keys[kept]
-        return cls(read, n_rows, Table(sample), low, high)
+        if survey is None:
+            survey = Survey(*np.empty((3, 0)))
+        return cls(read, n_rows, Table(sample), survey)
 
     def chunks(self) -> Chunks:
         """Yield all rows, batch by batch."""

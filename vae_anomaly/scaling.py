@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
+from vae_anomaly.encoding import Encoding
 from vae_anomaly.rows import Stream, Table, as_float64
 
 STANDARD_BOUND = 1e6
@@ -29,7 +30,8 @@ class Scaling:
     Parameters
     ----------
     center, scale : ndarray of shape (n_features,)
-        Standardised values are ``(X - center) / scale``.
+        Standardised values are ``(X - center) / scale``. The scale of a column that had no value in
+        training is NaN, so its values count as missing.
     varies : ndarray of bool of shape (n_features,)
         False for the columns that were constant in training.
     """
@@ -39,12 +41,14 @@ class Scaling:
     varies: np.ndarray
 
     @classmethod
-    def identity(cls, n_features: int) -> Scaling:
-        """Return the scaling that leaves all values unchanged."""
-        return cls(np.zeros(n_features), np.ones(n_features), np.ones(n_features, bool))
+    def identity(cls, has_value: np.ndarray) -> Scaling:
+        """Return the scaling that leaves all values unchanged, in the columns that had a value."""
+        return cls(
+            np.zeros(len(has_value)), np.where(has_value, 1.0, np.nan), np.ones_like(has_value)
+        )
 
     def apply(self, X: Any) -> np.ndarray:
-        """Return X as float32 in standardised units, clipped to +-STANDARD_BOUND."""
+        """Return X as float32 in standardised units, clipped to +-STANDARD_BOUND; NaN stays NaN."""
         Z = as_float64(X) - self.center  # in float64: a large offset would swallow the digits
         Z /= self.scale
         return np.clip(Z, -STANDARD_BOUND, STANDARD_BOUND, out=Z).astype(np.float32)
@@ -64,8 +68,26 @@ class Scaling:
 
     def fits_float32(self) -> bool:
         """Return whether float32 can hold all values that `undo` may return."""
-        largest = np.abs(self.center).max() + STANDARD_BOUND * self.scale.max()
+        largest = np.abs(self.center).max() + STANDARD_BOUND * np.nanmax(self.scale)
         return bool(largest < np.finfo(np.float32).max)
+
+    def expanded(self, encoding: Encoding) -> Scaling:
+        """Return the scaling of the columns of the networks for this one of the columns of X.
+
+        Columns of categories and indicators hold 0 and 1 already.
+        """
+        if encoding.changes_nothing:
+            return self
+        varies = encoding.per_feature(self.varies, of_categories=True)
+        for first, stop in encoding.groups:
+            varies[first:stop] = stop - first > 1
+        indicators = np.array(encoding.indicators, int)
+        varies[encoding.n_cell_features :] = np.repeat(~np.isnan(self.scale[indicators]), 2)
+        return Scaling(
+            encoding.per_feature(self.center, of_categories=0.0),
+            encoding.per_feature(self.scale, of_categories=1.0),
+            varies,
+        )
 
 
 def fit_scaling(
@@ -100,18 +122,20 @@ def fit_scaling(
     ValueError
         If the variance of a column is beyond the range of float64.
     """
-    low, high = data.bounds
+    low, high, _ = data.survey
+    has_value = ~np.isnan(low)
     # Rescale by a power of two, which is exact, as the squares of tiny or huge values would leave
     # the range of float64.
-    exponent = np.frexp(np.maximum(np.abs(low), np.abs(high)))[1]
+    largest = np.maximum(np.abs(low), np.abs(high))
+    exponent = np.frexp(np.where(has_value, largest, 1.0))[1]
     scaler = StandardScaler()
     for chunk, weight in data.chunks():
         scaler.partial_fit(np.ldexp(chunk, -exponent), sample_weight=weight)
     # StandardScaler sets the scale to 1 if the spread of a column is mere rounding error; but 1 may
     # be tiny for one column and huge for another.
     spread = np.where(np.sqrt(scaler.var_) == scaler.scale_, scaler.var_, 0.0)
-    spread[low == high] = 0.0
-    mean = np.ldexp(scaler.mean_, exponent)
+    spread[~(low < high)] = 0.0
+    mean = np.ldexp(np.where(has_value, scaler.mean_, 0.0), exponent)
 
     n_positions = len(spread) // n_channels
     common = exponent.reshape(n_positions, n_channels).max(axis=0)
@@ -128,7 +152,7 @@ def fit_scaling(
     constant = variance == 0
     constant_unit = np.maximum(_CONSTANT_UNIT * magnitude, _TINY)
     scale = np.where(constant, constant_unit, np.ldexp(np.sqrt(variance), common))
-    center, scale = mean, np.tile(scale, n_positions)
+    center, scale = mean, np.where(has_value, np.tile(scale, n_positions), np.nan)
     varies = np.tile(~constant, n_positions)
     for first, stop in one_hot_groups:
         group = slice(first, stop)

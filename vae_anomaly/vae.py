@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
+from vae_anomaly.calibration import Calibration
+from vae_anomaly.encoding import Encoding
 from vae_anomaly.losses import loss_terms
+from vae_anomaly.missing import filled_in, observed_cells, with_flags
 from vae_anomaly.networks.compute import make_decode, make_encode
 from vae_anomaly.networks.spec import NetworkSpec, Weights
+from vae_anomaly.rows import CHUNK_ROWS
 from vae_anomaly.scaling import Scaling
 from vae_anomaly.tiles import Read, map_tiles
 
@@ -24,12 +29,15 @@ class VAE:
     """A trained VAE: everything that its scores, codes and reconstructions depend on.
 
     It consists of arrays, numbers and strings, and does not know the parameters of the estimator.
-    In all methods X is an array or a CSR matrix of shape (n, n_features), in the user's units.
+    In all methods X is an array or a CSR matrix of shape (n, n_columns), in the user's units, with
+    NaN for missing cells and codes for categories (see `columns.Category`).
 
     Parameters
     ----------
     spec : NetworkSpec
         The specification of the networks.
+    encoding : Encoding
+        The columns of the networks for those of X.
     scaling : Scaling
         The map from the user's units to those of the networks.
     weights : Weights
@@ -39,37 +47,64 @@ class VAE:
         `antithetic_noise`.
     beta : float
         The weight of the KL divergence in the score.
+    calibration : Calibration, default=None
+        What is added to the reconstruction of rows with missing cells to make them comparable with
+        others; nothing by default.
     """
 
     spec: NetworkSpec
+    encoding: Encoding
     scaling: Scaling
     weights: Weights
     noise: np.ndarray
     beta: float
+    calibration: Calibration | None = None
 
     def with_weights(self, weights: Weights) -> VAE:
-        """Return the same VAE with other weights."""
-        return dataclasses.replace(self, weights=weights)
+        """Return the same VAE with other weights, which are yet to be calibrated."""
+        return dataclasses.replace(self, weights=weights, calibration=None)
+
+    def with_calibration(self, calibration: Calibration) -> VAE:
+        """Return the same VAE with a calibration."""
+        return dataclasses.replace(self, calibration=calibration)
 
     def terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the reconstruction term and the KL divergence of each row, (n,) float64 each."""
-        encode, decode = make_encode(self.spec, self.weights), make_decode(self.spec, self.weights)
-        noise = self.noise[:, None, None, :]
+        networks, n_cells = _Networks(self), self.encoding.n_cell_features
 
         def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            reconstruction, kl = loss_terms(
-                x,
-                self.scaling.hide_constants(x),
-                encode,
-                decode,
-                noise,
-                self.spec.likelihood,
-                self.weights.observation_log_var,
-                np,
-            )
-            return reconstruction.sum(axis=-1), kl.sum(axis=-1)
+            reconstruction, kl, observed = networks.loss_terms(x)
+            total, total_kl = reconstruction.sum(axis=-1), kl.sum(axis=-1)
+            if self.calibration is not None and observed is not None:
+                # The indicators stay as they are: they tell what is missing.
+                cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
+                missing = self.calibration.missing_share(observed[..., :n_cells])
+                loss = cells + self.beta * total_kl.astype(np.float64)
+                total = total + self.calibration.correction(loss, missing)
+            return total, total_kl
 
         outputs = np.empty(X.shape[0]), np.empty(X.shape[0])
+        map_tiles(terms, self._reader(X), outputs, self.spec, len(self.noise))
+        return outputs
+
+    def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the two terms by feature of the networks, (n, p), and by latent dimension, (n, d).
+
+        Cells that are not observed are NaN. There is no calibration.
+        """
+        networks = _Networks(self)
+
+        def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            reconstruction, kl, observed = networks.loss_terms(x)
+            if observed is not None:
+                reconstruction = np.where(observed, reconstruction, np.nan)
+            return reconstruction, kl
+
+        n_rows = X.shape[0]
+        outputs = (
+            np.empty((n_rows, self.spec.n_features)),
+            np.empty((n_rows, self.spec.latent_dim)),
+        )
         map_tiles(terms, self._reader(X), outputs, self.spec, len(self.noise))
         return outputs
 
@@ -84,24 +119,20 @@ class VAE:
         The KL divergence is counted once whatever `beta`, and the likelihood includes its
         normalising constant.
         """
-        reconstruction, kl = self.terms(X)
+        reconstruction, kl = dataclasses.replace(self, calibration=None).terms(X)
         normalizer = self.spec.likelihood.log_normalizer(self.weights.observation_log_var)
-        return -float(np.mean(reconstruction + kl) + normalizer)
+        total = float(np.mean(reconstruction + kl))
+        return -(total + float(self._n_observed(X) / X.shape[0] @ normalizer))
 
     def encode(self, X: Any) -> np.ndarray:
         """Return z_mean of each row, (n, latent_dim)."""
-        encode = make_encode(self.spec, self.weights)
+        networks = _Networks(self)
         z_mean = np.empty((X.shape[0], self.spec.latent_dim), X.dtype)
-        map_tiles(
-            lambda x: encode(self.scaling.hide_constants(x))[:1],
-            self._reader(X),
-            (z_mean,),
-            self.spec,
-        )
+        map_tiles(networks.z_mean, self._reader(X), (z_mean,), self.spec)
         return z_mean
 
     def decode(self, Z: np.ndarray) -> np.ndarray:
-        """Return the mean of x given z, (n, n_features), for codes Z (n, latent_dim)."""
+        """Return the mean of x given z, (n, n_columns), for codes Z (n, latent_dim)."""
         decode = make_decode(self.spec, self.weights)
         X_mean = np.empty((len(Z), self.spec.n_features), self._dtype_of_rows(Z.dtype))
         map_tiles(
@@ -110,19 +141,32 @@ class VAE:
             (X_mean,),
             self.spec,
         )
-        return X_mean
+        return self.encoding.collapse(X_mean)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return the mean of x given z at z_mean for each row, (n, n_features)."""
-        encode, decode = make_encode(self.spec, self.weights), make_decode(self.spec, self.weights)
+        """Return the mean of x given z at z_mean for each row, (n, n_columns)."""
+        networks = _Networks(self)
+        shape = X.shape[0], self.spec.n_features
+        X_mean = np.empty(shape, self._dtype_of_rows(X.dtype))
+        map_tiles(
+            lambda x: (self.scaling.undo(networks.decode(*networks.z_mean(x))),),
+            self._reader(X),
+            (X_mean,),
+            self.spec,
+        )
+        return self.encoding.collapse(X_mean)
 
-        def rebuild(x: np.ndarray) -> tuple[np.ndarray]:
-            z_mean, _ = encode(self.scaling.hide_constants(x))
-            return (self.scaling.undo(decode(z_mean)),)
+    def variables_of_columns(self) -> np.ndarray:
+        """Return the index of the variable that each column of X belongs to, (n_columns,).
 
-        X_mean = np.empty(X.shape, self._dtype_of_rows(X.dtype))
-        map_tiles(rebuild, self._reader(X), (X_mean,), self.spec)
-        return X_mean
+        The columns of a one-hot group are one variable, and any other column is one of its own.
+        """
+        column = self.encoding.columns_of_features()[: self.encoding.n_cell_features]
+        first_of_group = np.arange(self.encoding.n_columns)
+        for first, stop in self.spec.one_hot_groups:
+            if stop <= len(column):
+                first_of_group[column[first:stop]] = column[first]
+        return np.unique(first_of_group, return_inverse=True)[1]
 
     @functools.cached_property
     def keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
@@ -135,28 +179,88 @@ class VAE:
         """Return the VAE as plain data for storage: dictionaries of arrays, numbers and strings."""
         return {
             "spec": dataclasses.asdict(self.spec),
+            "encoding": dataclasses.asdict(self.encoding),
             "scaling": dict(vars(self.scaling)),
             "weights": self.weights._asdict(),
             "noise": self.noise,
             "beta": self.beta,
+            "calibration": None if self.calibration is None else dict(vars(self.calibration)),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> VAE:
         """Return the VAE from what `to_state` has returned."""
+        calibration = state["calibration"]
         return cls(
             NetworkSpec(**state["spec"]),
+            Encoding(**state["encoding"]),
             Scaling(**state["scaling"]),
             Weights(**state["weights"]),
             state["noise"],
             state["beta"],
+            None if calibration is None else Calibration(**calibration),
+        )
+
+    def standardize(self, X: Any) -> np.ndarray:
+        """Return rows as the networks take them, (n, n_features) float32, NaN where missing."""
+        return self.scaling.apply(self.encoding.expand(X))
+
+    def _n_observed(self, X: Any) -> np.ndarray:
+        """Return the number of rows in which each feature is observed, (n_features,)."""
+        return sum(
+            observed_cells(self.standardize(X[rows]), self.spec.one_hot_groups).sum(axis=0)
+            for rows in gen_batches(X.shape[0], CHUNK_ROWS)
         )
 
     def _reader(self, X: Any) -> Read:
-        return lambda rows: self.scaling.apply(X[rows])
+        return lambda rows: self.standardize(X[rows])
 
     def _dtype_of_rows(self, dtype: np.dtype) -> np.dtype:
         return dtype if self.scaling.fits_float32() else np.dtype(np.float64)
+
+
+class _Networks:
+    """The networks of a VAE as functions of blocks of rows in their units, NaN where missing."""
+
+    def __init__(self, vae: VAE) -> None:
+        self._vae = vae
+        self._encode = make_encode(vae.spec, vae.weights)
+        self.decode = make_decode(vae.spec, vae.weights)
+
+    def loss_terms(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the terms of `losses.loss_terms`, and which cells are observed (None: all)."""
+        vae = self._vae
+        x, x_input, observed = self._prepared(x)
+        reconstruction, kl = loss_terms(
+            x,
+            x_input,
+            self._encode,
+            self.decode,
+            vae.noise[:, None, None, :],
+            vae.spec.likelihood,
+            vae.weights.observation_log_var,
+            np,
+            observed,
+        )
+        return reconstruction, kl, observed
+
+    def z_mean(self, x: np.ndarray) -> tuple[np.ndarray]:
+        """Return z_mean (..., d) of rows (..., p), as a tuple of one."""
+        _, x_input, _ = self._prepared(x)
+        return self._encode(x_input)[:1]
+
+    def _prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return rows without NaN, the encoder's input, and which cells are observed."""
+        spec, observed = self._vae.spec, None
+        if spec.sees_missing or np.isnan(x).any():
+            observed = observed_cells(x, spec.one_hot_groups)
+            x = np.where(observed, x, np.float32(0))
+        x_input = self._vae.scaling.hide_constants(x)
+        if observed is None:
+            return x, x_input, None
+        if spec.sees_missing:
+            return x, with_flags(x_input, observed, spec.is_grouped, np), observed
+        return x, filled_in(x_input, observed, self._encode, self.decode), observed
 
 
 def antithetic_noise(n_draws: int, latent_dim: int, rng: np.random.RandomState) -> np.ndarray:

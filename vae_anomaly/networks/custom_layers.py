@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from vae_anomaly.losses import Mixed, bound_log_var, reparameterize
+from vae_anomaly.losses import bound_log_var, make_likelihood, reparameterize
 
 
 @keras.saving.register_keras_serializable(package="vae_anomaly")
@@ -53,24 +53,29 @@ class BoundedLogVar(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="vae_anomaly")
 class GroupSoftmax(keras.layers.Layer):
-    """A softmax over each one-hot group of columns; the other columns are passed through.
+    """A softmax over each group of columns, and for the others the activation of their likelihood.
 
     Parameters
     ----------
     groups : sequence of (int, int)
         The first column, and the one after the last, of each group.
+    reconstruction_loss : str, default="mse"
+        The likelihood of the other columns.
     **kwargs
         Passed to `keras.layers.Layer`.
     """
 
-    def __init__(self, groups: Any, **kwargs: Any) -> None:
+    def __init__(self, groups: Any, reconstruction_loss: str = "mse", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.groups = tuple((first, stop) for first, stop in groups)
+        self.reconstruction_loss = reconstruction_loss
 
     def call(self, inputs: Any) -> Any:
         """Return the mean of x given z, (n, p)."""
-        return Mixed(self.groups, inputs.shape[-1]).mean(inputs, keras.ops)
+        likelihood = make_likelihood(self.reconstruction_loss, self.groups, inputs.shape[-1])
+        return likelihood.mean(inputs, keras.ops)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration from which the layer can be rebuilt."""
-        return {**super().get_config(), "groups": self.groups}
+        config = {"groups": self.groups, "reconstruction_loss": self.reconstruction_loss}
+        return {**super().get_config(), **config}

@@ -14,7 +14,7 @@ from vae_anomaly.networks.spec import NetworkSpec
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Return the last hidden layer of the encoder, (n, units)."""
-    if len(spec.input_shape) > 1:
+    if len(x.shape) > 2:
         x = flatten(x)
     return _hidden_layers(x, spec.hidden_layer_sizes, spec, rng)
 
@@ -30,7 +30,9 @@ def decode(z: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
         name="x_mean",
     )(hidden)
     if spec.one_hot_groups:
-        output = GroupSoftmax(spec.one_hot_groups, dtype="float32", name="group_softmax")(output)
+        output = GroupSoftmax(
+            spec.one_hot_groups, spec.reconstruction_loss, dtype="float32", name="group_softmax"
+        )(output)
     if len(spec.input_shape) > 1:
         output = keras.layers.Reshape(spec.input_shape, dtype="float32")(output)
     return output

@@ -22,8 +22,6 @@ class RowsInMemory:
         of all rows.
     sample_weight : array of shape (n_rows,)
         The weights of the rows in the loss. Only their ratios matter.
-    n_features : int
-        The number of columns, p.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.
     rng : RandomState
@@ -34,15 +32,15 @@ class RowsInMemory:
         self,
         chunks: Iterable[np.ndarray],
         sample_weight: np.ndarray,
-        n_features: int,
         batch_size: int,
         rng: np.random.RandomState,
     ) -> None:
         self.n_rows = len(sample_weight)
         self.batch_size = min(batch_size, self.n_rows)
-        rows = tf.Variable(tf.zeros([self.n_rows, n_features]))
-        start = 0
+        start, rows = 0, None
         for chunk in chunks:
+            if rows is None:
+                rows = tf.Variable(tf.zeros([self.n_rows, chunk.shape[1]]))
             rows[start : start + len(chunk)].assign(chunk)
             start += len(chunk)
         self._X = rows.read_value()

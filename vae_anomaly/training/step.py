@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_anomaly.backend import clear_kernel_cache, keras, tf
 from vae_anomaly.losses import loss_terms
+from vae_anomaly.missing import HIDDEN_FRACTION, with_flags
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec
 
@@ -39,14 +40,18 @@ def compiled_steps(
     shapes = [tuple(v.shape) for v in kernels] + [(spec.n_features,)]
     sizes = [int(np.prod(shape)) for shape in shapes]
     n_encoder, d = len(encoder.trainable_variables), spec.latent_dim
-    deviation = np.ones(spec.n_features, np.float32)
-    for first, stop in spec.one_hot_groups:
-        deviation[first:stop] = INDICATOR_DEVIATION
+    is_grouped, variable_of = spec.is_grouped, spec.variables
+    deviation = np.where(is_grouped, np.float32(INDICATOR_DEVIATION), np.float32(1))
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     n_slices = 2 if spec.is_dense and batch_size % 2 == 0 and not has_gpu else 1
 
     def step_losses(
-        parts: list, x: tf.Tensor, x_input: tf.Tensor, noise: tf.Tensor, dropout_seed: tf.Tensor
+        parts: list,
+        x: tf.Tensor,
+        x_input: tf.Tensor,
+        noise: tf.Tensor,
+        dropout_seed: tf.Tensor,
+        observed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         *weights, log_var = parts
         reconstruction, kl = loss_terms(
@@ -58,6 +63,7 @@ def compiled_steps(
             spec.likelihood,
             log_var if spec.likelihood.learns_variance else tf.stop_gradient(log_var),
             keras.ops,
+            observed,
         )
         return tf.reduce_sum(reconstruction, axis=1), tf.reduce_sum(kl, axis=1)
 
@@ -86,10 +92,19 @@ def compiled_steps(
             noise = tf.random.stateless_normal(
                 [batch_size, d + spec.n_features if noisy else d], key
             )
-            x = x_input = tf.gather(X, batch)
+            x = tf.gather(X, batch)
+            rows = []
+            if spec.sees_missing:
+                observed = tf.logical_not(tf.math.is_nan(x))
+                x = tf.where(observed, x, 0.0)
+                rows = [observed]
+            x_input = x
             if noisy:
                 level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
                 x_input = x + input_noise * level * deviation * noise[:, d:]
+            if spec.sees_missing:
+                visible = observed & ~_hidden(key, batch_size, variable_of)
+                x_input = with_flags(x_input, visible, is_grouped, keras.ops)
             flat = parameters.read_value()
             parts = [
                 tf.reshape(part, shape)
@@ -99,9 +114,10 @@ def compiled_steps(
                 *(tf.split(t, n_slices) for t in (x, x_input, noise[:, :d])),
                 # The first number differs from that of `key`, so the masks do not repeat the noise.
                 [tf.stack([seed + 1, n_slices * step + j]) for j in range(n_slices)],
+                *(tf.split(t, n_slices) for t in rows),
                 strict=True,
             )
-            terms = [step_losses(parts, *rows) for rows in slices]
+            terms = [step_losses(parts, *slice_) for slice_ in slices]
             reconstruction, kl = (tf.concat(term, axis=0) for term in zip(*terms, strict=True))
             weight = tf.gather(sample_weight, batch)
             if trimming:
@@ -160,3 +176,14 @@ def compiled_steps(
     )
     clear_kernel_cache()
     return concrete
+
+
+def _hidden(key: tf.Tensor, batch_size: int, variables: np.ndarray) -> tf.Tensor:
+    """Return the cells to be hidden from the encoder, bool of shape (batch_size, n_features).
+
+    The fraction of them is drawn for each row, between zero and twice HIDDEN_FRACTION.
+    """
+    key = key + tf.constant([2, 0])  # unlike those of the noise and of dropout
+    draws = tf.random.stateless_uniform([batch_size, int(variables[-1]) + 2], key)
+    hidden = draws[:, 1:] < 2 * HIDDEN_FRACTION * draws[:, :1]
+    return tf.gather(hidden, variables, axis=1)

@@ -1,0 +1,127 @@
+"""Encoding: from the columns of X to those of the networks, and back."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vae_anomaly.rows import as_float64
+
+Groups = tuple[tuple[int, int], ...]
+"""The first column, and the one after the last, of each group."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The columns of the networks for those of X.
+
+    A column of numbers stays one column, and a categorical column becomes as many columns of 0 and
+    1 as it has outputs (see `columns.Category`). Behind them all stand two columns for each
+    indicator: whether the cell is there, and whether it is missing. A missing cell is NaN in all
+    of its columns, except for those of the indicator.
+
+    Parameters
+    ----------
+    n_columns : int
+        The number of columns of X.
+    categories : tuple of (int, int, int)
+        The index in X, the number of outputs and the number of levels of each categorical column.
+        One more output than levels stands for all rare ones.
+    indicators : tuple of int
+        The columns of X for which it is a variable of its own whether they are missing.
+    """
+
+    n_columns: int
+    categories: tuple[tuple[int, int, int], ...] = ()
+    indicators: tuple[int, ...] = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the columns of the networks are those of X."""
+        return not (self.categories or self.indicators)
+
+    @functools.cached_property
+    def _widths(self) -> np.ndarray:
+        widths = np.ones(self.n_columns, int)
+        for column, n_outputs, _ in self.categories:
+            widths[column] = n_outputs
+        return widths
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(self._widths)])
+
+    @functools.cached_property
+    def _is_number(self) -> np.ndarray:
+        is_number = np.ones(self.n_columns, bool)
+        is_number[[column for column, *_ in self.categories]] = False
+        return is_number
+
+    @property
+    def n_cell_features(self) -> int:
+        """The number of columns of the networks without those of the indicators."""
+        return int(self._starts[-1])
+
+    @property
+    def n_features(self) -> int:
+        """The number of columns of the networks."""
+        return self.n_cell_features + 2 * len(self.indicators)
+
+    @property
+    def groups(self) -> Groups:
+        """The columns of the networks that hold one categorical variable, for each of these."""
+        cells = [self.span(column) for column, n_outputs, _ in self.categories if n_outputs]
+        start = self.n_cell_features
+        return (*cells, *((at, at + 2) for at in range(start, self.n_features, 2)))
+
+    def span(self, column: int) -> tuple[int, int]:
+        """Return the first column of the networks for a column of X, and the one after the last."""
+        return int(self._starts[column]), int(self._starts[column + 1])
+
+    def columns_of_features(self) -> np.ndarray:
+        """Return the column of X that each column of the networks belongs to, (n_features,)."""
+        cells = np.repeat(np.arange(self.n_columns), self._widths)
+        return np.concatenate([cells, np.repeat(np.array(self.indicators, int), 2)])
+
+    def expand(self, X: Any) -> Any:
+        """Return rows (n, n_columns) as the networks take them, (n, n_features)."""
+        if self.changes_nothing:
+            return X
+        X = as_float64(X)
+        rows = np.empty((len(X), self.n_features))
+        for column, n_outputs, _ in self.categories:
+            first, stop = self.span(column)
+            code = X[:, [column]]
+            hot = (code == np.arange(n_outputs)).astype(np.float64)
+            rows[:, first:stop] = np.where(np.isnan(code), np.nan, hot)
+        rows[:, self._starts[:-1][self._is_number]] = X[:, self._is_number]
+        is_missing = np.isnan(X[:, list(self.indicators)])
+        rows[:, self.n_cell_features :: 2] = ~is_missing
+        rows[:, self.n_cell_features + 1 :: 2] = is_missing
+        return rows
+
+    def collapse(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the networks, (n, n_features), as rows of X, with the most probable level.
+
+        A categorical column without levels is NaN.
+        """
+        if self.changes_nothing:
+            return rows
+        X = np.full((len(rows), self.n_columns), np.nan, rows.dtype)
+        X[:, self._is_number] = rows[:, self._starts[:-1][self._is_number]]
+        for column, _, n_levels in self.categories:
+            if n_levels:
+                first, _ = self.span(column)
+                X[:, column] = rows[:, first : first + n_levels].argmax(axis=1)
+        return X
+
+    def per_feature(self, values: np.ndarray, of_categories: Any) -> np.ndarray:
+        """Return a value for each column of the networks, (n_features,).
+
+        It is that of `values` (n_columns,) for numbers, and `of_categories` for all others.
+        """
+        cells = np.repeat(np.where(self._is_number, values, of_categories), self._widths)
+        return np.append(cells, np.full(2 * len(self.indicators), of_categories, cells.dtype))
