@@ -18,7 +18,7 @@ from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
 from vae_anomaly.calibration import calibrated
 from vae_anomaly.columns import Category, Columns
 from vae_anomaly.decision import OffsetMixin
-from vae_anomaly.encoding import Encoding
+from vae_anomaly.encoding import Groups
 from vae_anomaly.inputs import check_rows, check_stream, check_table, numbers_only
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
@@ -28,7 +28,6 @@ from vae_anomaly.one_hot import one_hot_groups
 from vae_anomaly.parameters import (
     check_same_network,
     divergence_message,
-    check_missing,
     make_encoding,
     make_plan,
     make_spec,
@@ -348,8 +347,7 @@ class VAEAnomalyDetector(
         "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "reconstruction_loss": [StrOptions({"auto", *LIKELIHOODS})],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "missing_indicator": ["boolean"],
-        "expect_missing": ["boolean"],
+        "missing_indicator": ["boolean", StrOptions({"auto"})],
         "observation_noise": [Interval(Real, 0, None, closed="neither")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
@@ -383,8 +381,7 @@ class VAEAnomalyDetector(
         activation: str = "auto",
         reconstruction_loss: str = "auto",
         categorical_features: ArrayLike | str | None = "from_dtype",
-        missing_indicator: bool = True,
-        expect_missing: bool = False,
+        missing_indicator: bool | str = "auto",
         observation_noise: float = 0.1,
         input_noise: float = 0.35,
         beta: float = 1.0,
@@ -415,7 +412,6 @@ class VAEAnomalyDetector(
         self.reconstruction_loss = reconstruction_loss
         self.categorical_features = categorical_features
         self.missing_indicator = missing_indicator
-        self.expect_missing = expect_missing
         self.observation_noise = observation_noise
         self.input_noise = input_noise
         self.beta = beta
@@ -879,60 +875,43 @@ class VAEAnomalyDetector(
 
         check_usable()
         if continuing:
-            return self._vae_to_continue(data.survey.has_missing, columns, rng)
+            return self._vae_to_continue(columns, rng)
         return self._new_vae(data, columns, rng)
 
     def _new_vae(self, data: Table | Stream, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return what training starts from: networks, scaling, weights, noise of the score."""
         from vae_anomaly.training.loop import initial_weights
 
-        low, _, has_missing = data.survey
-        check_missing(self, has_missing, columns.names)
-        encoding = make_encoding(self, columns, has_missing)
-        sees_missing = self.expect_missing or bool(has_missing.any())
-        spec = make_spec(self, encoding.n_features, encoding.groups, sees_missing=sees_missing)
-        found: tuple[tuple[int, int], ...] = ()
+        encoding = make_encoding(self, data, columns)
+        spec = make_spec(self, encoding.n_features, encoding.groups)
+        found: Groups = ()
         if self.reconstruction_loss == "auto" and spec.is_dense:
             found = one_hot_groups(*_numbers(data, columns))
             groups = [(encoding.span(first)[0], encoding.span(stop - 1)[1]) for first, stop in found]
-            groups = tuple(sorted([*groups, *encoding.groups]))
-            spec = dataclasses.replace(spec, one_hot_groups=groups)
+            groups = sorted([*groups, *encoding.groups])
+            spec = dataclasses.replace(spec, one_hot_groups=tuple(groups))
         if spec.likelihood.standardized:
-            n = n_channels(self, columns.n_features)
-            scaling = fit_scaling(data, n, found, columns.names)
+            channels = n_channels(self, encoding)
+            scaling = fit_scaling(data, channels, encoding, found, columns.names)
         else:
-            scaling = Scaling.identity(~np.isnan(low))
-        scaling = scaling.expanded(encoding)
+            scaling = Scaling.identity(data, encoding)
         log_var = spec.likelihood.initial_log_var(spec.n_features, self.observation_noise)
         weights = initial_weights(spec, log_var, rng)
         n_draws = self.n_draws if spec.variational else 0
         noise = antithetic_noise(n_draws, spec.latent_dim, _spawned(rng))
         return VAE(spec, encoding, scaling, weights, noise, float(self.beta))
 
-    def _vae_to_continue(
-        self, has_missing: np.ndarray, columns: Columns, rng: np.random.RandomState
-    ) -> VAE:
+    def _vae_to_continue(self, columns: Columns, rng: np.random.RandomState) -> VAE:
         """Return the fitted VAE, with what parameters set besides the network taken over."""
         vae = self._vae
         spec, encoding = vae.spec, vae.encoding
-        if has_missing.any() and not spec.sees_missing:
-            at = int(np.flatnonzero(has_missing)[0])
-            name = at if columns.names is None else repr(str(columns.names[at]))
+        if encoding.indicators and self.missing_indicator is False:
             raise ValueError(
-                f"Column {name} of X has missing values, but the network was first trained on rows "
-                "without any, and its encoder has no flags for them. Start afresh with "
-                "expect_missing=True."
-            )
-        if encoding.indicators and not self.missing_indicator:
-            raise ValueError(
-                "missing_indicator has changed from True to False: this describes another network "
+                "missing_indicator has changed to False: this describes another network "
                 "than that of the previous fit. Set it back, or start afresh."
             )
         groups = spec.one_hot_groups if self.reconstruction_loss == "auto" else encoding.groups
-        sees_missing = spec.sees_missing or self.expect_missing
-        check_same_network(
-            spec, make_spec(self, encoding.n_features, groups, sees_missing=sees_missing)
-        )
+        check_same_network(spec, make_spec(self, encoding.n_features, groups))
         if not vae.spec.likelihood.learns_variance:
             log_var = vae.spec.likelihood.initial_log_var(
                 vae.spec.n_features, self.observation_noise
@@ -954,7 +933,6 @@ class VAEAnomalyDetector(
         validation: Table | None = None,
         moments: tuple | None = None,
         task: FitTask | None = None,
-        calibrating: bool = True,
     ) -> tuple[VAE, Trained, np.ndarray]:
         """Return the VAE trained on `data`, how, and its scores of the rows `scored`."""
         from vae_anomaly.training import loop
@@ -979,8 +957,7 @@ class VAEAnomalyDetector(
         vae = vae.with_weights(trained.weights)
         if not all(np.isfinite(w).all() for w in (*trained.weights.encoder, *trained.weights.decoder)):
             raise ValueError(divergence_message(self))
-        if calibrating:
-            vae = calibrated(vae, data.sample.X)
+        vae = calibrated(vae, data.sample.X)
         scores = vae.score(scored.X)
         if not np.isfinite(scores).all():
             raise ValueError(divergence_message(self))
@@ -998,9 +975,7 @@ class VAEAnomalyDetector(
         seen, unseen = map(table.take, np.array_split(rng.permutation(table.n_rows), 2))
         log_var = vae.spec.likelihood.initial_log_var(vae.spec.n_features, self.observation_noise)
         vae = vae.with_weights(initial_weights(vae.spec, log_var, rng))
-        _, _, scores = self._train(
-            vae, seen, unseen, plan, rng, calibrating=vae.spec.sees_missing
-        )
+        _, _, scores = self._train(vae, seen, unseen, plan, rng)
         return scores, unseen.sample_weight
 
     def _offset(

@@ -19,9 +19,8 @@ class Encoding:
     """The columns of the networks for those of X.
 
     A column of numbers stays one column, and a categorical column becomes as many columns of 0 and
-    1 as it has outputs (see `columns.Category`). Behind them all stand two columns for each
-    indicator: whether the cell is there, and whether it is missing. A missing cell is NaN in all
-    of its columns, except for those of the indicator.
+    1 as it has outputs (see `columns.Category`). A missing cell is NaN in all of them. Behind them
+    all stand the indicators: columns that are 1 where a cell is missing, and 0 elsewhere.
 
     Parameters
     ----------
@@ -68,14 +67,12 @@ class Encoding:
     @property
     def n_features(self) -> int:
         """The number of columns of the networks."""
-        return self.n_cell_features + 2 * len(self.indicators)
+        return self.n_cell_features + len(self.indicators)
 
     @property
     def groups(self) -> Groups:
         """The columns of the networks that hold one categorical variable, for each of these."""
-        cells = [self.span(column) for column, n_outputs, _ in self.categories if n_outputs]
-        start = self.n_cell_features
-        return (*cells, *((at, at + 2) for at in range(start, self.n_features, 2)))
+        return tuple(self.span(column) for column, n_outputs, _ in self.categories if n_outputs)
 
     def span(self, column: int) -> tuple[int, int]:
         """Return the first column of the networks for a column of X, and the one after the last."""
@@ -84,7 +81,7 @@ class Encoding:
     def columns_of_features(self) -> np.ndarray:
         """Return the column of X that each column of the networks belongs to, (n_features,)."""
         cells = np.repeat(np.arange(self.n_columns), self._widths)
-        return np.concatenate([cells, np.repeat(np.array(self.indicators, int), 2)])
+        return np.concatenate([cells, np.array(self.indicators, int)])
 
     def expand(self, X: Any) -> Any:
         """Return rows (n, n_columns) as the networks take them, (n, n_features)."""
@@ -98,9 +95,7 @@ class Encoding:
             hot = (code == np.arange(n_outputs)).astype(np.float64)
             rows[:, first:stop] = np.where(np.isnan(code), np.nan, hot)
         rows[:, self._starts[:-1][self._is_number]] = X[:, self._is_number]
-        is_missing = np.isnan(X[:, list(self.indicators)])
-        rows[:, self.n_cell_features :: 2] = ~is_missing
-        rows[:, self.n_cell_features + 1 :: 2] = is_missing
+        rows[:, self.n_cell_features :] = np.isnan(X[:, list(self.indicators)])
         return rows
 
     def collapse(self, rows: np.ndarray) -> np.ndarray:
@@ -118,10 +113,18 @@ class Encoding:
                 X[:, column] = rows[:, first : first + n_levels].argmax(axis=1)
         return X
 
+    def with_indicators(self, X: np.ndarray) -> np.ndarray:
+        """Return rows (n, n_columns) with the indicators behind."""
+        if not self.indicators:
+            return X
+        return np.hstack([X, np.isnan(X[:, list(self.indicators)])])
+
     def per_feature(self, values: np.ndarray, of_categories: Any) -> np.ndarray:
         """Return a value for each column of the networks, (n_features,).
 
-        It is that of `values` (n_columns,) for numbers, and `of_categories` for all others.
+        It is that of `values`, which has one for each column of X and each indicator, except that
+        it is `of_categories` for the columns of categories.
         """
+        values, indicators = np.split(values, [self.n_columns])
         cells = np.repeat(np.where(self._is_number, values, of_categories), self._widths)
-        return np.append(cells, np.full(2 * len(self.indicators), of_categories, cells.dtype))
+        return np.concatenate([cells, indicators])

@@ -15,6 +15,7 @@ import numpy as np
 from vae_anomaly.columns import Columns
 from vae_anomaly.encoding import Encoding
 from vae_anomaly.networks.spec import ARCHITECTURES, NetworkSpec
+from vae_anomaly.rows import Stream, Table
 from vae_anomaly.training.plan import TrainingPlan
 
 AUTO_STEPS = 2000
@@ -22,6 +23,9 @@ AUTO_STEPS = 2000
 
 AUTO_MAX_EPOCHS = 1000
 """The largest number of epochs for ``max_iter="auto"``, which takes precedence if rows are few."""
+
+RARELY_MISSING = 0.05
+"""The largest fraction of the rows in which ``missing_indicator="auto"`` takes missing for rare."""
 
 FLOAT32_RANGE = {
     "observation_noise": (1e-6, 1e6),
@@ -87,8 +91,6 @@ def make_spec(
     detector: Any,
     n_features: int,
     one_hot_groups: tuple[tuple[int, int], ...] = (),
-    *,
-    sees_missing: bool = False,
 ) -> NetworkSpec:
     """Return the networks that the parameters describe.
 
@@ -101,8 +103,6 @@ def make_spec(
     one_hot_groups : tuple of (int, int)
         The first column, and the one after the last, of each group that is modelled as one
         categorical variable.
-    sees_missing : bool, default=False
-        Whether the encoder is told which cells are missing.
 
     Raises
     ------
@@ -143,7 +143,6 @@ def make_spec(
         encoder_config=encoder_config,
         decoder_config=decoder_config,
         one_hot_groups=one_hot_groups,
-        sees_missing=sees_missing,
     )
 
 
@@ -157,7 +156,6 @@ def check_same_network(fitted: NetworkSpec, wanted: NetworkSpec) -> None:
         "encoder_config": "encoder has changed",
         "decoder_config": "decoder has changed",
         "one_hot_groups": "reconstruction_loss has changed",
-        "sees_missing": "expect_missing has changed",
     }
     changes = [
         described.get(name, f"{name} has changed from {before[name]!r} to {now[name]!r}")
@@ -189,45 +187,37 @@ def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
     return shape
 
 
-def n_channels(detector: Any, n_columns: int) -> int:
+def n_channels(detector: Any, encoding: Encoding) -> int:
     """Return the number of channels; without `input_shape`, each column is one of its own.
 
     Only `input_shape` tells that columns of X are positions of the same channel.
     """
-    return n_columns if detector.input_shape is None else int(detector.input_shape[-1])
+    if detector.input_shape is not None:
+        return int(detector.input_shape[-1])
+    return encoding.n_columns + len(encoding.indicators)
 
 
-def make_encoding(detector: Any, columns: Columns, has_missing: np.ndarray) -> Encoding:
-    """Return the columns of the networks for those of X, `has_missing` telling which have NaN.
+def make_encoding(detector: Any, data: Table | Stream, columns: Columns) -> Encoding:
+    """Return the columns of the networks for those of the training rows."""
+    categories = tuple((c.column, c.n_outputs, len(c.levels)) for c in columns.categories)
+    return Encoding(columns.n_features, categories, _indicators(detector, data))
 
-    Only rows of a table have indicators: the positions of an image or sequence hold numbers alone.
-    """
+
+def _indicators(detector: Any, data: Table | Stream) -> tuple[int, ...]:
+    """Return the columns for which it is a variable of its own whether they are missing."""
+    n_missing = data.survey.n_missing
+    # The networks of images and sequences, and those of the user, have no place for more columns.
     is_table = detector.architecture == "dense" and detector.input_shape is None
-    with_indicators = detector.missing_indicator and is_table
-    indicators = np.flatnonzero(has_missing) if with_indicators else []
-    return Encoding(
-        columns.n_features,
-        tuple((c.column, c.n_outputs, len(c.levels)) for c in columns.categories),
-        tuple(map(int, indicators)),
+    is_own = detector.encoder is not None or detector.decoder is not None
+    if detector.missing_indicator is False or not is_table or is_own or not n_missing.any():
+        return ()
+    if detector.missing_indicator is True:
+        return tuple(np.flatnonzero(n_missing).tolist())
+    rare = np.flatnonzero((n_missing > 0) & (n_missing <= RARELY_MISSING * data.n_rows))
+    n_lacking = sum(
+        int(np.isnan(chunk[:, rare]).any(axis=1).sum()) for chunk, _ in data.sample.chunks()
     )
-
-
-def check_missing(detector: Any, has_missing: np.ndarray, names: np.ndarray | None) -> None:
-    """Raise ValueError if networks of the user's own would have to be trained on missing cells."""
-    if detector.encoder is None and detector.decoder is None:
-        return
-    what = "expect_missing=True"
-    if has_missing.any():
-        at = int(np.flatnonzero(has_missing)[0])
-        name = at if names is None else repr(str(names[at]))
-        what = f"training rows with missing values, the first in column {name},"
-    elif not detector.expect_missing:
-        return
-    raise ValueError(
-        f"{what} need flags for the encoder, which networks of your own (encoder, decoder) do not "
-        "take. Fill the missing values, with SimpleImputer for example; rows to be scored may have "
-        "some."
-    )
+    return tuple(rare.tolist()) if n_lacking <= RARELY_MISSING * data.sample.n_rows else ()
 
 
 def make_plan(

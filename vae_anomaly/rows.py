@@ -33,21 +33,21 @@ class Survey(NamedTuple):
     """The smallest value, NaN if there is none."""
     high: np.ndarray
     """The largest value, NaN if there is none."""
-    has_missing: np.ndarray
-    """Whether a cell is missing."""
+    n_missing: np.ndarray
+    """The number of missing cells."""
 
     @classmethod
     def of(cls, rows: np.ndarray) -> Survey:
         """Return what these rows tell."""
         low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
-        return cls(low, high, np.isnan(rows).any(axis=0))
+        return cls(low, high, np.isnan(rows).sum(axis=0))
 
     def and_of(self, other: Survey) -> Survey:
         """Return what these rows and others tell together."""
         return Survey(
             np.fmin(self.low, other.low),
             np.fmax(self.high, other.high),
-            self.has_missing | other.has_missing,
+            self.n_missing + other.n_missing,
         )
 
 
@@ -94,7 +94,8 @@ class Table:
         from vae_anomaly.training.rows import RowsInMemory
 
         chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
-        return RowsInMemory(chunks, self.sample_weight, batch_size, rng)
+        has_missing = bool(self.survey.n_missing.any())
+        return RowsInMemory(chunks, self.sample_weight, batch_size, has_missing, rng)
 
 
 class Stream:
@@ -155,9 +156,9 @@ class Stream:
         """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInBuffers
 
-        return RowsInBuffers(
-            lambda: (standardize(batch) for batch in self._read()), self.n_rows, batch_size, rng
-        )
+        chunks = lambda: (standardize(batch) for batch in self._read())  # noqa: E731
+        has_missing = bool(self.survey.n_missing.any())
+        return RowsInBuffers(chunks, self.n_rows, batch_size, has_missing, rng)
 
 
 def as_float64(X: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from vae_anomaly.encoding import Encoding
+from vae_anomaly.encoding import Encoding, Groups
 from vae_anomaly.rows import Stream, Table, as_float64
 
 STANDARD_BOUND = 1e6
@@ -41,11 +41,11 @@ class Scaling:
     varies: np.ndarray
 
     @classmethod
-    def identity(cls, has_value: np.ndarray) -> Scaling:
-        """Return the scaling that leaves all values unchanged, in the columns that had a value."""
-        return cls(
-            np.zeros(len(has_value)), np.where(has_value, 1.0, np.nan), np.ones_like(has_value)
-        )
+    def identity(cls, data: Table | Stream, encoding: Encoding) -> Scaling:
+        """Return the scaling that leaves all values unchanged, in columns that have any."""
+        has_value = ~np.isnan(data.survey.low)
+        scale = np.append(np.where(has_value, 1.0, np.nan), np.ones(len(encoding.indicators)))
+        return cls(np.zeros(len(scale)), scale, np.ones(len(scale), bool)).expanded(encoding)
 
     def apply(self, X: Any) -> np.ndarray:
         """Return X as float32 in standardised units, clipped to +-STANDARD_BOUND; NaN stays NaN."""
@@ -72,17 +72,15 @@ class Scaling:
         return bool(largest < np.finfo(np.float32).max)
 
     def expanded(self, encoding: Encoding) -> Scaling:
-        """Return the scaling of the columns of the networks for this one of the columns of X.
+        """Return the scaling of the columns of the networks for that of X and the indicators.
 
-        Columns of categories and indicators hold 0 and 1 already.
+        The columns of categories hold 0 and 1 already.
         """
         if encoding.changes_nothing:
             return self
         varies = encoding.per_feature(self.varies, of_categories=True)
         for first, stop in encoding.groups:
             varies[first:stop] = stop - first > 1
-        indicators = np.array(encoding.indicators, int)
-        varies[encoding.n_cell_features :] = np.repeat(~np.isnan(self.scale[indicators]), 2)
         return Scaling(
             encoding.per_feature(self.center, of_categories=0.0),
             encoding.per_feature(self.scale, of_categories=1.0),
@@ -93,10 +91,11 @@ class Scaling:
 def fit_scaling(
     data: Table | Stream,
     n_channels: int,
-    one_hot_groups: tuple[tuple[int, int], ...] = (),
+    encoding: Encoding,
+    one_hot_groups: Groups = (),
     names: np.ndarray | None = None,
 ) -> Scaling:
-    """Return the scaling that standardises the columns.
+    """Return the scaling that standardises the columns of the networks.
 
     The center is the weighted mean and the unit is the weighted standard deviation, with three
     exceptions. The unit of a constant column is one millionth of its value, unless the column
@@ -112,8 +111,10 @@ def fit_scaling(
     n_channels : int
         The number of channels, that is, the last axis of an image or sequence. In a table each
         column is a channel of its own.
+    encoding : Encoding
+        The columns of the networks for those of X.
     one_hot_groups : tuple of (int, int)
-        The first column, and the one after the last, of each group.
+        The first column, and the one after the last, of each group among the columns of X.
     names : ndarray of shape (n_features,), default=None
         The names of the columns, for error messages.
 
@@ -122,14 +123,20 @@ def fit_scaling(
     ValueError
         If the variance of a column is beyond the range of float64.
     """
-    low, high, _ = data.survey
+    low, high, n_missing = data.survey
     has_value = ~np.isnan(low)
+    if encoding.indicators:
+        n_missing = n_missing[list(encoding.indicators)]
+        low = np.append(low, n_missing == data.n_rows)
+        high = np.append(high, n_missing > 0)
+        has_value = ~np.isnan(low)
     # Rescale by a power of two, which is exact, as the squares of tiny or huge values would leave
     # the range of float64.
     largest = np.maximum(np.abs(low), np.abs(high))
     exponent = np.frexp(np.where(has_value, largest, 1.0))[1]
     scaler = StandardScaler()
     for chunk, weight in data.chunks():
+        chunk = encoding.with_indicators(chunk)
         scaler.partial_fit(np.ldexp(chunk, -exponent), sample_weight=weight)
     # StandardScaler sets the scale to 1 if the spread of a column is mere rounding error; but 1 may
     # be tiny for one column and huge for another.
@@ -163,4 +170,4 @@ def fit_scaling(
             alike = (low[group] == low[group][column]) & (unit > 0)
             unit[column] = unit[alike].max(initial=0.0) or 1.0
         center[group], scale[group] = low[group], unit
-    return Scaling(center, scale, varies)
+    return Scaling(center, scale, varies).expanded(encoding)

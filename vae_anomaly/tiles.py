@@ -62,7 +62,7 @@ def map_tiles(
     with _blas.on_one_thread() as n_threads:
         with _blas.in_use():
             n_block_rows = block_rows(spec, n_rows)
-        widest = max(spec.n_inputs, spec.latent_dim, *spec.hidden_layer_sizes)
+        widest = max(spec.n_features, spec.latent_dim, *spec.hidden_layer_sizes)
         row_bytes = _BYTES * widest * max(1, n_draws)
         tile_rows = min(
             _MAX_TILE_ROWS,

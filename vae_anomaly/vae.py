@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from vae_anomaly.calibration import Calibration
 from vae_anomaly.encoding import Encoding
 from vae_anomaly.losses import loss_terms
-from vae_anomaly.missing import filled_in, observed_cells, with_flags
+from vae_anomaly.missing import filled_in, observed_cells
 from vae_anomaly.networks.compute import make_decode, make_encode
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 from vae_anomaly.rows import CHUNK_ROWS
@@ -78,9 +78,8 @@ class VAE:
             if self.calibration is not None and observed is not None:
                 # The indicators stay as they are: they tell what is missing.
                 cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
-                missing = self.calibration.missing_share(observed[..., :n_cells])
                 loss = cells + self.beta * total_kl.astype(np.float64)
-                total = total + self.calibration.correction(loss, missing)
+                total = total + self.calibration.correction(loss, observed[..., :n_cells])
             return total, total_kl
 
         outputs = np.empty(X.shape[0]), np.empty(X.shape[0])
@@ -252,15 +251,13 @@ class _Networks:
     def _prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return rows without NaN, the encoder's input, and which cells are observed."""
         spec, observed = self._vae.spec, None
-        if spec.sees_missing or np.isnan(x).any():
+        if np.isnan(x).any():
             observed = observed_cells(x, spec.one_hot_groups)
             x = np.where(observed, x, np.float32(0))
         x_input = self._vae.scaling.hide_constants(x)
         if observed is None:
             return x, x_input, None
-        if spec.sees_missing:
-            return x, with_flags(x_input, observed, spec.is_grouped, np), observed
-        return x, filled_in(x_input, observed, self._encode, self.decode), observed
+        return x, filled_in(x_input, observed, self._encode, self.decode, np), observed
 
 
 def antithetic_noise(n_draws: int, latent_dim: int, rng: np.random.RandomState) -> np.ndarray:

@@ -26,7 +26,7 @@ def build_encoder(spec: NetworkSpec, rng: np.random.RandomState) -> keras.Model:
 
     The encoder of a plain autoencoder returns z_mean alone.
     """
-    x = keras.Input(spec.encoder_shape, dtype="float32", name="x")
+    x = keras.Input(spec.input_shape, dtype="float32", name="x")
     if spec.encoder_config is not None:
         outputs = keras.tree.flatten(custom.from_config(spec.encoder_config, rng)(x))
         if spec.variational:

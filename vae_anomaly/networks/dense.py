@@ -14,7 +14,7 @@ from vae_anomaly.networks.spec import NetworkSpec
 
 def encode(x: Any, spec: NetworkSpec, rng: np.random.RandomState) -> Any:
     """Return the last hidden layer of the encoder, (n, units)."""
-    if len(x.shape) > 2:
+    if len(spec.input_shape) > 1:
         x = flatten(x)
     return _hidden_layers(x, spec.hidden_layer_sizes, spec, rng)
 

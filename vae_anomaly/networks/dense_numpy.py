@@ -58,7 +58,7 @@ def block_rows(spec: NetworkSpec, n_rows: int) -> int:
     if n_rows > BLOCK_ROWS // 2:
         return BLOCK_ROWS
     hidden, d, p = spec.hidden_layer_sizes, spec.latent_dim, spec.n_features
-    encoder, decoder = (spec.n_inputs, *hidden, (1 + spec.variational) * d), (d, *hidden[::-1], p)
+    encoder, decoder = (p, *hidden, (1 + spec.variational) * d), (d, *hidden[::-1], p)
     shapes = [(m, k + 1) for k, m in (*pairwise(encoder), *pairwise(decoder))]
     n_groups = len(spec.one_hot_groups)
     if n_groups:
@@ -85,7 +85,7 @@ def _small_blocks_round_alike(m: int, k: int) -> bool:
 
 
 def make_encode(spec: NetworkSpec, weights: Weights) -> Encode:
-    """Return the function x (..., n, n_inputs) -> z_mean, z_log_var, each (..., n, d), float32.
+    """Return the function x (..., n, p) -> z_mean, z_log_var, each (..., n, d), float32.
 
     For a plain autoencoder z_log_var is None.
     """

@@ -62,23 +62,16 @@ class KerasNetworks:
 
         Parameters
         ----------
-        x : tensor of shape (n, n_inputs)
-            The rows, with flags behind if the encoder takes any.
+        x : tensor of shape (n, p)
+            The rows.
         weights : list of tensors
             The encoder's weights.
         dropout_seed : int tensor of shape (2,), default=None
             Controls which units are dropped. Without it there is no dropout.
         """
-        spec = self._spec
-        if spec.sees_missing and not spec.is_dense:
-            values, flags = (
-                keras.ops.reshape(part, (-1, *spec.input_shape)) for part in tf.split(x, 2, axis=1)
-            )
-            samples = keras.ops.concatenate([values, flags], axis=-1)
-        else:
-            samples = keras.ops.reshape(x, (-1, *spec.encoder_shape))
+        samples = keras.ops.reshape(x, (-1, *self._spec.input_shape))
         outputs = _call(self.encoder, samples, weights, dropout_seed)
-        return (outputs[0], outputs[1]) if spec.variational else (outputs[0], None)
+        return (outputs[0], outputs[1]) if self._spec.variational else (outputs[0], None)
 
     def decode(self, z: Any, weights: list, dropout_seed: Any = None) -> Any:
         """Return the mean of x given z (n, d), flattened to (n, p)."""
@@ -161,7 +154,7 @@ def _compiled(spec: NetworkSpec) -> tuple[Callable, Callable]:
         )
 
     return (
-        compiled(networks.encode, networks.encoder, spec.n_inputs),
+        compiled(networks.encode, networks.encoder, spec.n_features),
         compiled(networks.decode, networks.decoder, spec.latent_dim),
     )
 

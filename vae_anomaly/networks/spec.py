@@ -57,8 +57,6 @@ class NetworkSpec:
     decoder_config: str | None = None
     one_hot_groups: tuple[tuple[int, int], ...] = ()
     """The first column, and the one after the last, of each group; see `losses.Mixed`."""
-    sees_missing: bool = False
-    """Whether the encoder is told which cells are missing, by a flag for each column of numbers."""
 
     @property
     def n_features(self) -> int:
@@ -72,35 +70,6 @@ class NetworkSpec:
         for first, stop in self.one_hot_groups:
             is_grouped[first:stop] = True
         return is_grouped
-
-    @property
-    def variables(self) -> np.ndarray:
-        """The index of the variable that each feature belongs to, (n_features,).
-
-        The features of a one-hot group are one variable, and any other feature is one of its own.
-        """
-        starts = np.ones(self.n_features, int)
-        for first, stop in self.one_hot_groups:
-            starts[first + 1 : stop] = 0
-        return np.cumsum(starts) - 1
-
-    @property
-    def n_inputs(self) -> int:
-        """The number of values that the encoder takes for one row: features, then flags."""
-        n_flags = np.count_nonzero(~self.is_grouped) if self.sees_missing else 0
-        return self.n_features + int(n_flags)
-
-    @property
-    def encoder_shape(self) -> tuple[int, ...]:
-        """The shape of the encoder's input for one row.
-
-        The flags are further channels of an image or sequence, and further features of a row.
-        """
-        if not self.sees_missing:
-            return self.input_shape
-        if self.is_dense:
-            return (self.n_inputs,)
-        return (*self.input_shape[:-1], 2 * self.input_shape[-1])
 
     @property
     def likelihood(self) -> Likelihood:

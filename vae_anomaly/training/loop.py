@@ -91,7 +91,9 @@ def train(
     if watched:
         stops.update(epoch_ends[: plan.n_epochs_to_run].tolist())
 
-    loop = _Loop(spec, weights, plan, moments, n_scheduled, source.batch_size, rng)
+    loop = _Loop(
+        spec, weights, plan, moments, n_scheduled, source.batch_size, source.has_missing, rng
+    )
     best = _BestWeights(plan.tol, plan.n_iter_no_change)
     losses: list[np.ndarray] = []
     n_done = 0
@@ -135,6 +137,7 @@ class _Loop:
         moments: Moments | None,
         n_steps: int,
         batch_size: int,
+        has_missing: bool,
         rng: np.random.RandomState,
     ) -> None:
         flat = np.concatenate([w.ravel() for w in _as_list(weights)])
@@ -156,6 +159,7 @@ class _Loop:
             self._batch_size,
             noisy=plan.input_noise > 0,
             trimming=plan.support_fraction < 1,
+            missing=has_missing,
         )
 
     def advance(

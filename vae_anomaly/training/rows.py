@@ -24,6 +24,8 @@ class RowsInMemory:
         The weights of the rows in the loss. Only their ratios matter.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.
+    has_missing : bool
+        Whether cells are missing, which are NaN.
     rng : RandomState
         Controls the order of the rows.
     """
@@ -33,9 +35,10 @@ class RowsInMemory:
         chunks: Iterable[np.ndarray],
         sample_weight: np.ndarray,
         batch_size: int,
+        has_missing: bool,
         rng: np.random.RandomState,
     ) -> None:
-        self.n_rows = len(sample_weight)
+        self.n_rows, self.has_missing = len(sample_weight), has_missing
         self.batch_size = min(batch_size, self.n_rows)
         start, rows = 0, None
         for chunk in chunks:
@@ -76,6 +79,8 @@ class RowsInBuffers:
         The total number of rows.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.
+    has_missing : bool
+        Whether cells are missing, which are NaN.
     rng : RandomState
         Controls the order of the rows within a buffer.
     """
@@ -85,8 +90,10 @@ class RowsInBuffers:
         chunks: Callable[[], Iterable[np.ndarray]],
         n_rows: int,
         batch_size: int,
+        has_missing: bool,
         rng: np.random.RandomState,
     ) -> None:
+        self.has_missing = has_missing
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self._chunks = itertools.chain.from_iterable(chunks() for _ in itertools.count())
         self._rng = rng

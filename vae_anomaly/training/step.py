@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_anomaly.backend import clear_kernel_cache, keras, tf
 from vae_anomaly.losses import loss_terms
-from vae_anomaly.missing import HIDDEN_FRACTION, with_flags
+from vae_anomaly.missing import filled_in
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec
 
@@ -23,7 +23,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's parameters, as in Keras
 
 @functools.lru_cache(maxsize=32)
 def compiled_steps(
-    spec: NetworkSpec, batch_size: int, *, noisy: bool, trimming: bool
+    spec: NetworkSpec, batch_size: int, *, noisy: bool, trimming: bool, missing: bool
 ) -> Callable[..., tf.Tensor]:
     """Return the compiled loop over training steps for one specification.
 
@@ -40,8 +40,7 @@ def compiled_steps(
     shapes = [tuple(v.shape) for v in kernels] + [(spec.n_features,)]
     sizes = [int(np.prod(shape)) for shape in shapes]
     n_encoder, d = len(encoder.trainable_variables), spec.latent_dim
-    is_grouped, variable_of = spec.is_grouped, spec.variables
-    deviation = np.where(is_grouped, np.float32(INDICATOR_DEVIATION), np.float32(1))
+    deviation = np.where(spec.is_grouped, np.float32(INDICATOR_DEVIATION), np.float32(1))
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     n_slices = 2 if spec.is_dense and batch_size % 2 == 0 and not has_gpu else 1
 
@@ -92,24 +91,31 @@ def compiled_steps(
             noise = tf.random.stateless_normal(
                 [batch_size, d + spec.n_features if noisy else d], key
             )
-            x = tf.gather(X, batch)
-            rows = []
-            if spec.sees_missing:
-                observed = tf.logical_not(tf.math.is_nan(x))
-                x = tf.where(observed, x, 0.0)
-                rows = [observed]
-            x_input = x
-            if noisy:
-                level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
-                x_input = x + input_noise * level * deviation * noise[:, d:]
-            if spec.sees_missing:
-                visible = observed & ~_hidden(key, batch_size, variable_of)
-                x_input = with_flags(x_input, visible, is_grouped, keras.ops)
             flat = parameters.read_value()
             parts = [
                 tf.reshape(part, shape)
                 for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
             ]
+            x = tf.gather(X, batch)
+            rows = []
+            if missing:
+                observed = tf.logical_not(tf.math.is_nan(x))
+                x = tf.where(observed, x, 0.0)
+                rows = [observed]
+            x_input = x
+            if missing:
+                x_input = tf.stop_gradient(
+                    filled_in(
+                        x,
+                        observed,
+                        lambda x: networks.encode(x, parts[:n_encoder]),
+                        lambda z: networks.decode(z, parts[n_encoder:-1]),
+                        keras.ops,
+                    )
+                )
+            if noisy:
+                level = tf.random.stateless_uniform([batch_size, 1], key, maxval=2.0)
+                x_input += input_noise * level * deviation * noise[:, d:]
             slices = zip(
                 *(tf.split(t, n_slices) for t in (x, x_input, noise[:, :d])),
                 # The first number differs from that of `key`, so the masks do not repeat the noise.
@@ -177,13 +183,3 @@ def compiled_steps(
     clear_kernel_cache()
     return concrete
 
-
-def _hidden(key: tf.Tensor, batch_size: int, variables: np.ndarray) -> tf.Tensor:
-    """Return the cells to be hidden from the encoder, bool of shape (batch_size, n_features).
-
-    The fraction of them is drawn for each row, between zero and twice HIDDEN_FRACTION.
-    """
-    key = key + tf.constant([2, 0])  # unlike those of the noise and of dropout
-    draws = tf.random.stateless_uniform([batch_size, int(variables[-1]) + 2], key)
-    hidden = draws[:, 1:] < 2 * HIDDEN_FRACTION * draws[:, :1]
-    return tf.gather(hidden, variables, axis=1)
