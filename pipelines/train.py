@@ -1,9 +1,8 @@
-"""Train a pipeline on a CSV file and save it: preprocessing by column, then the detector.
+"""Train a pipeline on a CSV file and save it: dates are expanded, the detector takes the rest.
 
-Numeric columns are imputed and scaled, ISO 8601 dates are turned into month, weekday and hour, and
-all other columns are treated as categories. Missing values are marked by additional features. With
---label the model is trained on one part of the rows, without seeing the label, and evaluated on the
-rest.
+ISO 8601 dates are turned into month, weekday and hour, and columns that are neither numbers nor
+dates are treated as categories. With --label the model is trained on one part of the rows, without
+seeing the label, and evaluated on the rest.
 """
 
 import argparse
@@ -18,11 +17,10 @@ from typing import Any
 import joblib
 import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from _table import (
     check_columns,
@@ -83,6 +81,7 @@ def train(args: argparse.Namespace) -> None:
         if args.train_on == "inliers":
             rows = rows[~rows_outlier]
 
+    detector.set_params(categorical_features=categories or None)
     model = Pipeline([("columns", by_column(numbers, dates, categories)), ("detector", detector)])
     with ExitStack() as files:
         model_part = files.enter_context(replacing(args.model))
@@ -118,39 +117,33 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
 
 
 def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> ColumnTransformer:
-    """Return the transformer of a dataframe to a matrix without missing values.
+    """Return the transformer that expands dates and leaves all else to the detector.
 
     It only uses functions of pandas and scikit-learn, so that the model can be loaded where this
     script is not available.
     """
-    # Indicators for all columns, even if nothing is missing in training: a first missing value is
-    # an anomaly.
-    impute_and_scale = FeatureUnion(
-        [
-            (
-                "value",
-                make_pipeline(
-                    SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-                ),
-            ),
-            ("missing", MissingIndicator(features="all")),
-        ]
-    )
     calendar = FeatureUnion(
         [
-            (part, FunctionTransformer(pd.DataFrame.apply, kw_args={"func": attrgetter(part)}))
-            for part in ("dt.month", "dt.day_of_week", "dt.hour")
+            (
+                part,
+                FunctionTransformer(
+                    pd.DataFrame.apply,
+                    kw_args={"func": attrgetter(f"dt.{part}")},
+                    feature_names_out="one-to-one",
+                ),
+            )
+            for part in ("month", "day_of_week", "hour")
         ]
     )
-    # Rare categories share one column, which also stands for categories not seen in training.
-    one_hot = OneHotEncoder(min_frequency=0.01, handle_unknown="infrequent_if_exist")
-    return ColumnTransformer(
+    transformer = ColumnTransformer(
         [
-            ("numbers", impute_and_scale, numbers),
-            ("dates", make_pipeline(calendar, impute_and_scale), dates),
-            ("categories", one_hot, categories),
-        ]
+            ("numbers", "passthrough", numbers),
+            ("dates", calendar, dates),
+            ("categories", "passthrough", categories),
+        ],
+        verbose_feature_names_out=False,
     )
+    return transformer.set_output(transform="pandas")
 
 
 def report(model: Pipeline, rows: pd.DataFrame, is_outlier: pd.Series) -> None:

@@ -114,7 +114,7 @@ def test_too_few_rows_are_refused(fit_batches, batches):
 
 def test_a_bad_batch_is_named_before_training(fit_batches, parts):
     bad = [part.copy() for part in parts]
-    bad[2][5, 1] = np.nan
+    bad[2][5, 1] = np.inf
     with pytest.raises(ValueError, match=r"(?s)Batch 2, counted from 0:.*column 1, row 5"):
         fit_batches(bad)
 

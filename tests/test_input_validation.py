@@ -110,48 +110,40 @@ def test_hidden_layer_sizes_may_be_any_sequence(make_detector, X, sizes):
     assert np.isfinite(detector.score_samples(X)).all()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.usefixtures("no_training")
 def test_training_row_that_is_not_finite_is_refused(make_detector, X, method, value):
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+    with pytest.raises(ValueError, match="infinity"):
         getattr(make_detector(), method)(put(X, 7, 2, value))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("method", METHODS)
-def test_row_that_is_not_finite_is_refused(detector, X, method, value):
-    rows = np.full((2, 3 if method == "inverse_transform" else 5), value)
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+def test_row_that_is_not_finite_is_refused(detector, X, method):
+    rows = np.full((2, 3 if method == "inverse_transform" else 5), np.inf)
+    with pytest.raises(ValueError, match="infinity"):
         getattr(detector, method)(rows)
 
 
-def test_missing_value_is_found_in_an_array(make_detector, X):
+def test_codes_must_not_be_missing(detector):
+    with pytest.raises(ValueError, match="NaN"):
+        detector.inverse_transform(np.full((2, 3), np.nan))
+
+
+def test_infinite_value_is_found_in_an_array(make_detector, X):
     with pytest.raises(ValueError, match="column 2, row 7"):
-        make_detector().fit(put(X, 7, 2, np.nan))
+        make_detector().fit(put(put(X, 3, 1, np.nan), 7, 2, np.inf))
 
 
-def test_missing_value_is_found_in_a_frame(make_detector, X):
-    frame = pd.DataFrame(put(X, 7, 2, np.nan), columns=list("abcde"))
+def test_infinite_value_is_found_in_a_frame(make_detector, X):
+    frame = pd.DataFrame(put(X, 7, 2, np.inf), columns=list("abcde"))
     with pytest.raises(ValueError, match="column 'c', row 7"):
         make_detector().fit(frame)
 
 
-def test_missing_value_is_found_in_a_sparse_matrix(make_detector, X):
+def test_infinite_value_is_found_in_a_sparse_matrix(make_detector, X):
     with pytest.raises(ValueError, match="column 2, row 7"):
-        make_detector().fit(sp.csr_matrix(put(X, 7, 2, np.nan)))
-
-
-def test_missing_value_hints_at_imputation(make_detector, X):
-    with pytest.raises(ValueError, match=r"(?i)imput"):
-        make_detector().fit(put(X, 7, 2, np.nan))
-
-
-@pytest.mark.usefixtures("no_training")
-def test_missing_value_of_a_nullable_column_is_refused(make_detector):
-    frame = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": [1, 2, 3]})
-    with pytest.raises(ValueError, match="NaN"):
-        make_detector().fit(frame)
+        make_detector().fit(sp.csr_matrix(put(X, 7, 2, np.inf)))
 
 
 @pytest.mark.parametrize(
@@ -160,9 +152,8 @@ def test_missing_value_of_a_nullable_column_is_refused(make_detector):
         [["a", "b"], ["c", "d"]],
         np.array([["a"], ["b"]], dtype=object),
         pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}),
-        pd.DataFrame({"a": pd.Categorical(["x", "y"]), "b": [1, 2]}),
     ],
-    ids=["list", "object", "text column", "categorical column"],
+    ids=["list", "object", "text column"],
 )
 @pytest.mark.usefixtures("no_training")
 def test_text_is_refused(make_detector, rows):
@@ -172,13 +163,13 @@ def test_text_is_refused(make_detector, rows):
 
 @pytest.mark.parametrize(
     "column",
-    [["x", "y"], pd.Categorical(["x", "y"]), pd.to_datetime(["2024-01-01", "2024-01-02"])],
-    ids=["text", "category", "date"],
+    [["x", "y"], pd.to_datetime(["2024-01-01", "2024-01-02"])],
+    ids=["text", "date"],
 )
 @pytest.mark.usefixtures("no_training")
 def test_the_column_that_holds_no_numbers_is_named(make_detector, column):
     rows = pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([1, None], "Int64"), "c": column})
-    with pytest.raises(ValueError, match="Column 'c' does not hold numbers: leave it out, or"):
+    with pytest.raises(ValueError, match="Column 'c' does not hold numbers:"):
         make_detector().fit(rows)
 
 
@@ -274,7 +265,7 @@ def test_detector_that_is_not_fitted_has_no_fitted_attributes(name):
 def test_failed_fit_leaves_the_detector_not_fitted(make_detector, X):
     detector = make_detector()
     with pytest.raises(ValueError, match="NaN"):
-        detector.fit(put(X, 7, 2, np.nan))
+        detector.fit(put(X, 7, 2, np.inf))
     with pytest.raises(NotFittedError):
         detector.predict(X)
 

@@ -35,7 +35,7 @@ def log_density(name, x, output, scale):
     """Give log p(x | z), summed over features, normalised as `score` does it."""
     likelihood = LIKELIHOODS[name]
     left = likelihood.negative_log_likelihood(x, output, scale, np).sum(axis=1)
-    return -left - likelihood.log_normalizer(scale)
+    return -left - likelihood.log_normalizer(scale).sum()
 
 
 def test_every_reconstruction_loss_has_a_likelihood():

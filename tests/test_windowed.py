@@ -15,6 +15,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vae_anomaly import SlidingWindow, VAEAnomalyDetector, WindowedDetector, make_outlier_scorer
@@ -182,3 +183,22 @@ def test_any_outlier_detector_brings_its_threshold(detector, series):
     windows = fitted.windows_.transform(series)
     expected = detector.fit(windows).score_samples(windows[:1]) - fitted.offset_
     assert fitted.decision_function(series)[0] == expected
+
+
+def test_a_detector_that_refuses_missing_values_has_the_first_named():
+    frame = pd.DataFrame({"load": np.sin(np.arange(60.0)), "wind": np.cos(np.arange(60.0))})
+    detector = WindowedDetector(OneClassSVM(), window_size=4).fit(frame)
+    frame.loc[7, "wind"] = np.nan
+    for method in (detector.fit, detector.score_samples):
+        with pytest.raises(ValueError, match=r"NaN.*'wind', first in row 7.*drop"):
+            method(frame)
+    with pytest.raises(ValueError, match="'wind', in all rows"):
+        detector.fit(frame.assign(wind=np.nan))
+
+
+def test_missing_values_go_to_a_detector_that_takes_them(make_detector):
+    X = np.sin(np.arange(120.0) / 4)[:, None]
+    X[50] = np.nan
+    detector = WindowedDetector(make_detector(missing_indicator=False), window_size=8).fit(X)
+    assert np.isfinite(detector.score_samples(X)).all()
+    assert get_tags(detector).input_tags.allow_nan

@@ -12,10 +12,17 @@ from vae_anomaly.rows import as_float64
 if TYPE_CHECKING:
     from vae_anomaly.vae import VAE
 
-_ROWS = 512
-_BULK = 0.9
-"""The fraction of the training rows, those with the smallest losses, that the means are over."""
+_ROWS = {True: 512, False: 64}
+"""The number of rows that are measured, for dense networks and for others, which are slow."""
 
+_HIDDEN = (0.0, 0.25, 0.5, 0.75)
+"""The fractions of the cells that are hidden to see how the differences between losses change."""
+
+_BULK = 0.9
+"""The fraction of the rows, those with the smallest losses, that the means are over."""
+
+_UPPER = 0.95
+_MAX_EXPONENT = 0.5
 _MIN_OBSERVED_SHARE = 0.1
 """Smaller observed shares count as this one, so that a few cells are not taken too seriously."""
 
@@ -25,10 +32,12 @@ class Calibration:
     """A map of the losses of rows with missing cells to what they would be with all cells.
 
     The loss of a row is a sum over its observed cells and the code. Each missing cell adds the mean
-    over training rows, and so does the part of the KL divergence that is lost with it. That makes
-    the losses level, but the fewer cells a row shows, the less its loss still varies: by the square
-    root of the observed share, as sums do. So the difference to the mean is divided by that. A
-    feature counts for as much in this share as its reconstruction varies in training.
+    over ordinary rows, and so does the part of the KL divergence that is lost with it. That makes
+    the losses level. But the fewer cells a row shows, the less its loss still differs from the mean
+    if the cells are independent, namely by the square root of the observed share; or the more, if
+    the missing ones would have explained the others. So the difference to the mean is divided by a
+    power of the observed share, whose exponent is measured by hiding cells of ordinary rows. A
+    feature counts for as much in this share as its reconstruction varies.
 
     Parameters
     ----------
@@ -38,40 +47,75 @@ class Calibration:
         What each feature counts for in the observed share; they add up to 1.
     kl_whole, kl_empty : float
         The mean KL divergence of rows without missing cells, and that of a row without any other.
+    exponent : float
+        The power of the observed share, between -0.5 and 0.5.
     """
 
     mean: np.ndarray
     importance: np.ndarray
     kl_whole: float
     kl_empty: float
+    exponent: float = 0.0
 
     def correction(self, loss: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Return what has to be added to losses (...) of rows by their observed cells (..., p)."""
+        added, difference, observed_share = self.levelled(loss, observed)
+        return added + difference * (observed_share**-self.exponent - 1.0)
+
+    def levelled(self, loss: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what missing cells add, the difference to the mean, and the observed share."""
         missing_share = np.where(observed, 0.0, self.importance).sum(axis=-1)
         added = np.where(observed, 0.0, self.mean).sum(axis=-1)
         added += missing_share * (self.kl_whole - self.kl_empty)
         difference = loss + added - (self.mean.sum() + self.kl_whole)
-        observed_share = np.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
-        return added + difference * (1.0 / np.sqrt(observed_share) - 1.0)
+        return added, difference, np.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
 
 
-def calibrated(vae: VAE, X: Any) -> VAE:
-    """Return the VAE with a calibration by training rows X, (n, n_columns), in the user's units."""
-    chosen = np.random.RandomState(0).permutation(X.shape[0])[:_ROWS]
+def fit_calibration(vae: VAE, X: Any) -> Calibration:
+    """Return the calibration by ordinary rows X, (n, n_columns), in the user's units.
+
+    The fewer of these rows the VAE was trained on, the better: a network rebuilds the rows that it
+    knows from fewer cells than new ones.
+    """
+    rng = np.random.RandomState(0)
+    chosen = rng.permutation(X.shape[0])[: _ROWS[vae.spec.is_dense]]
     X = as_float64(X[chosen])
-    # The last row is one without any observed cell.
-    reconstruction, kl = vae.contributions(np.vstack([X, np.full(X.shape[1], np.nan)]))
-    n_cells = vae.encoding.n_cell_features
-    *kl, kl_empty = vae.beta * kl.sum(axis=1)
-    cells = np.ma.masked_invalid(reconstruction[:-1, :n_cells])
-    mean = cells.mean(axis=0)
-    loss = (cells - mean).sum(axis=1).filled(0.0) + kl
+    cells, kl = _terms(vae, np.vstack([X, np.full(X.shape[1], np.nan)]))
+    cells, kl, kl_empty = cells[:-1], kl[:-1], float(kl[-1])
+    loss = (cells - cells.mean(axis=0)).sum(axis=1).filled(0.0) + kl
     bulk = loss <= np.quantile(loss, _BULK)
-    cells, kl = cells[bulk], np.array(kl)[bulk]
+    cells, kl = cells[bulk], kl[bulk]
     mean = cells.mean(axis=0).filled(0.0)
     importance = np.abs(cells - mean).mean(axis=0).filled(0.0)
     total = importance.sum()
-    importance = importance / total if total > 0 else np.full(n_cells, 1.0 / n_cells)
+    importance = importance / total if total > 0 else np.full(len(mean), 1.0 / len(mean))
     observed_share = np.where(cells.mask, 0.0, importance).sum(axis=1).mean()
     kl_whole = kl_empty + (kl.mean() - kl_empty) / max(observed_share, _MIN_OBSERVED_SHARE)
-    return vae.with_calibration(Calibration(mean, importance, float(kl_whole), float(kl_empty)))
+    levels = Calibration(mean, importance, float(kl_whole), kl_empty)
+    return Calibration(mean, importance, float(kl_whole), kl_empty, _exponent(vae, levels, X, rng))
+
+
+def _terms(vae: VAE, X: np.ndarray) -> tuple[np.ma.MaskedArray, np.ndarray]:
+    """Return the reconstruction of cells, (n, p), masked where missing, and the weighted KL."""
+    reconstruction, kl = vae.contributions(X)
+    cells = np.ma.masked_invalid(reconstruction[:, : vae.encoding.n_cell_features])
+    return cells, vae.beta * kl.sum(axis=1)
+
+
+def _exponent(vae: VAE, levels: Calibration, X: np.ndarray, rng: np.random.RandomState) -> float:
+    """Return the exponent of the observed share that makes differences alike."""
+    variable = vae.variables_of_columns()
+    order = rng.uniform(size=(len(X), variable.max() + 1))[:, variable]
+    hidden = [np.where(order < fraction, np.nan, X) for fraction in _HIDDEN]
+    cells, kl = _terms(vae, np.vstack(hidden))
+    loss = cells.sum(axis=1).filled(0.0) + kl
+    _, difference, share = levels.levelled(loss, ~np.ma.getmaskarray(cells))
+    difference, share = (part.reshape(len(_HIDDEN), -1) for part in (difference, share))
+    median = np.median(difference, axis=1)
+    spread = np.quantile(difference, _UPPER, axis=1) - median
+    share = np.median(share, axis=1)
+    if not (spread > 0).all() or share[-1] == share[0]:
+        return 0.0
+    steps, growth = np.log(share[1:] / share[0]), np.log(spread[1:] / spread[0])
+    exponent = (steps @ growth) / (steps @ steps)
+    return float(np.clip(exponent, -_MAX_EXPONENT, _MAX_EXPONENT))

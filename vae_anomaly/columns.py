@@ -232,6 +232,60 @@ def with_codes(X: Any, coders: Iterable[Category | LevelCounter]) -> Any:
     return coded
 
 
+def with_levels(rows: np.ndarray, columns: Columns, like: Any = None, container: str = "") -> Any:
+    """Return rows of numbers and codes as the user knows them, with levels in place of codes.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        Numbers, and codes in categorical columns.
+    columns : Columns
+        The columns of X.
+    like : array-like or dataframe, default=None
+        The rows of the user whose container and index are taken. By default, columns with names
+        make a dataframe.
+    container : str, default=""
+        "polars" for a dataframe of polars instead of pandas, if `like` is None.
+
+    Returns
+    -------
+    rows : ndarray or dataframe of shape (n, n_features)
+        An array of objects if levels are no numbers. Without categorical columns, `rows` itself.
+    """
+    if not columns.categories:
+        return rows
+    frame = None if like is None else frame_columns(like)
+    names = columns.names if frame is None else [name for name, _ in frame]
+    levels = {c.column: c.values(rows[:, c.column]) for c in columns.categories}
+    if names is None or not len(names):
+        is_numeric = all(
+            isinstance(level, int | float) for c in columns.categories for level in c.levels
+        )
+        array = np.array(rows, dtype=np.float64 if is_numeric else object)
+        for column, values in levels.items():
+            array[:, column] = values
+        return array
+    if container == "polars" if like is None else not hasattr(like, "iloc"):
+        return _polars_frame(rows, names, levels, like)
+    table = pd.DataFrame(rows, index=None if like is None else like.index)
+    for category in columns.categories:
+        found = pd.Categorical(levels[category.column], categories=list(category.levels))
+        table.isetitem(category.column, found)
+    return table.set_axis(names, axis=1)
+
+
+def _polars_frame(rows: np.ndarray, names: Any, levels: dict[int, np.ndarray], like: Any) -> Any:
+    import polars as pl
+
+    table = pl.DataFrame(rows, schema=[str(name) for name in names])
+    for column, values in levels.items():
+        series = pl.Series(table.columns[column], values.tolist(), strict=False)
+        table = table.with_columns(
+            series if like is None else series.cast(like.schema[series.name])
+        )
+    return table
+
+
 def _coded(values: Any, code: Any) -> np.ndarray:
     """Return `code(level)` for each cell of a column, NaN where it is missing."""
     if hasattr(values, "cat") and hasattr(values, "iloc"):

@@ -14,9 +14,9 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.calibration import fit_calibration
 from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
-from vae_anomaly.calibration import calibrated
-from vae_anomaly.columns import Category, Columns
+from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.encoding import Groups
 from vae_anomaly.inputs import check_rows, check_stream, check_table, numbers_only
@@ -81,9 +81,9 @@ class VAEAnomalyDetector(
 
     which with ``beta=1`` is the negative evidence lower bound, a bound on -log p(x) [1]_.
 
-    The columns are standardised internally, so they can be passed in any unit. Missing values are
-    refused: put an imputer in front of the detector. The sign convention is scikit-learn's: an
-    outlier has a low score and the prediction -1.
+    Tables can be passed as they are: the columns are standardised internally, missing values are
+    taken (see Notes), and so are the categories of dataframes. The sign convention is
+    scikit-learn's: an outlier has a low score and the prediction -1.
 
     Parameters
     ----------
@@ -146,10 +146,42 @@ class VAEAnomalyDetector(
           each, of which exactly one is "hot" in every training row; columns in or next to it that
           are always zero, the categories that no training row has, belong to it as well. See
           `one_hot_groups_`. This applies to dense networks; for the others it is "mse".
+          Columns named by `categorical_features` are categorical variables in any case.
         - "mse": a normal distribution with the fixed standard deviation `observation_noise`.
         - "gaussian": a normal distribution with one learned variance per feature, at least 1e-4.
         - "binary_crossentropy": a Bernoulli distribution. It takes data in [0, 1], which are not
           standardised.
+
+    categorical_features : "from_dtype", array-like of {bool, int, str} of shape (n_features,) or \
+            (n_categorical_features,), or None, default="from_dtype"
+        The columns that hold categories instead of numbers, as in
+        `sklearn.ensemble.HistGradientBoostingClassifier`. Each of them is one categorical variable.
+        A level that only one training row has, and all but the 255 most frequent ones, are rare:
+        they share one output of the networks with the levels that no training row has. If there are
+        no rare levels, a level that no training row has costs 15 nats. A column with two outputs is
+        treated like one of 0 and 1, in which such a level is 0.5. Dense networks without
+        `input_shape` take categories.
+
+        - "from_dtype": the columns of a dataframe that are a category of pandas, or a Categorical
+          or Enum of polars.
+        - bool array: which columns are categorical.
+        - int array: the indices of the categorical columns.
+        - str array: the names of the categorical columns of a dataframe.
+        - None: there are none.
+
+    missing_indicator : bool or "auto", default="auto"
+        Whether it is a variable of its own whether a cell is missing, so that a row can be abnormal
+        because of it, whatever its other cells hold. Each column that is modelled in this way has
+        an indicator, which is 1 where the cell is missing and 0 elsewhere, and is treated like a
+        column of X.
+
+        - "auto": only where missing values are exceptional, which is where they tell most: for the
+          columns that are missing in at most 5 % of the training rows, provided that no more than
+          5 % of the rows lack any of these.
+        - True: for all columns with missing values in training.
+        - False: for none. What is missing does not matter to the score.
+
+        This applies to dense networks without `input_shape`.
 
     observation_noise : float, default=0.1
         The standard deviation of the "mse" likelihood, in units of each column's standard
@@ -261,19 +293,29 @@ class VAEAnomalyDetector(
     latent_dim_ : int
         The number of latent dimensions.
 
-    center_, scale_ : ndarray of shape (n_features,)
+    center_, scale_ : ndarray of shape (n_network_features,)
         The mean and the standard deviation with which the columns are standardised. With
         `input_shape`, all positions of a channel or feature have the same `scale_`, the root mean
-        square of their standard deviations.
+        square of their standard deviations. The columns of the networks are those of X, except that
+        each categorical column becomes one column per output (one for two outputs), and that the
+        missing indicators stand behind them all. The scale of a column without any value in
+        training is NaN.
+
+    categories_ : list of tuples
+        The levels of each categorical column that have an output of their own, in the order of the
+        columns.
+
+    is_categorical_ : ndarray of bool of shape (n_features,)
+        Which columns of X hold categories.
 
     one_hot_groups_ : tuple of (int, int)
-        The first column, and the one after the last, of each group that is modelled as one
-        categorical variable.
+        The first column of the networks, and the one after the last, of each group that is modelled
+        as one categorical variable.
 
     encoder_weights_, decoder_weights_ : list of ndarray
         The trained weights of the networks, in the order of ``keras.Model.get_weights``.
 
-    observation_log_var_ : ndarray of shape (n_features,)
+    observation_log_var_ : ndarray of shape (n_network_features,)
         The log variance of the likelihood in standardised units, see
         `vae_anomaly.losses.Likelihood`.
 
@@ -299,6 +341,17 @@ class VAEAnomalyDetector(
     huge when it changes. The encoder does not see the change, so the code remains that of the
     other columns.
 
+    A missing cell, which is NaN, None or NA, adds nothing to the reconstruction [4]_. The encoder
+    is given what the decoder expects there, found in five rounds of encoding and decoding that
+    start from the mean of the column [5]_, in training as in scoring; rows without missing cells
+    are computed as if there were none. So that rows with different cells missing stay comparable,
+    each missing cell adds the mean reconstruction of its column over the bulk of ordinary rows, and
+    the part of the KL divergence that is lost with it is added too. As a sum of fewer terms varies
+    less, the difference to the mean score is then divided by a power of the observed share of the
+    row, which is measured by hiding cells of these rows. With ``contamination="auto"`` they are new
+    to the network that scores them. A row without any observed cell has the mean score. See
+    `vae_anomaly.calibration`. A column without any value in training adds nothing either.
+
     Scores are computed in float32 on blocks of rows of a fixed size, so the same row gets exactly
     the same score in any batch, in any order and in any process on one machine. While rows are
     scored, the BLAS library of NumPy is limited to one thread for the whole process.
@@ -318,6 +371,10 @@ class VAEAnomalyDetector(
        AAAI 2017.
     .. [3] I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
        Variational Framework", ICLR 2017.
+    .. [4] P.-A. Mattei and J. Frellsen, "MIWAE: Deep Generative Modelling and Imputation of
+       Incomplete Data Sets", ICML 2019.
+    .. [5] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic Backpropagation and Approximate
+       Inference in Deep Generative Models", ICML 2014.
 
     Examples
     --------
@@ -486,9 +543,7 @@ class VAEAnomalyDetector(
         n_epochs_before = self._n_epochs if continuing else 0
         plan = make_plan(self, training.n_rows)
         task = self._fit_task(vae, columns, table, plan, X)
-        vae, trained, scores = self._train(
-            vae, training, table, plan, rng, validation=validation, task=task
-        )
+        vae, trained = self._train(vae, training, plan, rng, validation=validation, task=task)
         n_iter = len(trained.history["loss"])
         unseen = None
         if self.contamination == "auto":
@@ -499,7 +554,13 @@ class VAEAnomalyDetector(
                 progress="training for the threshold",
             )
             plan = dataclasses.replace(plan, n_epochs_to_run=n_epochs_before + n_iter)
-            unseen = self._unseen_scores(vae, table, plan, rng)
+            other, new = self._trained_on_half(vae, table, plan, rng)
+            other = other.with_calibration(fit_calibration(other, new.X))
+            vae = vae.with_calibration(other.calibration)
+            unseen = self._scores(other, new), new.sample_weight
+        else:
+            vae = vae.with_calibration(fit_calibration(vae, training.X))
+        scores = self._scores(vae, table)
         offset = self._offset(scores, table.sample_weight, unseen)
         return self._finish(task, columns, vae, trained, scores, offset, n_epochs_before)
 
@@ -554,7 +615,9 @@ class VAEAnomalyDetector(
         vae = self._vae_to_train(stream, columns, rng)
         plan = make_plan(self, stream.n_rows)
         task = self._fit_task(vae, columns, stream.sample, plan, stream.sample.X)
-        vae, trained, scores = self._train(vae, stream, stream.sample, plan, rng, task=task)
+        vae, trained = self._train(vae, stream, plan, rng, task=task)
+        vae = vae.with_calibration(fit_calibration(vae, stream.sample.X))
+        scores = self._scores(vae, stream.sample)
         offset = self._offset(scores, stream.sample.sample_weight)
         return self._finish(task, columns, vae, trained, scores, offset)
 
@@ -564,10 +627,12 @@ class VAEAnomalyDetector(
     ) -> Self:
         """Train for one epoch on a batch of rows, starting from the current weights.
 
-        The first call determines the scaling of the columns, so its batch should be
-        representative. The learning rate is constant at `learning_rate_init`, and `early_stopping`
-        has no effect. `offset_` is set by the latest 2,000 rows, each of which is scored right
-        after the call that brought it.
+        The first call determines the scaling of the columns, their categories and which of them
+        have missing indicators, so its batch should be representative. The learning rate is
+        constant at `learning_rate_init`, and `early_stopping` has no effect. `offset_` is set by
+        the latest 2,000 rows, each of which is scored right after the call that brought it. How
+        scores with missing cells are made comparable is measured anew each time the number of calls
+        has doubled.
 
         Parameters
         ----------
@@ -607,7 +672,13 @@ class VAEAnomalyDetector(
             n_epochs_to_run=1,
         )
         moments = self._moments if continuing else None
-        vae, trained, scores = self._train(vae, table, table, plan, rng, moments=moments)
+        calibration = vae.calibration
+        vae, trained = self._train(vae, table, plan, rng, moments=moments)
+        n_epochs = 1 + (self._n_epochs if continuing else 0)
+        if n_epochs & (n_epochs - 1) == 0:  # the longer it is trained, the less it changes
+            calibration = fit_calibration(vae, table.X)
+        vae = vae.with_calibration(calibration)
+        scores = self._scores(vae, table)
         history = dict(trained.history)
         if continuing:
             history = {
@@ -622,7 +693,7 @@ class VAEAnomalyDetector(
                 **columns.attributes(),
                 "_vae": vae,
                 "_moments": tuple(trained.moments),
-                "_n_epochs": 1 + (self._n_epochs if continuing else 0),
+                "_n_epochs": n_epochs,
                 "history_": history,
                 "n_iter_": 1 + (self.n_iter_ if continuing else 0),
                 "training_scores_": scores,
@@ -715,7 +786,7 @@ class VAEAnomalyDetector(
         """
         return self._fitted_vae().encode(self._check(X))
 
-    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Decode points of the latent space.
 
         Parameters
@@ -725,9 +796,11 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X_decoded : ndarray of shape (n_samples, n_features)
-            The mean of x given z, in the units of the training data. It is float64 if these units
-            exceed the range of float32.
+        X_decoded : ndarray or dataframe of shape (n_samples, n_features)
+            The mean of x given z, in the units of the training data, and the most probable level of
+            each categorical column. It is float64 if these units exceed the range of float32. With
+            categorical columns that have names, it is a dataframe, of pandas or, by `set_output`,
+            of polars.
 
         Raises
         ------
@@ -742,10 +815,11 @@ class VAEAnomalyDetector(
                 f"X has {Z.shape[1]} columns, but the latent space has {vae.spec.latent_dim} "
                 "dimensions; pass what transform returns."
             )
-        return vae.decode(Z)
+        container = _get_output_config("transform", self)["dense"]
+        return with_levels(vae.decode(Z), Columns.of(self), container=container)
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """Rebuild rows from their latent code, which removes noise.
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Rebuild rows from their latent code, which removes noise and fills in missing cells.
 
         Parameters
         ----------
@@ -754,15 +828,32 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X_rebuilt : ndarray of the shape of X
-            The mean of x given z at z_mean, in the units of the training data. It is float64 if
-            these units exceed the range of float32.
+        X_rebuilt : ndarray of the shape of X, or dataframe
+            The mean of x given z at z_mean, in the units of the training data, and the most
+            probable level of each categorical column. It is float64 if these units exceed the range
+            of float32. With categorical columns, the rows of a dataframe come as a dataframe.
+            Columns without any value in training stay missing.
+
+        Examples
+        --------
+        Fill in the missing cells of a dataframe:
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
+        >>> X = pd.DataFrame({"t": t, "side": pd.Categorical(np.where(t < 3, "left", "right"))})
+        >>> detector = VAEAnomalyDetector(random_state=0).fit(X)
+        >>> new = X.head(3).assign(side=pd.Categorical([None, "right", None]))
+        >>> new.fillna(detector.reconstruct(new)).side.tolist()
+        ['right', 'right', 'right']
         """
-        return self._fitted_vae().reconstruct(self._check(X)).reshape(np.shape(X))
+        rebuilt = self._fitted_vae().reconstruct(self._check(X)).reshape(np.shape(X))
+        return with_levels(rebuilt, Columns.of(self), X)
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> np.ndarray:
+    ) -> Any:
         """Generate new rows.
 
         Parameters
@@ -774,10 +865,10 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            The means of x given codes that are drawn from the prior N(0, I), in the units of the
-            training data; ``X.reshape(-1, *input_shape)`` turns the rows into samples. A plain
-            autoencoder has not been trained to decode such codes.
+        X : ndarray or dataframe of shape (n_samples, n_features)
+            The means of x given codes that are drawn from the prior N(0, I), as
+            `inverse_transform` returns them; ``X.reshape(-1, *input_shape)`` turns the rows into
+            samples. A plain autoencoder has not been trained to decode such codes.
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -814,6 +905,18 @@ class VAEAnomalyDetector(
     def scale_(self) -> np.ndarray:
         """The standard deviation of each column."""
         return self._vae.scaling.scale
+
+    @property
+    def categories_(self) -> list[tuple[Any, ...]]:
+        """The levels of each categorical column."""
+        return [category.levels for category in self._categories]
+
+    @property
+    def is_categorical_(self) -> np.ndarray:
+        """Which columns of X hold categories."""
+        is_categorical = np.zeros(self.n_features_in_, bool)
+        is_categorical[[category.column for category in self._categories]] = True
+        return is_categorical
 
     @property
     def one_hot_groups_(self) -> tuple[tuple[int, int], ...]:
@@ -887,9 +990,9 @@ class VAEAnomalyDetector(
         found: Groups = ()
         if self.reconstruction_loss == "auto" and spec.is_dense:
             found = one_hot_groups(*_numbers(data, columns))
-            groups = [(encoding.span(first)[0], encoding.span(stop - 1)[1]) for first, stop in found]
-            groups = sorted([*groups, *encoding.groups])
-            spec = dataclasses.replace(spec, one_hot_groups=tuple(groups))
+            spans = [(encoding.span(first)[0], encoding.span(end - 1)[1]) for first, end in found]
+            groups = tuple(sorted([*spans, *encoding.groups]))
+            spec = dataclasses.replace(spec, one_hot_groups=groups)
         if spec.likelihood.standardized:
             channels = n_channels(self, encoding)
             scaling = fit_scaling(data, channels, encoding, found, columns.names)
@@ -926,15 +1029,14 @@ class VAEAnomalyDetector(
         self,
         vae: VAE,
         data: Table | Stream,
-        scored: Table,
         plan: TrainingPlan,
         rng: np.random.RandomState,
         *,
         validation: Table | None = None,
         moments: tuple | None = None,
         task: FitTask | None = None,
-    ) -> tuple[VAE, Trained, np.ndarray]:
-        """Return the VAE trained on `data`, how, and its scores of the rows `scored`."""
+    ) -> tuple[VAE, Trained]:
+        """Return the VAE trained on `data`, and how."""
         from vae_anomaly.training import loop
 
         validation_loss: Callable | None = None
@@ -954,19 +1056,22 @@ class VAEAnomalyDetector(
             validation_loss=validation_loss,
             on_epoch_end=task.end_epoch if task is not None and task.is_watched else None,
         )
-        vae = vae.with_weights(trained.weights)
-        if not all(np.isfinite(w).all() for w in (*trained.weights.encoder, *trained.weights.decoder)):
+        weights = trained.weights
+        if not all(np.isfinite(array).all() for array in (*weights.encoder, *weights.decoder)):
             raise ValueError(divergence_message(self))
-        vae = calibrated(vae, data.sample.X)
-        scores = vae.score(scored.X)
+        return vae.with_weights(weights), trained
+
+    def _scores(self, vae: VAE, table: Table) -> np.ndarray:
+        """Return the scores of training rows, (n,), or raise ValueError if training diverged."""
+        scores = vae.score(table.X)
         if not np.isfinite(scores).all():
             raise ValueError(divergence_message(self))
-        return vae, trained, scores
+        return scores
 
-    def _unseen_scores(
+    def _trained_on_half(
         self, vae: VAE, table: Table, plan: TrainingPlan, rng: np.random.RandomState
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores, and weights, of half of the rows by a VAE trained on the other half.
+    ) -> tuple[VAE, Table]:
+        """Return a VAE trained on one half of the rows, and the other half.
 
         A network scores the rows that it was trained on better than new ones.
         """
@@ -975,8 +1080,7 @@ class VAEAnomalyDetector(
         seen, unseen = map(table.take, np.array_split(rng.permutation(table.n_rows), 2))
         log_var = vae.spec.likelihood.initial_log_var(vae.spec.n_features, self.observation_noise)
         vae = vae.with_weights(initial_weights(vae.spec, log_var, rng))
-        _, _, scores = self._train(vae, seen, unseen, plan, rng)
-        return scores, unseen.sample_weight
+        return self._train(vae, seen, plan, rng)[0], unseen
 
     def _offset(
         self,
@@ -1067,9 +1171,7 @@ class VAEAnomalyDetector(
         return tags
 
 
-def _numbers(
-    data: Table | Stream, columns: Columns
-) -> tuple[Table, np.ndarray, np.ndarray]:
+def _numbers(data: Table | Stream, columns: Columns) -> tuple[Table, np.ndarray, np.ndarray]:
     """Return a sample of the rows, and the bounds of all, with NaN in categorical columns."""
     categorical = [category.column for category in columns.categories]
     table = data.sample

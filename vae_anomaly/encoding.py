@@ -19,8 +19,10 @@ class Encoding:
     """The columns of the networks for those of X.
 
     A column of numbers stays one column, and a categorical column becomes as many columns of 0 and
-    1 as it has outputs (see `columns.Category`). A missing cell is NaN in all of them. Behind them
-    all stand the indicators: columns that are 1 where a cell is missing, and 0 elsewhere.
+    1 as it has outputs (see `columns.Category`), except that two outputs share one column, in which
+    a level that is neither of the two lies halfway between them. A missing cell is NaN in all of
+    its columns. Behind them all stand the indicators: columns that are 1 where a cell is missing,
+    and 0 elsewhere.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ class Encoding:
     def _widths(self) -> np.ndarray:
         widths = np.ones(self.n_columns, int)
         for column, n_outputs, _ in self.categories:
-            widths[column] = n_outputs
+            widths[column] = 1 if n_outputs == 2 else n_outputs
         return widths
 
     @functools.cached_property
@@ -55,8 +57,9 @@ class Encoding:
 
     @functools.cached_property
     def _is_number(self) -> np.ndarray:
+        """Which columns of X are one number to the networks, as categories of two outputs are."""
         is_number = np.ones(self.n_columns, bool)
-        is_number[[column for column, *_ in self.categories]] = False
+        is_number[[column for column, n_outputs, _ in self.categories if n_outputs != 2]] = False
         return is_number
 
     @property
@@ -72,7 +75,9 @@ class Encoding:
     @property
     def groups(self) -> Groups:
         """The columns of the networks that hold one categorical variable, for each of these."""
-        return tuple(self.span(column) for column, n_outputs, _ in self.categories if n_outputs)
+        return tuple(
+            self.span(column) for column, n_outputs, _ in self.categories if n_outputs not in (0, 2)
+        )
 
     def span(self, column: int) -> tuple[int, int]:
         """Return the first column of the networks for a column of X, and the one after the last."""
@@ -89,12 +94,14 @@ class Encoding:
             return X
         X = as_float64(X)
         rows = np.empty((len(X), self.n_features))
+        rows[:, self._starts[:-1][self._is_number]] = X[:, self._is_number]
         for column, n_outputs, _ in self.categories:
             first, stop = self.span(column)
             code = X[:, [column]]
             hot = (code == np.arange(n_outputs)).astype(np.float64)
+            if n_outputs == 2:
+                hot = np.where(code < 0, 0.5, code)
             rows[:, first:stop] = np.where(np.isnan(code), np.nan, hot)
-        rows[:, self._starts[:-1][self._is_number]] = X[:, self._is_number]
         rows[:, self.n_cell_features :] = np.isnan(X[:, list(self.indicators)])
         return rows
 
@@ -107,9 +114,11 @@ class Encoding:
             return rows
         X = np.full((len(rows), self.n_columns), np.nan, rows.dtype)
         X[:, self._is_number] = rows[:, self._starts[:-1][self._is_number]]
-        for column, _, n_levels in self.categories:
-            if n_levels:
-                first, _ = self.span(column)
+        for column, n_outputs, n_levels in self.categories:
+            first, _ = self.span(column)
+            if n_outputs == 2:
+                X[:, column] = np.clip(np.round(X[:, column]), 0, n_levels - 1)
+            elif n_levels:
                 X[:, column] = rows[:, first : first + n_levels].argmax(axis=1)
         return X
 

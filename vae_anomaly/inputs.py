@@ -82,9 +82,9 @@ def check_rows(
         is_frame = hasattr(X, "columns")
         kind = TypeError if isinstance(error, TypeError) and not is_frame else ValueError
         raise kind(
-            f"{error}\nColumn {name!r} does not hold numbers: row {row} holds {value!r}. Name it in "
-            "categorical_features, make it a category (by astype in pandas, by cast in polars), or "
-            "leave it out."
+            f"{error}\nColumn {name!r} does not hold numbers: name it in categorical_features, "
+            "make it a category (by astype in pandas, by cast in polars), or leave it out. "
+            f"Row {row} holds {value!r}."
         ) from None
     names = getattr(estimator, "feature_names_in_", None)
     try:
@@ -160,7 +160,10 @@ def check_table(
         for counter in counters:
             counter.count(X[:, counter.column])
         X = _settled(learner, counters, X)
-    return Table(X, weight), Columns.of(learner)
+    table = Table(X, weight)
+    if reset:
+        _check_some_value(table)
+    return table, Columns.of(learner)
 
 
 def check_stream(
@@ -181,6 +184,7 @@ def check_stream(
             f"Found {stream.n_rows} samples in all batches while a minimum of 2 is required by "
             f"{type(estimator).__name__}."
         )
+    _check_some_value(stream)
     return stream, Columns.of(learner)
 
 
@@ -265,6 +269,11 @@ def _settled(learner: Any, counters: Sequence[LevelCounter], X: Any) -> Any:
     for counter in counters:
         X[:, counter.column] = counter.final(X[:, counter.column])
     return X
+
+
+def _check_some_value(data: Table | Stream) -> None:
+    if np.isnan(data.survey.low).all():
+        raise ValueError("All cells are missing: no column of X has any value to learn from.")
 
 
 def _check_unit_interval(rows: Any, names: np.ndarray | None) -> None:

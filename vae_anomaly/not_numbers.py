@@ -26,15 +26,15 @@ def refuse_masks_and_dates(X: Any, name: str = "X") -> None:
                 row, column = np.argwhere(np.ma.getmaskarray(rows))[0][:2]
                 place = f", the first in column {column}, row {row}"
             raise ValueError(
-                f"{name} has masked values{place}. Pass {name}.filled(np.nan): missing values are "
-                "marked by NaN."
+                f"{name} has masked values{place}. Fill them first: in X, filled(np.nan) marks "
+                "them as missing."
             )
     column = next(_dates(X, name), None)
     if column is not None:
         raise ValueError(
-            f"Column {column} does not hold numbers: leave it out, or encode it in a pipeline "
-            "before the detector. Dates, times and durations become numbers by skrub's "
-            "DatetimeEncoder or by a FunctionTransformer, for example."
+            f"Column {column} does not hold numbers, but dates, times or durations: leave it out, "
+            "or make numbers of it in a pipeline before the detector, for example by skrub's "
+            "DatetimeEncoder or by a FunctionTransformer."
         )
 
 

@@ -95,7 +95,7 @@ class Table:
 
         chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
         has_missing = bool(self.survey.n_missing.any())
-        return RowsInMemory(chunks, self.sample_weight, batch_size, has_missing, rng)
+        return RowsInMemory(chunks, self.sample_weight, batch_size, rng, has_missing=has_missing)
 
 
 class Stream:
@@ -126,9 +126,7 @@ class Stream:
         self.survey = survey
 
     @classmethod
-    def read_once(
-        cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState
-    ) -> Stream:
+    def read_once(cls, first: Iterator[Any], read: Callable, rng: np.random.RandomState) -> Stream:
         """Return a stream after a first pass that counts, surveys and samples its rows."""
         n_rows, keys, sample, survey = 0, np.empty(0), np.empty((0, 0)), None
         for batch in first:
@@ -156,9 +154,13 @@ class Stream:
         """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInBuffers
 
-        chunks = lambda: (standardize(batch) for batch in self._read())  # noqa: E731
-        has_missing = bool(self.survey.n_missing.any())
-        return RowsInBuffers(chunks, self.n_rows, batch_size, has_missing, rng)
+        return RowsInBuffers(
+            lambda: (standardize(batch) for batch in self._read()),
+            self.n_rows,
+            batch_size,
+            rng,
+            has_missing=bool(self.survey.n_missing.any()),
+        )
 
 
 def as_float64(X: Any) -> np.ndarray:

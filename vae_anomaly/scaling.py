@@ -137,7 +137,8 @@ def fit_scaling(
     scaler = StandardScaler()
     for chunk, weight in data.chunks():
         chunk = encoding.with_indicators(chunk)
-        scaler.partial_fit(np.ldexp(chunk, -exponent), sample_weight=weight)
+        with np.errstate(invalid="ignore"):  # of columns without any value
+            scaler.partial_fit(np.ldexp(chunk, -exponent), sample_weight=weight)
     # StandardScaler sets the scale to 1 if the spread of a column is mere rounding error; but 1 may
     # be tiny for one column and huge for another.
     spread = np.where(np.sqrt(scaler.var_) == scaler.scale_, scaler.var_, 0.0)

@@ -64,7 +64,7 @@ class VAE:
         """Return the same VAE with other weights, which are yet to be calibrated."""
         return dataclasses.replace(self, weights=weights, calibration=None)
 
-    def with_calibration(self, calibration: Calibration) -> VAE:
+    def with_calibration(self, calibration: Calibration | None) -> VAE:
         """Return the same VAE with a calibration."""
         return dataclasses.replace(self, calibration=calibration)
 

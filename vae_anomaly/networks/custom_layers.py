@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from vae_anomaly.losses import bound_log_var, make_likelihood, reparameterize
+from vae_anomaly.losses import LIKELIHOODS, Mixed, bound_log_var, reparameterize
 
 
 @keras.saving.register_keras_serializable(package="vae_anomaly")
@@ -72,8 +72,8 @@ class GroupSoftmax(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return the mean of x given z, (n, p)."""
-        likelihood = make_likelihood(self.reconstruction_loss, self.groups, inputs.shape[-1])
-        return likelihood.mean(inputs, keras.ops)
+        numbers = LIKELIHOODS[self.reconstruction_loss]
+        return Mixed(self.groups, inputs.shape[-1], numbers).mean(inputs, keras.ops)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration from which the layer can be rebuilt."""

@@ -143,6 +143,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         inner = get_tags(self.detector).input_tags
         tags.input_tags.sparse, tags.input_tags.allow_nan = inner.sparse, inner.allow_nan
         tags.input_tags.pairwise = inner.pairwise
+        tags.input_tags.categorical = inner.categorical
         return tags
 
     def _sk_visual_block_(self) -> _VisualBlock:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import gen_batches
+from sklearn.utils import Tags, gen_batches, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -153,7 +153,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
         sliding = self._sliding_window()
-        channels, windows = sliding._locate(X, reset=True)
+        channels, windows = sliding._locate(X, reset=True, allow_nan=self._takes_missing())
         windows = self._unbroken(windows)
         fit_params = _of_windows(routed.detector.fit, windows)
         detector = clone(self.detector).fit(windows.cut(channels), **fit_params)
@@ -186,7 +186,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         routed = process_routing(self, "partial_fit", **params)
         is_first = not hasattr(self, "detector_")
         sliding = self._sliding_window() if is_first else self.windows_
-        channels, windows = sliding._locate(X, reset=is_first)
+        channels, windows = sliding._locate(X, reset=is_first, allow_nan=self._takes_missing())
         detector = clone(self.detector) if is_first else self.detector_
         detector.partial_fit(
             windows.cut(channels), **_of_windows(routed.detector.partial_fit, windows)
@@ -208,7 +208,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             The scores in the order of X. The lower, the more abnormal.
         """
         check_is_fitted(self)
-        channels, windows = self.windows_._locate(X)
+        channels, windows = self.windows_._locate(X, allow_nan=self._takes_missing())
         chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
         scores = [
             self.detector_.score_samples(windows.cut(channels, chunk))
@@ -262,6 +262,17 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             group_column=self.group_column,
             max_gap=self.max_gap,
         )
+
+    def _takes_missing(self) -> bool:
+        try:
+            return get_tags(self.detector).input_tags.allow_nan
+        except AttributeError:  # an estimator without tags
+            return False
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing()
+        return tags
 
     def _series_of(self, X: Any) -> np.ndarray:
         """Return the number of the series of each row, and so declare that rows are time points.

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vae_anomaly.not_numbers import refuse_masks_and_dates
@@ -43,7 +43,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     - With a `DatetimeIndex`, there is a gap between rows that are more than `max_gap` apart.
       Without one, the rows are assumed to be evenly spaced, in the order given.
 
-    Missing values are refused: fill them, or drop their rows, which leaves a gap.
+    Missing values stay missing in the windows. For a detector that refuses them, fill them, or drop
+    their rows, which leaves a gap.
 
     Parameters
     ----------
@@ -224,7 +225,9 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         lags = reversed(range(self.window_size))
         return np.array([f"{name}_lag{lag}" for lag in lags for name in names], dtype=object)
 
-    def _locate(self, X: Any, *, reset: bool = False) -> tuple[np.ndarray, Windows]:
+    def _locate(
+        self, X: Any, *, reset: bool = False, allow_nan: bool = True
+    ) -> tuple[np.ndarray, Windows]:
         """Return the channels, sorted by series and time, and the windows in them."""
         if not reset:
             check_is_fitted(self)
@@ -237,7 +240,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         if self.group_column is not None:
             series = self._series(X)
             X = X.drop(columns=self.group_column)
-        channels = self._channels(X, reset)
+        channels = self._channels(X, reset, allow_nan)
         if series is None:
             series = np.zeros(len(channels), dtype=int)
         order = np.argsort(series, kind="stable")
@@ -280,16 +283,16 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             )
         return series
 
-    def _channels(self, X: Any, reset: bool) -> np.ndarray:
+    def _channels(self, X: Any, reset: bool, allow_nan: bool) -> np.ndarray:
         """Return the channels as a float array, or raise ValueError if they are not valid."""
         refuse_masks_and_dates(X)
         channels = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
         )
         try:
-            assert_all_finite(channels)
+            assert_all_finite(channels, allow_nan=allow_nan)
         except ValueError as error:
-            is_bad = ~np.isfinite(channels)
+            is_bad = np.isinf(channels) if allow_nan else ~np.isfinite(channels)
             row, column = np.argwhere(is_bad)[0]
             name = getattr(self, "feature_names_in_", range(self.n_features_in_))[column]
             where = "in all rows" if is_bad[:, column].all() else f"first in row {row}"
@@ -298,6 +301,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
                 "with a DatetimeIndex they count as a gap."
             ) from None
         return channels
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _longest_step(self) -> Any:
         if isinstance(self.max_gap, str) and self.max_gap == "auto":

@@ -24,10 +24,10 @@ class RowsInMemory:
         The weights of the rows in the loss. Only their ratios matter.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.
-    has_missing : bool
-        Whether cells are missing, which are NaN.
     rng : RandomState
         Controls the order of the rows.
+    has_missing : bool, default=False
+        Whether cells are missing, which are NaN.
     """
 
     def __init__(
@@ -35,15 +35,16 @@ class RowsInMemory:
         chunks: Iterable[np.ndarray],
         sample_weight: np.ndarray,
         batch_size: int,
-        has_missing: bool,
         rng: np.random.RandomState,
+        *,
+        has_missing: bool = False,
     ) -> None:
         self.n_rows, self.has_missing = len(sample_weight), has_missing
         self.batch_size = min(batch_size, self.n_rows)
-        start, rows = 0, None
-        for chunk in chunks:
-            if rows is None:
-                rows = tf.Variable(tf.zeros([self.n_rows, chunk.shape[1]]))
+        chunks, start = iter(chunks), 0
+        first = next(chunks)
+        rows = tf.Variable(tf.zeros([self.n_rows, first.shape[1]]))
+        for chunk in itertools.chain([first], chunks):
             rows[start : start + len(chunk)].assign(chunk)
             start += len(chunk)
         self._X = rows.read_value()
@@ -79,10 +80,10 @@ class RowsInBuffers:
         The total number of rows.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.
-    has_missing : bool
-        Whether cells are missing, which are NaN.
     rng : RandomState
         Controls the order of the rows within a buffer.
+    has_missing : bool, default=False
+        Whether cells are missing, which are NaN.
     """
 
     def __init__(
@@ -90,8 +91,9 @@ class RowsInBuffers:
         chunks: Callable[[], Iterable[np.ndarray]],
         n_rows: int,
         batch_size: int,
-        has_missing: bool,
         rng: np.random.RandomState,
+        *,
+        has_missing: bool = False,
     ) -> None:
         self.has_missing = has_missing
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)

@@ -182,4 +182,3 @@ def compiled_steps(
     )
     clear_kernel_cache()
     return concrete
-
