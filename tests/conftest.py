@@ -98,3 +98,15 @@ def run_python():
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fail where training starts."""
+
+    def fail(*arguments, **keywords):
+        pytest.fail("training started")
+
+    from vae_anomaly.training import loop as training
+
+    monkeypatch.setattr(training, "train", fail)

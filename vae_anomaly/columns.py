@@ -181,7 +181,7 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
     for name in chosen:
         if name not in names:
             raise ValueError(
-                f"categorical_features has {name!r}, which is not a column of X: {names}."
+                f"categorical_features has {str(name)!r}, which is not a column of X: {names}."
             )
     return sorted({names.index(name) for name in chosen})
 

@@ -158,9 +158,9 @@ class VAEAnomalyDetector(
         `sklearn.ensemble.HistGradientBoostingClassifier`. Each of them is one categorical variable.
         A level that only one training row has, and all but the 255 most frequent ones, are rare:
         they share one output of the networks with the levels that no training row has. If there are
-        no rare levels, a level that no training row has costs 15 nats. A column with two outputs is
-        treated like one of 0 and 1, in which such a level is 0.5. Dense networks without
-        `input_shape` take categories.
+        no rare levels, a level that no training row has costs 15 nats, and the encoder sees none of
+        the levels. A column with two outputs is treated like one of 0 and 1, in which such a level
+        is 0.5. Dense networks without `input_shape` take categories.
 
         - "from_dtype": the columns of a dataframe that are a category of pandas, or a Categorical
           or Enum of polars.

@@ -32,8 +32,8 @@ def refuse_masks_and_dates(X: Any, name: str = "X") -> None:
     column = next(_dates(X, name), None)
     if column is not None:
         raise ValueError(
-            f"Column {column} does not hold numbers, but dates, times or durations: leave it out, "
-            "or make numbers of it in a pipeline before the detector, for example by skrub's "
+            f"Column {column} does not hold numbers: it has dates, times or durations. Leave it "
+            "out, or make numbers of it in a pipeline before the detector, for example by skrub's "
             "DatetimeEncoder or by a FunctionTransformer."
         )
 
