@@ -17,6 +17,9 @@ import numpy as np
 
 FILL_IN_ROUNDS = 5
 
+FILL_IN_BOUND = 10.0
+"""Bound on what is filled in, in standard deviations, so that the rounds cannot run away."""
+
 Array = Any  # a numpy array or a TensorFlow tensor, depending on `xp`
 
 
@@ -50,5 +53,5 @@ def filled_in(
     """
     for _ in range(FILL_IN_ROUNDS):
         z_mean, _ = encode(x)
-        x = xp.where(observed, x, decode(z_mean))
+        x = xp.where(observed, x, xp.clip(decode(z_mean), -FILL_IN_BOUND, FILL_IN_BOUND))
     return x
