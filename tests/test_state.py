@@ -40,7 +40,7 @@ def interrupt_training(monkeypatch, n_calls=1):
 
 BAD_REFITS = {
     "diverging": ({"learning_rate_init": 1e30, "max_iter": 50}, lambda X: 1000 * X + 5),
-    "refused rows": ({}, lambda X: np.where(X[3, 2] == X, np.nan, X)),
+    "refused rows": ({}, lambda X: np.where(X[3, 2] == X, np.inf, X)),
     "fewer columns, refused parameter": ({"input_shape": (7,)}, lambda X: X[:, :4]),
     "refused parameter": ({"latent_dim": 0}, lambda X: X),
     "other names, refused rows": (

@@ -437,7 +437,7 @@ def test_gradients_are_clipped(X):
         progress="",
     )
     rows = [X[:128].astype(np.float32)]
-    batches = RowsInMemory(rows, np.ones(128), 5, 128, np.random.RandomState(0))
+    batches = RowsInMemory(rows, np.ones(128), 128, np.random.RandomState(0))
     moments = loop.train(batches, spec, weights, plan, np.random.RandomState(0)).moments
     assert moments.n_steps == 1
     assert np.linalg.norm(moments.mean) == pytest.approx(0.1 * training.MAX_GRADIENT_NORM, rel=1e-3)
