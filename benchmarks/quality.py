@@ -66,7 +66,7 @@ ABLATION: dict[str, list[Any]] = {
     "variational": [False],
     "batch_size": [256],
     "early_stopping": [True],
-    "support_fraction": [0.5, 0.9],
+    "support_fraction": [0.5, 0.9, "auto"],
 }
 """The values to try for each parameter, with all others at their defaults.
 

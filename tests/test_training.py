@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vae_anomaly.networks.spec import NetworkSpec
-from vae_anomaly.training import loop
+from vae_anomaly.training import loop, support
 from vae_anomaly.training import step as training
 from vae_anomaly.training.plan import TrainingPlan
 from vae_anomaly.training.rows import RowsInMemory
@@ -82,12 +82,17 @@ def test_support_fraction_keeps_outliers_from_being_learned(make_detector, X):
     is_outlier = np.arange(len(X)) < 40
     rows = np.where(is_outlier[:, None], X.mean(axis=0) + 3 * X.std(axis=0), X)
     rows = rows + 0.01 * X.std(axis=0) * rng.standard_normal(X.shape)
-    all_rows, the_core = (
-        make_detector(support_fraction=fraction, max_iter=150).fit(rows).score_samples(rows)
-        for fraction in (1.0, 0.5)
+    all_rows, weighted, the_core = (
+        roc_auc_score(
+            is_outlier,
+            -make_detector(support_fraction=fraction, max_iter=150).fit(rows).score_samples(rows),
+        )
+        for fraction in (1.0, "auto", 0.5)
     )
-    assert roc_auc_score(is_outlier, -the_core) > 0.95
-    assert roc_auc_score(is_outlier, -the_core) > roc_auc_score(is_outlier, -all_rows)
+    assert the_core > 0.95
+    assert weighted > 0.95
+    assert the_core > all_rows
+    assert weighted > all_rows
 
 
 def test_diverging_training_is_an_error(make_detector, X):
@@ -382,14 +387,32 @@ def test_batch_larger_than_the_data_is_all_rows(make_detector, curve, batch_size
     )
 
 
-def test_trimming_leaves_out_the_same_share_of_few_rows(make_detector, curve):
-    losses = [
-        make_detector(input_noise=0.0, max_iter=1, batch_size=batch_size, support_fraction=0.6)
-        .fit(curve(50))
-        .history_["kl"][0]
-        for batch_size in (50, 500)
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+def test_trimming_leaves_out_the_same_share_of_few_rows():
+    kl = np.arange(5, dtype=np.float32)
+    weight, kl = np.ones(5, np.float32), kl[::-1].copy()
+    expected = [0, 0, 1, 1, 1]
+    np.testing.assert_array_equal(support.trimmed(weight, kl, 0.6), expected)
+    idle = np.zeros(7, np.float32)
+    padded = support.trimmed(np.append(weight, idle), np.append(kl, idle), 0.6)
+    np.testing.assert_array_equal(padded, [*expected, *idle])
+
+
+def test_influence_falls_with_the_square_of_the_divergence():
+    kl = np.array([3.0, 6.0, 5.0, 9.0, 60.0], np.float32)
+    influence = support.bounded(np.ones(5, np.float32), kl)
+    np.testing.assert_allclose(influence, 1 / (1 + (kl / 6) ** 2), rtol=1e-5)
+
+
+def test_idle_rows_have_no_say_in_the_influence():
+    weight, kl = np.array([1.0, 2.0, 0.5], np.float32), np.array([4.0, 8.0, 30.0], np.float32)
+    idle = np.zeros(4, np.float32)
+    padded = support.bounded(np.append(weight, idle), np.append(kl, idle)).numpy()
+    np.testing.assert_allclose(padded, [*support.bounded(weight, kl).numpy(), *idle], rtol=1e-6)
+
+
+def test_no_row_stands_out_where_codes_tell_nothing():
+    kl = np.array([1e-9, 1e-8, 1e-3, 0.0], np.float32)
+    np.testing.assert_allclose(support.bounded(np.ones(4, np.float32), kl), 1.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_rows", [20, 64, 65, 1000])

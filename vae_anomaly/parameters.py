@@ -236,7 +236,7 @@ def make_plan(
         learning_rate=_learning_rate(detector),
         cosine=detector.learning_rate == "cosine",
         warm_up=True,
-        support_fraction=float(detector.support_fraction),
+        support_fraction=None if detector.support_fraction == "auto" else detector.support_fraction,
         n_epochs=n_epochs,
         n_epochs_to_run=n_epochs,
         tol=float(detector.tol),

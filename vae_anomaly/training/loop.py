@@ -149,7 +149,7 @@ class _Loop:
         self._n_steps = moments.n_steps
         self._learning_rate, self._beta = _schedules(plan, n_steps)
         self._input_noise = tf.constant(plan.input_noise, tf.float32)
-        self._support_fraction = tf.constant(plan.support_fraction, tf.float32)
+        self._support_fraction = tf.constant(plan.support_fraction or 1.0, tf.float32)
         self._seed = tf.constant(rng.randint(np.iinfo(np.int32).max))
         # Small batches are padded, as otherwise each number of rows would be traced anew.
         units = -(-batch_size // _BATCH_UNIT)
@@ -158,7 +158,7 @@ class _Loop:
             spec,
             self._batch_size,
             noisy=plan.input_noise > 0,
-            trimming=plan.support_fraction < 1,
+            support=plan.support,
             missing=has_missing,
         )
 

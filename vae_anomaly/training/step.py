@@ -12,6 +12,7 @@ from vae_anomaly.losses import loss_terms
 from vae_anomaly.missing import filled_in
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec
+from vae_anomaly.training.support import bounded, trimmed
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -23,7 +24,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's parameters, as in Keras
 
 @functools.lru_cache(maxsize=32)
 def compiled_steps(
-    spec: NetworkSpec, batch_size: int, *, noisy: bool, trimming: bool, missing: bool
+    spec: NetworkSpec, batch_size: int, *, noisy: bool, support: str, missing: bool
 ) -> Callable[..., tf.Tensor]:
     """Return the compiled loop over training steps for one specification.
 
@@ -33,6 +34,8 @@ def compiled_steps(
     single products are too small to be divided among threads. XLA is not used: it takes most of a
     second to compile, and then steps take two thirds of the time in a 30-128-64-8 network, but
     hardly less in a 30-256-128-32 one.
+
+    `support` tells how much each row counts: "all" alike, "bounded" or "trimmed", see `support.py`.
     """
     networks = keras_networks(spec)
     encoder, decoder = networks.encoder, networks.decoder
@@ -126,13 +129,13 @@ def compiled_steps(
             terms = [step_losses(parts, *slice_) for slice_ in slices]
             reconstruction, kl = (tf.concat(term, axis=0) for term in zip(*terms, strict=True))
             weight = tf.gather(sample_weight, batch)
-            if trimming:
-                ranks = tf.where(weight > 0, -kl, -np.inf)
-                n_rows = tf.reduce_sum(tf.cast(weight > 0, tf.float32))
-                n_kept = tf.maximum(1, tf.cast(tf.math.ceil(support_fraction * n_rows), tf.int32))
-                largest = -tf.math.top_k(ranks, n_kept).values[-1]
-                weight *= tf.cast(kl <= largest, tf.float32)
-            loss = tf.reduce_mean(weight * (reconstruction + beta[i] * kl))
+            row_loss = reconstruction + beta[i] * kl
+            influence = weight
+            if support == "bounded":
+                influence = bounded(weight, kl)
+            elif support == "trimmed":
+                influence = trimmed(weight, kl, support_fraction)
+            loss = tf.reduce_mean(influence * row_loss)
             gradient = tf.concat(
                 [
                     tf.reshape(g, [-1])
@@ -159,8 +162,9 @@ def compiled_steps(
                 epsilon=_EPSILON,
                 grad=gradient,
             )
-            row = [loss, tf.reduce_mean(weight * reconstruction), tf.reduce_mean(weight * kl)]
-            return i + 1, losses.write(i, tf.stack(row))
+            # Of all rows, whatever their influence, as the loss of validation rows is.
+            means = [tf.reduce_mean(weight * term) for term in (row_loss, reconstruction, kl)]
+            return i + 1, losses.write(i, tf.stack(means))
 
         start = tf.constant(0), tf.TensorArray(tf.float32, n_steps)
         _, losses = tf.while_loop(lambda i, _: i < n_steps, take_step, start)
