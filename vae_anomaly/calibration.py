@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from vae_anomaly.vae import VAE
 
 _MIN_ROWS, _MAX_ROWS = 32, 512
-_SHARE_OF_TRAINING = 1 / 400
+_SHARE_OF_TRAINING = 1 / 800
 """The number of rows that are measured for each row that training has gone through.
 
-A measured row takes about eight times the work of one row in a gradient step, so this is 2 %.
+A measured row takes about eight times the work of one row in a gradient step, so this is 1 %. After
+hardly any training few rows are measured, and the exponent is not.
 """
 
 _HIDDEN = (0.0, 0.25, 0.5, 0.75)
@@ -106,7 +108,9 @@ def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:
     observed_share = np.where(cells.mask, 0.0, importance).sum(axis=1).mean()
     kl_whole = kl_empty + (kl.mean() - kl_empty) / max(observed_share, _MIN_OBSERVED_SHARE)
     levels = Calibration(mean, importance, float(kl_whole), kl_empty)
-    return Calibration(mean, importance, float(kl_whole), kl_empty, _exponent(vae, levels, X, rng))
+    if n_rows == _MIN_ROWS:
+        return levels
+    return dataclasses.replace(levels, exponent=_exponent(vae, levels, X, rng))
 
 
 def _terms(vae: VAE, X: np.ndarray) -> tuple[np.ma.MaskedArray, np.ndarray]:
