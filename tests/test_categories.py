@@ -329,3 +329,53 @@ def test_the_tags_tell_what_is_true():
     tags = get_tags(VAEAnomalyDetector()).input_tags
     assert tags.allow_nan
     assert tags.categorical
+
+
+def test_one_level_and_a_rare_one_are_a_variable_of_two_outputs(make_detector):
+    levels = ["x"] * 199 + ["y"]
+    rows = pd.DataFrame({"a": np.arange(200.0), "b": pd.Categorical(levels)})
+    detector = make_detector(max_iter=30).fit(rows)
+    assert detector.one_hot_groups_ == ((1, 3),)
+    common, new = detector.score_samples(rows.iloc[[5, 5]].assign(b=pd.Categorical(["x", "new"])))
+    assert abs(common - new) < 2 * LOGIT_BOUND
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        pd.cut(np.arange(60.0), 4),
+        pd.Series([(1, 2), (3, 4), (5, 6)] * 20),
+        pd.Series([1, "one", (1,)] * 20),
+        pd.Series([complex(1, 1), complex(2, 1), complex(0, 1)] * 20),
+    ],
+    ids=["intervals", "tuples", "mixed", "without order"],
+)
+def test_levels_may_be_anything_that_has_a_hash(make_detector, levels):
+    rows = pd.DataFrame({"a": np.arange(60.0), "b": pd.Categorical(levels)})
+    detector = make_detector(max_iter=1).fit(rows)
+    assert len(detector.categories_[0]) == len(set(levels))
+    assert np.isfinite(detector.score_samples(rows)).all()
+
+
+@pytest.mark.parametrize("rows", [pd.Series([1.0, 2.0]), np.ones(3), 1.0, np.ones((3, 2, 2))])
+@pytest.mark.usefixtures("no_training")
+def test_other_shapes_are_refused_as_without_categories(make_detector, rows):
+    with pytest.raises(ValueError, match=r"Expected|dim"):
+        make_detector(categorical_features=[0]).fit(rows)
+
+
+def test_other_categorical_features_are_refused_when_training_goes_on(make_detector, frame):
+    detector = make_detector(max_iter=1, warm_start=True).fit(frame)
+    with pytest.raises(ValueError, match="names other columns than those of the previous fit"):
+        detector.set_params(categorical_features=["noise"]).fit(frame)
+
+
+def test_a_table_of_pyarrow_comes_back_as_a_dataframe(fitted, frame):
+    rebuilt = fitted.reconstruct(pa.Table.from_pandas(frame.head()))
+    assert rebuilt.colour.tolist() == fitted.reconstruct(frame.head()).colour.tolist()
+
+
+def test_a_narrower_enum_does_not_hinder_the_reconstruction(fitted, frame):
+    rows = pl.from_pandas(frame.head(20).astype({"colour": str}))
+    narrow = rows.with_columns(colour=pl.lit(None, dtype=pl.Enum(["red"])))
+    assert fitted.reconstruct(narrow)["colour"].null_count() == 0

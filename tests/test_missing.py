@@ -188,6 +188,7 @@ def test_explicit_zeros_of_a_sparse_matrix_are_values(make_detector):
         {"support_fraction": 0.5},
         {"early_stopping": True},
         {"missing_indicator": True},
+        {"missing_indicator": np.bool_(True)},
     ],
     ids=str,
 )
@@ -234,6 +235,52 @@ def test_a_column_without_any_value_in_training_counts_for_nothing(make_detector
     filled = detector.reconstruct(new)
     assert np.isnan(filled[:, 4]).all()
     assert np.isfinite(np.delete(filled, 4, axis=1)).all()
+
+
+@pytest.mark.parametrize("missing_indicator", ["auto", True])
+def test_training_may_go_on_with_values_in_a_column_that_had_none(
+    make_detector, factors, missing_indicator
+):
+    rows = factors[0][:300].copy()
+    rows[:, 4] = np.nan
+    detector = make_detector(missing_indicator=missing_indicator).partial_fit(rows)
+    assert len(detector.center_) == 8
+    detector.partial_fit(factors[0][:300])
+    assert np.isfinite(detector.score_samples(factors[1])).all()
+
+
+def test_partial_fit_keeps_rows_comparable_between_measurements(make_detector, factors):
+    detector, rows = make_detector(), factors[0][:300].copy()
+    rows[:150, 3:] = np.nan
+    for _ in range(5):
+        detector.partial_fit(factors[0][:300])
+        whole, holed = np.split(-detector.score_samples(np.vstack([rows[150:], rows[:150]])), 2)
+        assert 0.5 < np.median(holed) / np.median(whole) < 2
+
+
+def test_groups_with_a_missing_cell_are_missing_in_training_too(make_detector):
+    rng = np.random.RandomState(0)
+    X = np.column_stack([np.eye(4)[rng.choice(4, 200)], rng.randn(200, 2)])
+    frozen = {"variational": False, "input_noise": 0.0, "learning_rate_init": 1e-12}
+    detector = make_detector(**frozen).partial_fit(X)
+    assert detector.one_hot_groups_ == ((0, 4),)
+    X[:, 1] = np.nan
+    detector.partial_fit(X)
+    rebuilt = detector._vae.contributions(detector._vae.standardize(X))[0]
+    np.testing.assert_allclose(
+        detector.history_["reconstruction"][-1], np.nansum(rebuilt, axis=1).mean(), rtol=0.05
+    )
+
+
+def test_pandas_na_among_objects_is_missing(make_detector):
+    frame = pd.DataFrame({"a": pd.array([1.5, None] * 30, dtype="Float64"), "b": np.arange(60.0)})
+    detector = make_detector(max_iter=1).fit(frame)
+    expected = detector.score_samples(frame)
+    np.testing.assert_array_equal(detector.score_samples(frame.astype(object)), expected)
+    with pytest.warns(UserWarning, match="feature names"):
+        np.testing.assert_array_equal(detector.score_samples(frame.to_numpy()), expected)
+    row = frame.iloc[1].to_frame().T
+    np.testing.assert_array_equal(detector.score_samples(row), expected[1:2])
 
 
 def test_no_value_at_all_is_refused(make_detector):
@@ -283,6 +330,24 @@ class TestIndicator:
             found[missing_indicator] = roc_auc_score(is_outlier, -detector.score_samples(rarely))
         assert found["auto"] > 0.95
         assert found[False] < 0.7
+
+    def test_other_cells_may_be_missing_as_well(self, rarely, factors):
+        detector = VAEAnomalyDetector(max_iter=60, contamination=0.05, random_state=0).fit(rarely)
+        assert len(detector.center_) == 10
+        whole, holed = factors[1], factors[1].copy()
+        holed[:, 5:7] = np.nan
+        spread = np.subtract(*np.quantile(detector.score_samples(whole), [0.75, 0.25]))
+        shift = np.median(detector.score_samples(holed)) - np.median(detector.score_samples(whole))
+        assert abs(shift) < 2 * spread
+        outliers = holed.copy()
+        outliers[:, 3] += 5.0
+        scores = -detector.score_samples(np.concatenate([whole, outliers]))
+        assert roc_auc_score(np.repeat([0, 1], len(whole)), scores) > 0.9
+
+    @pytest.mark.parametrize("other", [{"architecture": "gru"}, {"input_shape": (2, 4)}], ids=str)
+    def test_it_is_refused_where_it_has_no_effect(self, make_detector, rarely, other):
+        with pytest.raises(ValueError, match="missing_indicator=True would have no effect"):
+            make_detector(missing_indicator=True, **other).fit(rarely)
 
     def test_it_cannot_be_dropped_later(self, make_detector, rarely):
         detector = make_detector(warm_start=True, max_iter=1).fit(rarely)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vae_anomaly.rows import as_float64
-
 if TYPE_CHECKING:
     from vae_anomaly.vae import VAE
 
@@ -55,7 +53,8 @@ class Calibration:
     importance : ndarray of shape (p,)
         What each feature counts for in the observed share; they add up to 1.
     kl_whole, kl_empty : float
-        The mean KL divergence of rows without missing cells, and that of a row without any other.
+        The mean KL divergence of rows without missing cells, and that of a row whose cells are all
+        missing.
     exponent : float
         The power of the observed share, between -0.5 and 0.5.
     """
@@ -95,8 +94,12 @@ def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:
     """
     n_rows = int(np.clip(n_trained * _SHARE_OF_TRAINING, _MIN_ROWS, _MAX_ROWS))
     rng = np.random.RandomState(0)
-    X = as_float64(X[rng.permutation(X.shape[0])[:n_rows]])
-    cells, kl = _terms(vae, np.vstack([X, np.full(X.shape[1], np.nan)]))
+    # In the units of the networks, so that hiding a cell does not change its indicator.
+    x = vae.standardize(X[rng.permutation(X.shape[0])[:n_rows]])
+    n_cells = vae.encoding.n_cell_features
+    empty = np.full(x.shape[1], np.nan, np.float32)
+    empty[n_cells:] = np.median(x[:, n_cells:], axis=0)
+    cells, kl = _terms(vae, np.vstack([x, empty]))
     cells, kl, kl_empty = cells[:-1], kl[:-1], float(kl[-1])
     loss = (cells - cells.mean(axis=0)).sum(axis=1).filled(0.0) + kl
     bulk = loss <= np.quantile(loss, _BULK)
@@ -110,22 +113,23 @@ def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:
     levels = Calibration(mean, importance, float(kl_whole), kl_empty)
     if n_rows == _MIN_ROWS:
         return levels
-    return dataclasses.replace(levels, exponent=_exponent(vae, levels, X, rng))
+    return dataclasses.replace(levels, exponent=_exponent(vae, levels, x, rng))
 
 
-def _terms(vae: VAE, X: np.ndarray) -> tuple[np.ma.MaskedArray, np.ndarray]:
+def _terms(vae: VAE, x: np.ndarray) -> tuple[np.ma.MaskedArray, np.ndarray]:
     """Return the reconstruction of cells, (n, p), masked where missing, and the weighted KL."""
-    reconstruction, kl = vae.contributions(X)
+    reconstruction, kl = vae.contributions(x)
     cells = np.ma.masked_invalid(reconstruction[:, : vae.encoding.n_cell_features])
     return cells, vae.beta * kl.sum(axis=1)
 
 
-def _exponent(vae: VAE, levels: Calibration, X: np.ndarray, rng: np.random.RandomState) -> float:
+def _exponent(vae: VAE, levels: Calibration, x: np.ndarray, rng: np.random.RandomState) -> float:
     """Return the exponent of the observed share that makes differences alike."""
-    X = X[: -(-len(X) // 2)]
-    variable = vae.variables_of_columns()
-    order = rng.uniform(size=(len(X), variable.max() + 1))[:, variable]
-    hidden = [np.where(order < fraction, np.nan, X) for fraction in _HIDDEN]
+    x = x[: -(-len(x) // 2)]
+    variable = vae.spec.variables
+    order = rng.uniform(size=(len(x), variable[-1] + 1))[:, variable]
+    order[:, vae.encoding.n_cell_features :] = 1.0  # indicators are never hidden
+    hidden = [np.where(order < fraction, np.float32(np.nan), x) for fraction in _HIDDEN]
     cells, kl = _terms(vae, np.vstack(hidden))
     loss = cells.sum(axis=1).filled(0.0) + kl
     _, difference, share = levels.levelled(loss, ~np.ma.getmaskarray(cells))

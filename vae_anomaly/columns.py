@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class LevelCounter:
         frequent = np.flatnonzero(self._counts > 1)
         if len(frequent) > MAX_LEVELS:
             frequent = frequent[np.argsort(-self._counts[frequent], kind="stable")[:MAX_LEVELS]]
-        levels = sorted((found[at] for at in frequent), key=_sort_key)
+        levels = _sorted([found[at] for at in frequent])
         n_seen = int(np.count_nonzero(self._counts))
         return Category(self.column, tuple(levels), len(levels) < n_seen)
 
@@ -140,14 +141,9 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
         If `categorical_features` does not fit the columns of X.
     """
     frame = frame_columns(X)
-    if categorical_features is None:
+    if categorical_features is None or np.ndim(X) != 2:
         return []
-    if isinstance(categorical_features, str):
-        if categorical_features != "from_dtype":
-            raise ValueError(
-                'categorical_features must be "from_dtype", None, or an array of bool, int or str, '
-                f"got {categorical_features!r}."
-            )
+    if isinstance(categorical_features, str):  # "from_dtype"
         return [number for number, (_, dtype) in enumerate(frame) if is_category(dtype)]
     chosen = np.asarray(categorical_features)
     if chosen.size == 0:
@@ -220,8 +216,10 @@ def with_codes(X: Any, coders: Iterable[Category | LevelCounter]) -> Any:
             X.isetitem(coder.column, coder.codes(X.iloc[:, coder.column]))
         return X
     if frame_columns(X):
+        import polars as pl
+
         return X.with_columns(
-            **{X.columns[c.column]: c.codes(frame_column(X, c.column)) for c in coders}
+            pl.Series(X.columns[c.column], c.codes(frame_column(X, c.column))) for c in coders
         )
     X = np.asarray(X)
     if X.dtype.kind not in "biuf":
@@ -265,7 +263,8 @@ def with_levels(rows: np.ndarray, columns: Columns, like: Any = None, container:
         for column, values in levels.items():
             array[:, column] = values
         return array
-    if container == "polars" if like is None else not hasattr(like, "iloc"):
+    is_polars = container == "polars" if like is None else not hasattr(like, "iloc")
+    if is_polars:
         return _polars_frame(rows, names, levels, like)
     table = pd.DataFrame(rows, index=None if like is None else like.index)
     for category in columns.categories:
@@ -280,9 +279,10 @@ def _polars_frame(rows: np.ndarray, names: Any, levels: dict[int, np.ndarray], l
     table = pl.DataFrame(rows, schema=[str(name) for name in names])
     for column, values in levels.items():
         series = pl.Series(table.columns[column], values.tolist(), strict=False)
-        table = table.with_columns(
-            series if like is None else series.cast(like.schema[series.name])
-        )
+        if like is not None:
+            with contextlib.suppress(pl.exceptions.InvalidOperationError):  # a narrower Enum
+                series = series.cast(like.schema[series.name])
+        table = table.with_columns(series)
     return table
 
 
@@ -293,8 +293,10 @@ def _coded(values: Any, code: Any) -> np.ndarray:
         # Levels that no row has, such as the unused ones of a slice, are not counted as seen.
         used = np.unique(found[found >= 0])
     else:
-        values = values.to_list() if hasattr(values, "to_list") else values
-        found, levels = pd.factorize(np.asarray(values, dtype=object))
+        values = values.to_list() if hasattr(values, "to_list") else list(values)
+        cells = np.empty(len(values), object)
+        cells[:] = values
+        found, levels = pd.factorize(cells)
         used = np.arange(len(levels))
     codes = np.full(len(levels) + 1, np.nan)  # the last stands for a missing cell
     for at in used:
@@ -303,6 +305,12 @@ def _coded(values: Any, code: Any) -> np.ndarray:
     return codes[found]
 
 
-def _sort_key(level: Any) -> tuple[str, Any]:
-    is_number = isinstance(level, int | float)
-    return ("", level) if is_number else (type(level).__name__, level)
+def _sorted(levels: list[Any]) -> list[Any]:
+    """Return levels in order, numbers first; or as they are, if they have none."""
+    try:
+        return sorted(
+            levels,
+            key=lambda v: ("", v) if isinstance(v, int | float) else (type(v).__name__, v),
+        )
+    except TypeError:
+        return levels

@@ -19,7 +19,13 @@ from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
 from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.encoding import Groups
-from vae_anomaly.inputs import check_rows, check_stream, check_table, numbers_only
+from vae_anomaly.inputs import (
+    check_rows,
+    check_stream,
+    check_table,
+    numbers_only,
+    without_arrow,
+)
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.spec import ARCHITECTURES
@@ -158,9 +164,9 @@ class VAEAnomalyDetector(
         `sklearn.ensemble.HistGradientBoostingClassifier`. Each of them is one categorical variable.
         A level that only one training row has, and all but the 255 most frequent ones, are rare:
         they share one output of the networks with the levels that no training row has. If there are
-        no rare levels, a level that no training row has costs 15 nats, and the encoder sees none of
-        the levels. A column with two outputs is treated like one of 0 and 1, in which such a level
-        is 0.5. Dense networks without `input_shape` take categories.
+        no rare levels, a level that no training row has costs 15 nats, and the encoder's input is
+        zero for all levels. A column with just two levels is treated like one of 0 and 1, in which
+        such a level is 0.5. Dense networks without `input_shape` take categories.
 
         - "from_dtype": the columns of a dataframe that are a category of pandas, or a Categorical
           or Enum of polars.
@@ -170,10 +176,9 @@ class VAEAnomalyDetector(
         - None: there are none.
 
     missing_indicator : bool or "auto", default="auto"
-        Whether it is a variable of its own whether a cell is missing, so that a row can be abnormal
-        because of it, whatever its other cells hold. Each column that is modelled in this way has
-        an indicator, which is 1 where the cell is missing and 0 elsewhere, and is treated like a
-        column of X.
+        Whether to add missing indicators, so that a row can be abnormal because a cell is missing,
+        whatever its other cells hold. The indicator of a column is 1 where its cell is missing and
+        0 elsewhere, and is modelled like a column of X.
 
         - "auto": only where missing values are exceptional, which is where they tell most: for the
           columns that are missing in at most 5 % of the training rows, provided that no more than
@@ -181,7 +186,8 @@ class VAEAnomalyDetector(
         - True: for all columns with missing values in training.
         - False: for none. What is missing does not matter to the score.
 
-        This applies to dense networks without `input_shape`.
+        A column without any value in training has none. Only the dense networks of this package,
+        without `input_shape`, have indicators.
 
     observation_noise : float, default=0.1
         The standard deviation of the "mse" likelihood, in units of each column's standard
@@ -257,9 +263,10 @@ class VAEAnomalyDetector(
         - float in (0, 0.5]: the fraction of the training rows that are called outliers.
 
     warm_start : bool, default=False
-        If True, `fit` continues from the weights of the previous fit, and keeps its scaling and its
-        one-hot groups. With ``contamination="auto"`` the second network is trained from scratch,
-        for as many epochs as the first has been trained in all calls.
+        If True, `fit` continues from the weights of the previous fit, and keeps its scaling, its
+        categories, its missing indicators and its one-hot groups. With ``contamination="auto"`` the
+        second network is trained from scratch, for as many epochs as the first has been trained in
+        all calls.
 
     verbose : int, default=0
         If positive, a progress bar is shown.
@@ -273,7 +280,8 @@ class VAEAnomalyDetector(
     encoder_ : keras.Model
         The encoder. It maps x ``(n, *input_shape)`` to [z_mean, z_log_var], each of shape
         (n, latent_dim), or to z_mean alone in a plain autoencoder. Its input is standardised:
-        ``(X - center_) / scale_``.
+        ``(X - center_) / scale_``. If there are categories or missing indicators, it has the
+        columns of `center_`.
 
     decoder_ : keras.Model
         The decoder. It maps z (n, latent_dim) to the mean of x given z, ``(n, *input_shape)``, in
@@ -304,7 +312,7 @@ class VAEAnomalyDetector(
         The mean and the standard deviation with which the columns are standardised. With
         `input_shape`, all positions of a channel or feature have the same `scale_`, the root mean
         square of their standard deviations. The columns of the networks are those of X, except that
-        each categorical column becomes one column per output (one for two outputs), and that the
+        each categorical column becomes one column per output (one for two levels), and that the
         missing indicators stand behind them all. The scale of a column without any value in
         training is NaN.
 
@@ -350,13 +358,14 @@ class VAEAnomalyDetector(
 
     A missing cell, which is NaN, None or NA, adds nothing to the reconstruction [4]_. The encoder
     is given what the decoder expects there, found in five rounds of encoding and decoding that
-    start from the mean of the column [5]_, in training as in scoring; rows without missing cells
-    are computed as if there were none. So that rows with different cells missing stay comparable,
-    each missing cell adds the mean reconstruction of its column over the bulk of ordinary rows, and
-    the part of the KL divergence that is lost with it is added too. As a sum of fewer terms varies
-    less, the difference to the mean score is then divided by a power of the observed share of the
-    row, which is measured by hiding cells of these rows. With ``contamination="auto"`` they are new
-    to the network that scores them. A row without any observed cell has the mean score. See
+    start from the mean of the column (from zero for categories and with "binary_crossentropy")
+    [5]_, in training as in scoring; rows without missing cells are computed as if there were none.
+    So that rows with different cells missing stay comparable, each missing cell adds the mean
+    reconstruction of its column over the bulk of ordinary rows, and the part of the KL divergence
+    that is lost with it is added too. As a sum of fewer terms varies less, the difference to the
+    mean score is then divided by a power of the observed share of the row, which is measured by
+    hiding cells of these rows. With ``contamination="auto"`` they are new to the network that
+    scores them. Apart from its indicators, a row without any observed cell has the mean score. See
     `vae_anomaly.calibration`. A column without any value in training adds nothing either.
 
     Scores are computed in float32 on blocks of rows of a fixed size, so the same row gets exactly
@@ -856,12 +865,12 @@ class VAEAnomalyDetector(
         >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
         >>> X = pd.DataFrame({"t": t, "side": pd.Categorical(np.where(t < 3, "left", "right"))})
         >>> detector = VAEAnomalyDetector(random_state=0).fit(X)
-        >>> new = X.head(3).assign(side=pd.Categorical([None, "right", None]))
+        >>> new = X.head(3).assign(side=pd.Categorical([None, "right", None], dtype=X.side.dtype))
         >>> new.fillna(detector.reconstruct(new)).side.tolist()
         ['right', 'right', 'right']
         """
         rebuilt = self._fitted_vae().reconstruct(self._check(X)).reshape(np.shape(X))
-        return with_levels(rebuilt, Columns.of(self), X)
+        return with_levels(rebuilt, Columns.of(self), without_arrow(X))
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
@@ -1020,7 +1029,7 @@ class VAEAnomalyDetector(
         """Return the fitted VAE, with what parameters set besides the network taken over."""
         vae = self._vae
         spec, encoding = vae.spec, vae.encoding
-        if encoding.indicators and self.missing_indicator is False:
+        if encoding.indicators and not self.missing_indicator:
             raise ValueError(
                 "missing_indicator has changed to False: this describes another network "
                 "than that of the previous fit. Set it back, or start afresh."
@@ -1031,7 +1040,8 @@ class VAEAnomalyDetector(
             log_var = vae.spec.likelihood.initial_log_var(
                 vae.spec.n_features, self.observation_noise
             )
-            vae = vae.with_weights(vae.weights._replace(observation_log_var=log_var))
+            weights = vae.weights._replace(observation_log_var=log_var)
+            vae = dataclasses.replace(vae, weights=weights)
         if vae.spec.variational and self.n_draws != len(vae.noise):
             noise = antithetic_noise(self.n_draws, vae.spec.latent_dim, _spawned(rng))
             vae = dataclasses.replace(vae, noise=noise)
@@ -1058,8 +1068,10 @@ class VAEAnomalyDetector(
                 scores = vae.with_weights(weights).score(validation.X)
                 return -float(np.average(scores, weights=validation.sample_weight))
 
+        # The values of a column that had none in the first training count as missing.
+        has_missing = bool(data.survey.n_missing.any() or np.isnan(vae.scaling.scale).any())
         trained = loop.train(
-            data.batches(vae.standardize, plan.batch_size, rng),
+            data.batches(vae.standardize, plan.batch_size, rng, has_missing=has_missing),
             vae.spec,
             vae.weights,
             plan,

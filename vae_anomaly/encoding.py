@@ -19,10 +19,10 @@ class Encoding:
     """The columns of the networks for those of X.
 
     A column of numbers stays one column, and a categorical column becomes as many columns of 0 and
-    1 as it has outputs (see `columns.Category`), except that two outputs share one column, in which
-    a level that is neither of the two lies halfway between them. A missing cell is NaN in all of
-    its columns. Behind them all stand the indicators: columns that are 1 where a cell is missing,
-    and 0 elsewhere.
+    1 as it has outputs (see `columns.Category`). If it has just two levels, it becomes one column,
+    in which a level that is neither of the two lies halfway between them. A missing cell is NaN in
+    all of its columns. Behind them all stand the missing indicators: columns that are 1 where a
+    cell is missing, and 0 elsewhere.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Encoding:
         The index in X, the number of outputs and the number of levels of each categorical column.
         One more output than levels stands for all rare ones.
     indicators : tuple of int
-        The columns of X for which it is a variable of its own whether they are missing.
+        The columns of X that have a missing indicator.
     """
 
     n_columns: int
@@ -47,8 +47,8 @@ class Encoding:
     @functools.cached_property
     def _widths(self) -> np.ndarray:
         widths = np.ones(self.n_columns, int)
-        for column, n_outputs, _ in self.categories:
-            widths[column] = 1 if n_outputs == 2 else n_outputs
+        for column, n_outputs, n_levels in self.categories:
+            widths[column] = 1 if _is_binary(n_outputs, n_levels) else n_outputs
         return widths
 
     @functools.cached_property
@@ -57,9 +57,10 @@ class Encoding:
 
     @functools.cached_property
     def _is_number(self) -> np.ndarray:
-        """Which columns of X are one number to the networks, as categories of two outputs are."""
+        """Which columns of X are one number to the networks, as categories of two levels are."""
         is_number = np.ones(self.n_columns, bool)
-        is_number[[column for column, n_outputs, _ in self.categories if n_outputs != 2]] = False
+        for column, *counts in self.categories:
+            is_number[column] = _is_binary(*counts)
         return is_number
 
     @property
@@ -76,7 +77,9 @@ class Encoding:
     def groups(self) -> Groups:
         """The columns of the networks that hold one categorical variable, for each of these."""
         return tuple(
-            self.span(column) for column, n_outputs, _ in self.categories if n_outputs not in (0, 2)
+            self.span(column)
+            for column, *counts in self.categories
+            if counts[0] and not _is_binary(*counts)
         )
 
     def span(self, column: int) -> tuple[int, int]:
@@ -95,11 +98,11 @@ class Encoding:
         X = as_float64(X)
         rows = np.empty((len(X), self.n_features))
         rows[:, self._starts[:-1][self._is_number]] = X[:, self._is_number]
-        for column, n_outputs, _ in self.categories:
+        for column, n_outputs, n_levels in self.categories:
             first, stop = self.span(column)
             code = X[:, [column]]
             hot = (code == np.arange(n_outputs)).astype(np.float64)
-            if n_outputs == 2:
+            if _is_binary(n_outputs, n_levels):
                 hot = np.where(code < 0, 0.5, code)
             rows[:, first:stop] = np.where(np.isnan(code), np.nan, hot)
         rows[:, self.n_cell_features :] = np.isnan(X[:, list(self.indicators)])
@@ -116,8 +119,8 @@ class Encoding:
         X[:, self._is_number] = rows[:, self._starts[:-1][self._is_number]]
         for column, n_outputs, n_levels in self.categories:
             first, _ = self.span(column)
-            if n_outputs == 2:
-                X[:, column] = np.clip(np.round(X[:, column]), 0, n_levels - 1)
+            if _is_binary(n_outputs, n_levels):
+                X[:, column] = np.clip(np.round(X[:, column]), 0, 1)
             elif n_levels:
                 X[:, column] = rows[:, first : first + n_levels].argmax(axis=1)
         return X
@@ -137,3 +140,8 @@ class Encoding:
         values, indicators = np.split(values, [self.n_columns])
         cells = np.repeat(np.where(self._is_number, values, of_categories), self._widths)
         return np.concatenate([cells, indicators])
+
+
+def _is_binary(n_outputs: int, n_levels: int) -> bool:
+    """Return whether a categorical column has two levels and no rare ones."""
+    return n_outputs == n_levels == 2

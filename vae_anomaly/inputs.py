@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
@@ -56,14 +57,15 @@ def check_rows(
     ValueError
         If X is not valid. The message names the column and the row where it can.
     """
-    X = _without_arrow(X)
+    X = without_arrow(X)
     refuse_masks_and_dates(X)
     coders: Sequence[Category | LevelCounter] = counters
     if not (counters or reset):
         coders = getattr(estimator, "_categories", ())
-    if coders:
+    if coders and np.ndim(X) == 2:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         X = with_codes(X, coders)
+    X = _without_na(X)
     try:
         rows = validate_data(
             estimator,
@@ -135,8 +137,10 @@ def check_table(
     learner = copy.copy(estimator)
     if columns is not None:
         columns.put_on(learner)
-    X = _without_arrow(X)
+    X = without_arrow(X)
     counters = _level_counters(estimator, X) if reset else []
+    if not (reset or columns):
+        _check_same_categories(estimator, X)
     X = check_rows(
         learner,
         X,
@@ -214,7 +218,7 @@ def _batch_reader(
             if not (batch.shape[0] if sp.issparse(batch) else len(batch)):
                 continue
             try:
-                batch = _without_arrow(batch)
+                batch = without_arrow(batch)
                 if reset:
                     counters.extend(_level_counters(learner, batch))
                 X = check_rows(
@@ -247,8 +251,24 @@ def numbers_only(X: Any, columns: Sequence[int]) -> Any:
     return X
 
 
-def _without_arrow(X: Any) -> Any:
+def without_arrow(X: Any) -> Any:
+    """Return a table of pyarrow as a dataframe of pandas, and anything else unchanged."""
     return X.to_pandas() if type(X).__module__.startswith("pyarrow") else X
+
+
+def _without_na(X: Any) -> Any:
+    """Return X with NaN in place of pandas's NA among objects, which does not convert to float."""
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        return np.where(pd.isna(X), np.nan, X)
+    if not isinstance(X, pd.DataFrame):
+        return X
+    objects = np.flatnonzero([dtype.kind == "O" for dtype in X.dtypes])
+    if objects.size:
+        X = X.copy(deep=False)
+    for column in objects.tolist():
+        values = X.iloc[:, column]
+        X.isetitem(column, values.where(values.notna(), np.nan))
+    return X
 
 
 def _level_counters(estimator: Any, X: Any) -> list[LevelCounter]:
@@ -259,6 +279,19 @@ def _level_counters(estimator: Any, X: Any) -> list[LevelCounter]:
             f"shape hold numbers only; got the categorical columns {columns}."
         )
     return [LevelCounter(column) for column in columns]
+
+
+def _check_same_categories(estimator: Any, X: Any) -> None:
+    """Raise ValueError if `categorical_features` names other columns than the fitted ones."""
+    chosen = estimator.categorical_features
+    if isinstance(chosen, str):
+        return
+    fitted = [category.column for category in estimator._categories]
+    if categorical_columns(chosen, X) != fitted:
+        raise ValueError(
+            f"categorical_features={chosen!r} names other columns than those of the previous fit, "
+            f"{fitted}, so training cannot go on. Set it back, or start afresh."
+        )
 
 
 def _settled(learner: Any, counters: Sequence[LevelCounter], X: Any) -> Any:

@@ -2,10 +2,10 @@
 
 A missing cell contributes nothing to the reconstruction (P.-A. Mattei and J. Frellsen, "MIWAE: Deep
 Generative Modelling and Imputation of Incomplete Data Sets", ICML 2019). The encoder is given what
-the decoder expects there, found in a few rounds from the mean of the column (D. J. Rezende, S.
-Mohamed and D. Wierstra, "Stochastic Backpropagation and Approximate Inference in Deep Generative
-Models", ICML 2014, section 6.3; here with means instead of draws). Training and scoring both call
-`filled_in`.
+the decoder expects there, found in a few rounds that start from zero, the mean of a standardised
+column (D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic Backpropagation and Approximate
+Inference in Deep Generative Models", ICML 2014; here with means instead of draws). Training and
+scoring both call `filled_in`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 FILL_IN_ROUNDS = 5
 
 FILL_IN_BOUND = 10.0
 """Bound on what is filled in, in standard deviations, so that the rounds cannot run away."""
 
 Array = Any  # a numpy array or a TensorFlow tensor, depending on `xp`
-
-
-def observed_cells(x: np.ndarray, groups: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Return which cells of x (..., p) are observed: no cell of a group is, if one is missing."""
-    observed = ~np.isnan(x)
-    for first, stop in groups:
-        observed[..., first:stop] = observed[..., first:stop].all(axis=-1, keepdims=True)
-    return observed
 
 
 def filled_in(

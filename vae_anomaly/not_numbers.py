@@ -86,8 +86,10 @@ def _dates(X: Any, name: str) -> Iterator[str]:
     """Give the names of the columns that hold dates, times or durations."""
     frame = frame_columns(X)
     for number, (column, dtype) in enumerate(frame):
-        categories = getattr(dtype, "categories", None)
-        dtype = getattr(categories, "dtype", dtype)
+        levels = getattr(getattr(dtype, "categories", None), "dtype", None)
+        if str(levels).startswith("interval"):  # as pandas.cut makes them: labels like others
+            continue
+        dtype = dtype if levels is None else levels
         if _is_time(dtype) or (_is_object(dtype) and _has_numpy_time(frame_column(X, number))):
             yield repr(column)
     if frame or sp.issparse(X):

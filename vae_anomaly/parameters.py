@@ -25,7 +25,7 @@ AUTO_MAX_EPOCHS = 1000
 """The largest number of epochs for ``max_iter="auto"``, which takes precedence if rows are few."""
 
 RARELY_MISSING = 0.05
-"""The largest fraction of the rows in which ``missing_indicator="auto"`` takes missing for rare."""
+"""The largest fraction of rows for which ``missing_indicator="auto"`` regards them as rare."""
 
 FLOAT32_RANGE = {
     "observation_noise": (1e-6, 1e6),
@@ -63,6 +63,10 @@ def check_parameters(detector: Any) -> None:
         for name, default in (("hidden_layer_sizes", "auto"), ("activation", "auto")):
             _refuse(detector, name, default, reason)
         _refuse(detector, "dropout", 0.0, reason)
+    always = bool(detector.missing_indicator) and not isinstance(detector.missing_indicator, str)
+    if always and not _has_indicators(detector):
+        reason = "only dense networks of the package, without input_shape, have missing indicators"
+        _refuse(detector, "missing_indicator", "auto", reason)
     sizes: Any = detector.hidden_layer_sizes
     if not isinstance(sizes, (str, Integral)) and len(sizes) == 0:
         _refuse(detector, "activation", "auto", "there are no hidden layers")
@@ -203,16 +207,20 @@ def make_encoding(detector: Any, data: Table | Stream, columns: Columns) -> Enco
     return Encoding(columns.n_features, categories, _indicators(detector, data))
 
 
-def _indicators(detector: Any, data: Table | Stream) -> tuple[int, ...]:
-    """Return the columns for which it is a variable of its own whether they are missing."""
-    n_missing = data.survey.n_missing
-    # The networks of images and sequences, and those of the user, have no place for more columns.
-    is_table = detector.architecture == "dense" and detector.input_shape is None
+def _has_indicators(detector: Any) -> bool:
+    """Return whether the networks have a place for more columns than those of X."""
     is_own = detector.encoder is not None or detector.decoder is not None
-    if detector.missing_indicator is False or not is_table or is_own or not n_missing.any():
+    return detector.architecture == "dense" and detector.input_shape is None and not is_own
+
+
+def _indicators(detector: Any, data: Table | Stream) -> tuple[int, ...]:
+    """Return the columns that get a missing indicator."""
+    n_missing = data.survey.n_missing
+    if not (detector.missing_indicator and _has_indicators(detector) and n_missing.any()):
         return ()
-    if detector.missing_indicator is True:
-        return tuple(np.flatnonzero(n_missing).tolist())
+    if not isinstance(detector.missing_indicator, str):
+        # A column without any value says nothing, and that it is missing says no more.
+        return tuple(np.flatnonzero((n_missing > 0) & (n_missing < data.n_rows)).tolist())
     rare = np.flatnonzero((n_missing > 0) & (n_missing <= RARELY_MISSING * data.n_rows))
     n_lacking = sum(
         int(np.isnan(chunk[:, rare]).any(axis=1).sum()) for chunk, _ in data.sample.chunks()

@@ -84,17 +84,21 @@ class Table:
 
     @functools.cached_property
     def survey(self) -> Survey:
-        """The bounds of the columns, and which of them have missing cells."""
+        """The bounds of the columns, and the number of missing cells in each."""
         return functools.reduce(Survey.and_of, (Survey.of(chunk) for chunk, _ in self.chunks()))
 
     def batches(
-        self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
+        self,
+        standardize: Standardize,
+        batch_size: int,
+        rng: np.random.RandomState,
+        *,
+        has_missing: bool,
     ) -> RowsInMemory:
         """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInMemory
 
         chunks = (standardize(self.X[c]) for c in gen_batches(self.n_rows, CHUNK_ROWS))
-        has_missing = bool(self.survey.n_missing.any())
         return RowsInMemory(chunks, self.sample_weight, batch_size, rng, has_missing=has_missing)
 
 
@@ -110,7 +114,7 @@ class Stream:
     sample : Table
         A random sample of the rows that represents all of them.
     survey : Survey
-        The bounds of the columns, and which of them have missing cells.
+        The bounds of the columns, and the number of missing cells in each.
     """
 
     def __init__(
@@ -149,7 +153,12 @@ class Stream:
             yield as_float64(batch), np.ones(batch.shape[0])
 
     def batches(
-        self, standardize: Standardize, batch_size: int, rng: np.random.RandomState
+        self,
+        standardize: Standardize,
+        batch_size: int,
+        rng: np.random.RandomState,
+        *,
+        has_missing: bool,
     ) -> RowsInBuffers:
         """Return the scaled rows in batches for training."""
         from vae_anomaly.training.rows import RowsInBuffers
@@ -159,7 +168,7 @@ class Stream:
             self.n_rows,
             batch_size,
             rng,
-            has_missing=bool(self.survey.n_missing.any()),
+            has_missing=has_missing,
         )
 
 

@@ -123,12 +123,11 @@ def fit_scaling(
     ValueError
         If the variance of a column is beyond the range of float64.
     """
-    low, high, n_missing = data.survey
+    low, high, _ = data.survey
     has_value = ~np.isnan(low)
     if encoding.indicators:
-        n_missing = n_missing[list(encoding.indicators)]
-        low = np.append(low, n_missing == data.n_rows)
-        high = np.append(high, n_missing > 0)
+        low = np.append(low, np.zeros(len(encoding.indicators)))
+        high = np.append(high, np.ones(len(encoding.indicators)))
         has_value = ~np.isnan(low)
     # Rescale by a power of two, which is exact, as the squares of tiny or huge values would leave
     # the range of float64.

@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from vae_anomaly.calibration import Calibration
 from vae_anomaly.encoding import Encoding
 from vae_anomaly.losses import loss_terms
-from vae_anomaly.missing import filled_in, observed_cells
+from vae_anomaly.missing import filled_in
 from vae_anomaly.networks.compute import make_decode, make_encode
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 from vae_anomaly.rows import CHUNK_ROWS
@@ -86,10 +86,11 @@ class VAE:
         map_tiles(terms, self._reader(X), outputs, self.spec, len(self.noise))
         return outputs
 
-    def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the two terms by feature of the networks, (n, p), and by latent dimension, (n, d).
 
-        Cells that are not observed are NaN. There is no calibration.
+        The rows x (n, p) are those that `standardize` returns. Missing cells are NaN in the result.
+        There is no calibration.
         """
         networks = _Networks(self)
 
@@ -99,12 +100,8 @@ class VAE:
                 reconstruction = np.where(observed, reconstruction, np.nan)
             return reconstruction, kl
 
-        n_rows = X.shape[0]
-        outputs = (
-            np.empty((n_rows, self.spec.n_features)),
-            np.empty((n_rows, self.spec.latent_dim)),
-        )
-        map_tiles(terms, self._reader(X), outputs, self.spec, len(self.noise))
+        outputs = np.empty(x.shape), np.empty((len(x), self.spec.latent_dim))
+        map_tiles(terms, lambda rows: x[rows], outputs, self.spec, len(self.noise))
         return outputs
 
     def score(self, X: Any) -> np.ndarray:
@@ -155,18 +152,6 @@ class VAE:
         )
         return self.encoding.collapse(X_mean)
 
-    def variables_of_columns(self) -> np.ndarray:
-        """Return the index of the variable that each column of X belongs to, (n_columns,).
-
-        The columns of a one-hot group are one variable, and any other column is one of its own.
-        """
-        column = self.encoding.columns_of_features()[: self.encoding.n_cell_features]
-        first_of_group = np.arange(self.encoding.n_columns)
-        for first, stop in self.spec.one_hot_groups:
-            if stop <= len(column):
-                first_of_group[column[first:stop]] = column[first]
-        return np.unique(first_of_group, return_inverse=True)[1]
-
     @functools.cached_property
     def keras_models(self) -> tuple[keras.Model, keras.Model, keras.Model]:
         """The encoder, the decoder and both end to end, which work in standardised units."""
@@ -201,13 +186,19 @@ class VAE:
         )
 
     def standardize(self, X: Any) -> np.ndarray:
-        """Return rows as the networks take them, (n, n_features) float32, NaN where missing."""
-        return self.scaling.apply(self.encoding.expand(X))
+        """Return rows as the networks take them, (n, n_features) float32, NaN where missing.
+
+        All cells of a one-hot group are missing if one is.
+        """
+        x = self.scaling.apply(self.encoding.expand(X))
+        for first, stop in self.spec.one_hot_groups:
+            x[np.isnan(x[:, first:stop]).any(axis=1), first:stop] = np.nan
+        return x
 
     def _n_observed(self, X: Any) -> np.ndarray:
         """Return the number of rows in which each feature is observed, (n_features,)."""
         return sum(
-            observed_cells(self.standardize(X[rows]), self.spec.one_hot_groups).sum(axis=0)
+            (~np.isnan(self.standardize(X[rows]))).sum(axis=0)
             for rows in gen_batches(X.shape[0], CHUNK_ROWS)
         )
 
@@ -250,9 +241,9 @@ class _Networks:
 
     def _prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return rows without NaN, the encoder's input, and which cells are observed."""
-        spec, observed = self._vae.spec, None
+        observed = None
         if np.isnan(x).any():
-            observed = observed_cells(x, spec.one_hot_groups)
+            observed = ~np.isnan(x)
             x = np.where(observed, x, np.float32(0))
         x_input = self._vae.scaling.hide_constants(x)
         if observed is None:

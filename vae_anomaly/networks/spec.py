@@ -72,6 +72,17 @@ class NetworkSpec:
         return is_grouped
 
     @property
+    def variables(self) -> np.ndarray:
+        """The index of the variable that each feature belongs to, (n_features,).
+
+        The features of a one-hot group are one variable, and any other feature is one of its own.
+        """
+        starts = np.ones(self.n_features, int)
+        for first, stop in self.one_hot_groups:
+            starts[first + 1 : stop] = 0
+        return np.cumsum(starts) - 1
+
+    @property
     def likelihood(self) -> Likelihood:
         """The likelihood named by `reconstruction_loss`, with the one-hot groups."""
         return make_likelihood(self.reconstruction_loss, self.one_hot_groups, self.n_features)
