@@ -141,12 +141,12 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
         If `categorical_features` does not fit the columns of X.
     """
     frame = frame_columns(X)
-    if categorical_features is None or np.ndim(X) != 2:
+    if categorical_features is None:
         return []
     if isinstance(categorical_features, str):  # "from_dtype"
         return [number for number, (_, dtype) in enumerate(frame) if is_category(dtype)]
     chosen = np.asarray(categorical_features)
-    if chosen.size == 0:
+    if chosen.size == 0 or np.ndim(X) != 2:
         return []
     names = [name for name, _ in frame]
     n_columns = len(names) or np.shape(X)[-1]
