@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ class LevelCounter:
         self._counts = np.zeros(0, int)
 
     def codes(self, values: Any) -> np.ndarray:
-        """Return the cells of a column as float64 codes, (n,), which `final` makes final."""
+        """Return the cells of a column as float64 codes, (n,), which `recoded` makes final."""
         return _coded(values, lambda level: self._codes.setdefault(level, float(len(self._codes))))
 
     def count(self, codes: np.ndarray) -> None:
@@ -95,9 +95,9 @@ class LevelCounter:
         n_seen = int(np.count_nonzero(self._counts))
         return Category(self.column, tuple(levels), len(levels) < n_seen)
 
-    def final(self, codes: np.ndarray) -> np.ndarray:
-        """Return the final codes for those that `codes` has returned, (n,)."""
-        final = np.append(self.category().codes(list(self._codes)), np.nan)
+    def recoded(self, codes: np.ndarray, category: Category) -> np.ndarray:
+        """Return the codes of `category` for those that `codes` has returned, (n,)."""
+        final = np.append(category.codes(list(self._codes)), np.nan)
         return final[np.nan_to_num(codes, nan=-1.0).astype(int)]
 
 
@@ -144,7 +144,7 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
     if categorical_features is None:
         return []
     if isinstance(categorical_features, str):  # "from_dtype"
-        return [number for number, (_, dtype) in enumerate(frame) if is_category(dtype)]
+        return [number for number, (_, dtype) in enumerate(frame) if _is_category(dtype)]
     chosen = np.asarray(categorical_features)
     if chosen.size == 0 or np.ndim(X) != 2:
         return []
@@ -182,29 +182,26 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
     return sorted({names.index(name) for name in chosen})
 
 
-def is_category(dtype: Any) -> bool:
+def _is_category(dtype: Any) -> bool:
     """Return whether a dtype is pandas's category, or polars's Categorical or Enum."""
     return str(dtype).startswith(("category", "Categorical", "Enum"))
 
 
-def with_codes(X: Any, coders: Iterable[Category | LevelCounter]) -> Any:
+def with_codes(X: Any, coders: Sequence[Category | LevelCounter]) -> Any:
     """Return X with the codes of the categorical columns in place of their levels.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n, n_features)
         Rows as the user has passed them.
-    coders : iterable of Category or LevelCounter
-        The categorical columns.
+    coders : sequence of Category or LevelCounter
+        The categorical columns, at least one.
 
     Raises
     ------
     ValueError
         If X is sparse.
     """
-    coders = list(coders)
-    if not coders:
-        return X
     if sp.issparse(X):
         raise ValueError(
             "Sparse X cannot have categorical_features. Pass X.toarray(), or one-hot columns, "
@@ -222,9 +219,7 @@ def with_codes(X: Any, coders: Iterable[Category | LevelCounter]) -> Any:
             pl.Series(X.columns[c.column], c.codes(frame_column(X, c.column))) for c in coders
         )
     X = np.asarray(X)
-    if X.dtype.kind not in "biuf":
-        X = X.astype(object)
-    coded = X.astype(object if X.dtype.kind == "O" else np.float64)
+    coded = X.astype(np.float64 if X.dtype.kind in "biuf" else object)
     for coder in coders:
         coded[:, coder.column] = coder.codes(X[:, coder.column])
     return coded

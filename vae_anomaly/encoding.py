@@ -86,11 +86,6 @@ class Encoding:
         """Return the first column of the networks for a column of X, and the one after the last."""
         return int(self._starts[column]), int(self._starts[column + 1])
 
-    def columns_of_features(self) -> np.ndarray:
-        """Return the column of X that each column of the networks belongs to, (n_features,)."""
-        cells = np.repeat(np.arange(self.n_columns), self._widths)
-        return np.concatenate([cells, np.array(self.indicators, int)])
-
     def expand(self, X: Any) -> Any:
         """Return rows (n, n_columns) as the networks take them, (n, n_features)."""
         if self.changes_nothing:

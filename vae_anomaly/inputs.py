@@ -299,8 +299,8 @@ def _settled(learner: Any, counters: Sequence[LevelCounter], X: Any) -> Any:
     learner._categories = tuple(counter.category() for counter in counters)
     if counters:
         X = np.array(X)
-    for counter in counters:
-        X[:, counter.column] = counter.final(X[:, counter.column])
+    for counter, category in zip(counters, learner._categories, strict=True):
+        X[:, counter.column] = counter.recoded(X[:, counter.column], category)
     return X
 
 

@@ -1,4 +1,4 @@
-"""Missing cells: which cells are observed, and what the encoder is given for the others.
+"""Missing cells: what the encoder is given for them.
 
 A missing cell contributes nothing to the reconstruction (P.-A. Mattei and J. Frellsen, "MIWAE: Deep
 Generative Modelling and Imputation of Incomplete Data Sets", ICML 2019). The encoder is given what

@@ -124,11 +124,10 @@ def fit_scaling(
         If the variance of a column is beyond the range of float64.
     """
     low, high, _ = data.survey
-    has_value = ~np.isnan(low)
     if encoding.indicators:
         low = np.append(low, np.zeros(len(encoding.indicators)))
         high = np.append(high, np.ones(len(encoding.indicators)))
-        has_value = ~np.isnan(low)
+    has_value = ~np.isnan(low)
     # Rescale by a power of two, which is exact, as the squares of tiny or huge values would leave
     # the range of float64.
     largest = np.maximum(np.abs(low), np.abs(high))

@@ -99,14 +99,12 @@ def compiled_steps(
                 tf.reshape(part, shape)
                 for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
             ]
-            x = tf.gather(X, batch)
-            rows = []
+            x = x_input = tf.gather(X, batch)
+            masks = []
             if missing:
                 observed = tf.logical_not(tf.math.is_nan(x))
+                masks.append(observed)
                 x = tf.where(observed, x, 0.0)
-                rows = [observed]
-            x_input = x
-            if missing:
                 x_input = tf.stop_gradient(
                     filled_in(
                         x,
@@ -123,7 +121,7 @@ def compiled_steps(
                 *(tf.split(t, n_slices) for t in (x, x_input, noise[:, :d])),
                 # The first number differs from that of `key`, so the masks do not repeat the noise.
                 [tf.stack([seed + 1, n_slices * step + j]) for j in range(n_slices)],
-                *(tf.split(t, n_slices) for t in rows),
+                *(tf.split(t, n_slices) for t in masks),
                 strict=True,
             )
             terms = [step_losses(parts, *slice_) for slice_ in slices]
