@@ -8,6 +8,9 @@ from importlib.metadata import version
 import vae_anomaly.forking
 import vae_anomaly.keras_registration  # noqa: F401
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.explanations.counterfactuals import Counterfactuals, counterfactuals
+from vae_anomaly.explanations.explain import explain
+from vae_anomaly.explanations.explanation import Explanation
 from vae_anomaly.thresholds.bootstrap import bootstrap_threshold
 from vae_anomaly.thresholds.conformal import ConformalDetector
 from vae_anomaly.thresholds.fixed import FixedThresholdDetector
@@ -37,6 +40,8 @@ __all__ = [
     "AlarmCost",
     "AutoThreshold",
     "ConformalDetector",
+    "Counterfactuals",
+    "Explanation",
     "ExtremeValueTail",
     "FBeta",
     "FixedThresholdDetector",
@@ -50,6 +55,8 @@ __all__ = [
     "VAEAnomalyDetector",
     "WindowedDetector",
     "bootstrap_threshold",
+    "counterfactuals",
+    "explain",
     "get_outlier_scorer",
     "make_excess_mass_scorer",
     "make_mass_volume_scorer",

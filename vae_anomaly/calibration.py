@@ -70,6 +70,37 @@ class Calibration:
         added, difference, observed_share = self.levelled(loss, observed)
         return added + difference * (observed_share**-self.exponent - 1.0)
 
+    def shares(
+        self, cells: np.ndarray, kl: np.ndarray, observed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the terms of the loss with the correction shared out among them.
+
+        What a missing cell adds is its own. The stretching of the difference to the mean applies to
+        each term's difference to its own mean.
+
+        Parameters
+        ----------
+        cells : ndarray of shape (..., p)
+            The reconstruction of each cell, 0 where it is missing.
+        kl : ndarray of shape (..., d)
+            The weighted KL divergence of each latent dimension.
+        observed : ndarray of bool of shape (..., p)
+            The cells that are observed.
+
+        Returns
+        -------
+        cells, kl : ndarray of shape (..., p) and (..., d)
+            The terms, which sum to the loss and its `correction`.
+        """
+        lost_kl = np.where(observed, 0.0, self.importance) * (self.kl_whole - self.kl_empty)
+        missing_share = np.where(observed, 0.0, self.importance).sum(axis=-1, keepdims=True)
+        observed_share = np.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
+        stretched = observed_share**-self.exponent - 1.0
+        cells = np.where(observed, cells + stretched * (cells - self.mean), self.mean + lost_kl)
+        lost_kl = lost_kl.sum(axis=-1, keepdims=True)
+        kl = kl + stretched * (kl + (lost_kl - self.kl_whole) / kl.shape[-1])
+        return cells, kl
+
     def levelled(self, loss: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return what missing cells add, the difference to the mean, and the observed share."""
         missing_share = np.where(observed, 0.0, self.importance).sum(axis=-1)
@@ -118,7 +149,7 @@ def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:
 
 def _terms(vae: VAE, x: np.ndarray) -> tuple[np.ma.MaskedArray, np.ndarray]:
     """Return the reconstruction of cells, (n, p), masked where missing, and the weighted KL."""
-    reconstruction, kl = vae.contributions(x)
+    reconstruction, kl = vae.feature_terms(x)
     cells = np.ma.masked_invalid(reconstruction[:, : vae.encoding.n_cell_features])
     return cells, vae.beta * kl.sum(axis=1)
 

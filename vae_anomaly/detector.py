@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,12 +43,16 @@ from vae_anomaly.rows import Stream, Table
 from vae_anomaly.scaling import Scaling, fit_scaling
 from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _get_output_config
 from vae_anomaly.thresholds.offsets import auto_offset, quantile_offset
+from vae_anomaly.usual import UsualValues
 from vae_anomaly.vae import VAE, antithetic_noise
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
     from numpy.typing import ArrayLike
 
+    from vae_anomaly.explanations.counterfactuals import Counterfactuals
+    from vae_anomaly.explanations.explanation import Explanation
     from vae_anomaly.training.loop import Trained
     from vae_anomaly.training.plan import TrainingPlan
 
@@ -582,7 +586,8 @@ class VAEAnomalyDetector(
         vae = vae.with_calibration(calibration)
         scores = self._scores(vae, table)
         offset = self._offset(scores, table.sample_weight, unseen)
-        return self._finish(task, columns, vae, trained, scores, offset, n_epochs_before)
+        usual = UsualValues.of(table, columns)
+        return self._finish(task, columns, vae, trained, scores, offset, usual, n_epochs_before)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_batches(self, batches: Any) -> Self:
@@ -640,7 +645,8 @@ class VAEAnomalyDetector(
         vae = vae.with_calibration(fit_calibration(vae, stream.sample.X, n_trained))
         scores = self._scores(vae, stream.sample)
         offset = self._offset(scores, stream.sample.sample_weight)
-        return self._finish(task, columns, vae, trained, scores, offset)
+        usual = UsualValues.of(stream, columns)
+        return self._finish(task, columns, vae, trained, scores, offset, usual)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -719,6 +725,7 @@ class VAEAnomalyDetector(
                 "n_iter_": 1 + (self.n_iter_ if continuing else 0),
                 "training_scores_": scores,
                 "offset_": self._offset(scores, np.ones(len(scores))),
+                "_usual": self._usual if continuing else UsualValues.of(table, columns),
             }
         )
         return self
@@ -766,6 +773,80 @@ class VAEAnomalyDetector(
         import pandas as pd
 
         return pd.DataFrame(components, index=X.index if isinstance(X, pd.DataFrame) else None)
+
+    def explain(self, X: ArrayLike, *, attribution: str = "terms") -> Explanation:
+        """Explain the scores of rows: what each column adds, and what was expected instead.
+
+        `vae_anomaly.explain` does the same for Pipelines and meta-estimators, in the columns that
+        these are given.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows to explain.
+        attribution : {"terms", "hiding"}, default="terms"
+            How the score is shared out: by its terms, which is fast, or by what it loses if a
+            column is hidden, which finds the cause more often.
+
+        Returns
+        -------
+        explanation : Explanation
+            The contributions, which sum to ``-score_samples(X)``, and the values that were
+            observed, expected and usual.
+        """
+        from vae_anomaly.explanations.explain import explain
+
+        return explain(self, X, attribution=attribution)
+
+    def explain_text(
+        self,
+        X: ArrayLike,
+        n_reasons: int = 3,
+        *,
+        attribution: str = "hiding",
+        units: Mapping[Any, str] | None = None,
+    ) -> pd.Series:
+        """Say in one sentence for each row what makes it abnormal.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows to explain, usually alarms.
+        n_reasons : int, default=3
+            The largest number of reasons in a sentence.
+        attribution : {"hiding", "terms"}, default="hiding"
+            How the score is shared out, see `explain`. Pass "terms" for many rows.
+        units : mapping, default=None
+            The units of the columns by name, such as ``{"amount": "EUR"}``.
+
+        Returns
+        -------
+        sentences : Series of shape (n_samples,)
+            The sentences, such as "amount 9,120 EUR, where 40 to 310 EUR is usual (71 % of the
+            score); hour 3, where 14 is expected (12 %)".
+        """
+        return self.explain(X, attribution=attribution).text(n_reasons, units=units)
+
+    def counterfactuals(self, X: ArrayLike, *, max_changes: int | None = None) -> Counterfactuals:
+        """Change as few columns of each row as possible to make it normal.
+
+        See `vae_anomaly.counterfactuals`, which also takes Pipelines and meta-estimators.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows, of which those that are normal are left as they are.
+        max_changes : int, default=None
+            The largest number of columns to change in a row. By default all may be changed.
+
+        Returns
+        -------
+        counterfactuals : Counterfactuals
+            The changed rows, and the score after each change.
+        """
+        from vae_anomaly.explanations.counterfactuals import counterfactuals
+
+        return counterfactuals(self, X, max_changes=max_changes)
 
     @available_if(_has_a_bound)
     def score(self, X: ArrayLike, y: object = None) -> float:
@@ -1130,7 +1211,8 @@ class VAEAnomalyDetector(
     def _state_of(self, vae: VAE, columns: Columns, table: Table) -> dict[str, Any]:
         """Return the attributes with which a copy predicts as if training had ended with `vae`."""
         offset = self._offset(vae.score(table.X), table.sample_weight)
-        return {**columns.attributes(), "_vae": vae, "offset_": offset}
+        usual = UsualValues.of(table, columns)
+        return {**columns.attributes(), "_vae": vae, "offset_": offset, "_usual": usual}
 
     def _finish(
         self,
@@ -1140,6 +1222,7 @@ class VAEAnomalyDetector(
         trained: Trained,
         scores: np.ndarray,
         offset: float,
+        usual: UsualValues,
         n_epochs_before: int = 0,
     ) -> Self:
         """End the task of a fit, and store what the fit has made."""
@@ -1153,6 +1236,7 @@ class VAEAnomalyDetector(
             "n_iter_": n_iter,
             "training_scores_": scores,
             "offset_": offset,
+            "_usual": usual,
         }
         task.end(state)
         self._store(state)
@@ -1173,6 +1257,7 @@ class VAEAnomalyDetector(
         if "_vae" in state:
             state["_vae"] = state["_vae"].to_state()
             state["_categories"] = tuple(map(tuple, state["_categories"]))
+            state["_usual"] = tuple(state["_usual"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -1181,6 +1266,7 @@ class VAEAnomalyDetector(
         if "_vae" in state:
             self._vae = VAE.from_state(state["_vae"])
             self._categories = tuple(Category(*category) for category in state["_categories"])
+            self._usual = UsualValues(*state["_usual"])
 
     @property
     def _n_features_out(self) -> int:

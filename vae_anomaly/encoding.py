@@ -82,6 +82,32 @@ class Encoding:
             if counts[0] and not _is_binary(*counts)
         )
 
+    @functools.cached_property
+    def column_of(self) -> np.ndarray:
+        """The column of X that each column of the networks belongs to, (n_features,)."""
+        cells = np.repeat(np.arange(self.n_columns), self._widths)
+        return np.concatenate([cells, np.array(self.indicators, int)])
+
+    def fold(self, values: np.ndarray) -> np.ndarray:
+        """Return sums over the columns of the networks that belong to one column of X.
+
+        Parameters
+        ----------
+        values : ndarray of shape (..., n_features)
+            A value for each column of the networks.
+
+        Returns
+        -------
+        sums : ndarray of shape (..., n_columns)
+            A value for each column of X.
+        """
+        if self.changes_nothing:
+            return values
+        sums = np.zeros((*values.shape[:-1], self.n_columns), values.dtype)
+        for feature, column in enumerate(self.column_of):
+            sums[..., column] += values[..., feature]
+        return sums
+
     def span(self, column: int) -> tuple[int, int]:
         """Return the first column of the networks for a column of X, and the one after the last."""
         return int(self._starts[column]), int(self._starts[column + 1])

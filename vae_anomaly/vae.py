@@ -18,6 +18,7 @@ from vae_anomaly.networks.compute import make_decode, make_encode
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 from vae_anomaly.rows import CHUNK_ROWS
 from vae_anomaly.scaling import Scaling
+from vae_anomaly.sklearn_private import get_chunk_n_rows
 from vae_anomaly.tiles import Read, map_tiles
 
 if TYPE_CHECKING:
@@ -70,23 +71,119 @@ class VAE:
 
     def terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the reconstruction term and the KL divergence of each row, (n,) float64 each."""
-        networks, n_cells = _Networks(self), self.encoding.n_cell_features
-
-        def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            reconstruction, kl, observed = networks.loss_terms(x)
-            total, total_kl = reconstruction.sum(axis=-1), kl.sum(axis=-1)
-            if self.calibration is not None and observed is not None:
-                # The indicators stay as they are: they tell what is missing.
-                cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
-                loss = cells + self.beta * total_kl.astype(np.float64)
-                total = total + self.calibration.correction(loss, observed[..., :n_cells])
-            return total, total_kl
-
+        networks = _Networks(self)
         outputs = np.empty(X.shape[0]), np.empty(X.shape[0])
-        map_tiles(terms, self._reader(X), outputs, self.spec, len(self.noise))
+        map_tiles(
+            lambda x: self._totals(*networks.loss_terms(x)),
+            self._reader(X),
+            outputs,
+            self.spec,
+            len(self.noise),
+        )
         return outputs
 
-    def contributions(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _totals(
+        self, reconstruction: np.ndarray, kl: np.ndarray, observed: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the two terms of rows (...), calibrated, of what `loss_terms` has returned."""
+        total, total_kl = reconstruction.sum(axis=-1), kl.sum(axis=-1)
+        if self.calibration is not None and observed is not None:
+            n_cells = self.encoding.n_cell_features
+            # The indicators stay as they are: they tell what is missing.
+            cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
+            loss = cells + self.beta * total_kl.astype(np.float64)
+            total = total + self.calibration.correction(loss, observed[..., :n_cells])
+        return total, total_kl
+
+    def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each column and each latent dimension add to the opposite of the score.
+
+        A category is one column, and a missing indicator belongs to the column that it tells of.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n, n_columns)
+            The rows.
+
+        Returns
+        -------
+        columns : ndarray of shape (n, n_columns)
+            The reconstruction of each column, in nats, as the score has it: averaged over the
+            draws, and calibrated in rows with missing cells.
+        code : ndarray of shape (n, latent_dim)
+            `beta` times the KL divergence of each latent dimension. All contributions of a row sum
+            to the opposite of its score, to the precision of float64.
+        """
+        networks, n_cells = _Networks(self), self.encoding.n_cell_features
+
+        def contributions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            reconstruction, kl, observed = networks.loss_terms(x)
+            total, total_kl = self._totals(reconstruction, kl, observed)
+            features = reconstruction.astype(np.float64)
+            code = self.beta * kl.astype(np.float64)
+            if self.calibration is not None and observed is not None:
+                features[..., :n_cells], code = self.calibration.shares(
+                    features[..., :n_cells], code, observed[..., :n_cells]
+                )
+            # The score is a sum in float32. Its rounding error goes to the largest term.
+            exact = features.sum(axis=-1) + code.sum(axis=-1)
+            rounding = total.astype(np.float64) + self.beta * total_kl.astype(np.float64) - exact
+            largest = np.abs(features).argmax(axis=-1)[..., None]
+            at_largest = np.take_along_axis(features, largest, axis=-1)
+            np.put_along_axis(features, largest, at_largest + rounding[..., None], axis=-1)
+            return self.encoding.fold(features), code
+
+        outputs = np.empty(X.shape), np.empty((X.shape[0], self.spec.latent_dim))
+        map_tiles(contributions, self._reader(X), outputs, self.spec, len(self.noise))
+        return outputs
+
+    def hide(self, X: Any, variables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Score rows with one variable hidden at a time, and fill in what was hidden.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n, n_columns)
+            The rows.
+        variables : ndarray of int of shape (n_columns,)
+            The number of the variable that each column of X belongs to, from 0. Columns of one
+            one-hot group must belong to one variable.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, n_variables)
+            The score of each row without each variable.
+        expected : ndarray of shape (n, n_columns)
+            What the decoder expects in each column if its variable is hidden, in the units of X.
+        """
+        networks = _Networks(self)
+        n_variables = int(variables.max()) + 1
+        hidden = np.arange(n_variables)[:, None] == variables[self.encoding.column_of]
+        n_rows, n_features = X.shape[0], self.spec.n_features
+        scores = np.empty((n_rows, n_variables))
+        expected = np.empty((n_rows, n_features))
+        chunk_rows = get_chunk_n_rows(n_variables * n_features * expected.itemsize)
+        for rows in gen_batches(n_rows, chunk_rows):
+            x = self.standardize(X[rows])
+
+            def read(pairs: slice, x: np.ndarray = x) -> np.ndarray:
+                row, variable = np.divmod(np.arange(pairs.start, pairs.stop), n_variables)
+                return np.where(hidden[variable], np.float32(np.nan), x[row])
+
+            def score(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                prepared = networks.prepared(x)
+                total, kl = self._totals(*networks.terms_of(*prepared))
+                return -(total + self.beta * kl.astype(np.float64)), prepared[1]
+
+            n_pairs = len(x) * n_variables
+            outputs = np.empty(n_pairs), np.empty((n_pairs, n_features), np.float32)
+            map_tiles(score, read, outputs, self.spec, len(self.noise))
+            scores[rows] = outputs[0].reshape(len(x), n_variables)
+            filled = self.scaling.undo(outputs[1]).reshape(len(x), n_variables, n_features)
+            variable, feature = np.nonzero(hidden)
+            expected[rows.start : rows.stop, feature] = filled[:, variable, feature]
+        return scores, self.encoding.collapse(expected)
+
+    def feature_terms(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the two terms by feature of the networks, (n, p), and by latent dimension, (n, d).
 
         The rows x (n, p) are those that `standardize` returns. Missing cells are NaN in the result.
@@ -103,6 +200,26 @@ class VAE:
         outputs = np.empty(x.shape), np.empty((len(x), self.spec.latent_dim))
         map_tiles(terms, lambda rows: x[rows], outputs, self.spec, len(self.noise))
         return outputs
+
+    def fill_in(self, X: Any, hidden: np.ndarray) -> np.ndarray:
+        """Return rows with what the decoder expects in hidden columns, given all others.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_columns)
+            The rows.
+        hidden : ndarray of bool of shape (n, n_columns)
+            The cells that are hidden. Columns of one one-hot group must be hidden together.
+        """
+        networks = _Networks(self)
+
+        def read(rows: slice) -> np.ndarray:
+            of_features = hidden[rows][:, self.encoding.column_of]
+            return np.where(of_features, np.float32(np.nan), self.standardize(X[rows]))
+
+        x = np.empty((len(X), self.spec.n_features), np.float32)
+        map_tiles(lambda x: (networks.prepared(x)[1],), read, (x,), self.spec)
+        return np.where(hidden, self.encoding.collapse(self.scaling.undo(x)), X)
 
     def score(self, X: Any) -> np.ndarray:
         """Return -(reconstruction + beta * KL) of each row, (n,) float64."""
@@ -219,8 +336,13 @@ class _Networks:
 
     def loss_terms(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the terms of `losses.loss_terms`, and which cells are observed (None: all)."""
+        return self.terms_of(*self.prepared(x))
+
+    def terms_of(
+        self, x: np.ndarray, x_input: np.ndarray, observed: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return what `loss_terms` does, for what `prepared` has returned."""
         vae = self._vae
-        x, x_input, observed = self._prepared(x)
         reconstruction, kl = loss_terms(
             x,
             x_input,
@@ -236,10 +358,10 @@ class _Networks:
 
     def z_mean(self, x: np.ndarray) -> tuple[np.ndarray]:
         """Return z_mean (..., d) of rows (..., p), as a tuple of one."""
-        _, x_input, _ = self._prepared(x)
+        _, x_input, _ = self.prepared(x)
         return self._encode(x_input)[:1]
 
-    def _prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return rows without NaN, the encoder's input, and which cells are observed."""
         observed = None
         if np.isnan(x).any():

@@ -209,12 +209,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         channels, windows = self.windows_._locate(X, allow_nan=self._takes_missing())
-        chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
-        scores = [
-            self.detector_.score_samples(windows.cut(channels, chunk))
-            for chunk in gen_batches(len(windows.starts), chunk_size)
-        ]
-        return windows.to_points(np.concatenate(scores), self.aggregation)
+        return windows.to_points(self._window_scores(channels, windows), self.aggregation)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how the parameters of `fit` and `partial_fit` are passed on.
@@ -254,6 +249,15 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     def feature_names_in_(self) -> np.ndarray:
         """The names of the channels."""
         return self.windows_.feature_names_in_
+
+    def _window_scores(self, channels: np.ndarray, windows: Windows) -> np.ndarray:
+        """Return the score of each window of sorted time points, (n_windows,)."""
+        chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
+        scores = [
+            self.detector_.score_samples(windows.cut(channels, chunk))
+            for chunk in gen_batches(len(windows.starts), chunk_size)
+        ]
+        return np.concatenate(scores)
 
     def _sliding_window(self) -> SlidingWindow:
         return SlidingWindow(

@@ -1,0 +1,1 @@
+"""Explanations of scores: contributions of the user's columns, sentences and counterfactuals."""

@@ -1,0 +1,191 @@
+"""Attribution: what each column that a detector is given adds to the anomaly score of each row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
+
+from vae_anomaly.columns import Columns
+from vae_anomaly.explanations.folding import Values
+from vae_anomaly.sklearn_private import get_chunk_n_rows
+from vae_anomaly.time_series.windowed import WindowedDetector
+from vae_anomaly.vae import VAE
+
+CODE = "(code)"
+"""What the code adds: the KL divergence."""
+
+REST = "(rest)"
+"""What no single column takes with it when it is hidden."""
+
+NEIGHBOURS = "(neighbours)"
+"""What the other time points of the windows add."""
+
+ATTRIBUTIONS = ("terms", "hiding")
+
+
+class Attribution(NamedTuple):
+    """The contributions of the columns of a detector, and what to compare its values with."""
+
+    columns: np.ndarray
+    """The contribution of each column, in nats, (n, n_features)."""
+    others: dict[str, np.ndarray]
+    """Contributions of something else than a column, by name, (n,) each."""
+    expected: Values
+    """What is expected in each column, (n,) each."""
+    low: Values
+    """Below this a value of the column is unusual, (1,) each."""
+    high: Values
+    """Above this a value of the column is unusual, (1,) each."""
+    levels: list[tuple[Any, ...]]
+    """The most frequent levels of each column, if it holds categories."""
+    latent: np.ndarray | None
+    """What each latent dimension adds, (n, latent_dim), if the score is split by its terms."""
+
+
+def attribute(detector: Any, X: Any, attribution: str, column_of: np.ndarray) -> Attribution:
+    """Return the contributions of the columns of a detector to the scores of rows.
+
+    Parameters
+    ----------
+    detector : VAEAnomalyDetector or WindowedDetector
+        The fitted detector.
+    X : array-like of shape (n, n_features)
+        Rows as the detector takes them.
+    attribution : {"terms", "hiding"}
+        How the score is shared out, see `vae_anomaly.explain`.
+    column_of : ndarray of int of shape (n_features,)
+        Which columns are hidden together: those with the same number, from 0.
+    """
+    if isinstance(detector, WindowedDetector):
+        return _of_windows(detector, X, attribution)
+    check_is_fitted(detector)
+    rows = detector._check(X)
+    vae: VAE = detector._vae
+    columns, code = vae.contributions(rows)
+    latent: np.ndarray | None = code
+    others = {CODE: code.sum(axis=1)}
+    if attribution == "terms":
+        expected = vae.reconstruct(rows)
+    else:
+        columns, rest, expected = _by_hiding(vae, rows, columns, code, column_of)
+        latent, others = None, {REST: rest}
+    usual, about = detector._usual, Columns.of(detector)
+    levels: list[tuple[Any, ...]] = [()] * about.n_features
+    for category, frequent in zip(about.categories, usual.frequent, strict=True):
+        levels[category.column] = tuple(category.values(np.array(frequent)))
+    return Attribution(
+        columns,
+        others,
+        with_levels_by_column(expected, about),
+        list(usual.low[:, None]),
+        list(usual.high[:, None]),
+        levels,
+        latent,
+    )
+
+
+def with_levels_by_column(rows: np.ndarray, about: Columns) -> Values:
+    """Return the columns of rows, with levels in place of codes."""
+    values: Values = list(rows.T)
+    for category in about.categories:
+        values[category.column] = category.values(rows[:, category.column])
+    return values
+
+
+def variables_of(vae: VAE, column_of: np.ndarray) -> np.ndarray:
+    """Return the variable of each column: columns of one one-hot group are hidden together."""
+    variable = column_of.copy()
+    for first, stop in vae.spec.one_hot_groups:
+        members = np.unique(vae.encoding.column_of[first:stop])
+        joined = np.isin(variable, variable[members])
+        variable[joined] = variable[members].min()
+    return np.unique(variable, return_inverse=True)[1]
+
+
+def _by_hiding(
+    vae: VAE, rows: Any, terms: np.ndarray, latent: np.ndarray, column_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the score loses if a column is hidden, what is left, and what is expected."""
+    total = terms.sum(axis=1) + latent.sum(axis=1)
+    variables = variables_of(vae, column_of)
+    scores, expected = vae.hide(rows, variables)
+    lost = scores + total[:, None]
+    # Within a variable, columns share the loss as they share its terms.
+    weight = np.maximum(terms, np.finfo(np.float64).tiny)
+    of_variable = np.zeros(lost.shape)
+    np.add.at(of_variable.T, variables, weight.T)
+    columns = lost[:, variables] * (weight / of_variable[:, variables])
+    return columns, total - columns.sum(axis=1), expected
+
+
+def _of_windows(detector: WindowedDetector, X: Any, attribution: str) -> Attribution:
+    """Return the contributions of time points to the scores of the windows that decide on them."""
+    from vae_anomaly.explanations.explain import explain
+
+    check_is_fitted(detector)
+    channels, windows = detector.windows_._locate(X, allow_nan=detector._takes_missing())
+    n_points, n_channels = channels.shape
+    deciding = _deciding_windows(detector, channels, windows)
+    own, expected = np.zeros((n_points, n_channels)), np.zeros((n_points, n_channels))
+    neighbours, code, n_windows = np.zeros(n_points), np.zeros(n_points), np.zeros(n_points)
+    row_bytes = 8 * 6 * n_channels * windows.size
+    chunk_rows = get_chunk_n_rows(row_bytes)
+    other = CODE if attribution == "terms" else REST
+    usual: Any = None
+    for chunk in gen_batches(len(windows.starts), chunk_rows):
+        numbers, starts = np.arange(chunk.start, chunk.stop), windows.starts[chunk]
+        explained = explain(
+            detector.detector_, windows.cut(channels, chunk), attribution=attribution
+        )
+        if explained.contributions.shape[1] != n_channels * windows.size + 1:
+            raise ValueError(
+                "A step between the windows and the VAE mixes their columns, so time points have "
+                "no contributions of their own. Put such steps in front of the WindowedDetector."
+            )
+        shape = len(starts), windows.size, n_channels
+        cells = explained.contributions.to_numpy()[:, :-1].reshape(shape)
+        rebuilt = explained.expected.to_numpy(float).reshape(shape)
+        usual, sums = explained.usual, cells.sum(axis=(1, 2))
+        for offset in range(windows.size):
+            at, cell = starts + offset, cells[:, offset]
+            used = np.ones(len(at), bool) if deciding is None else deciding[at] == numbers
+            at, cell = at[used], cell[used]
+            own[at] += cell
+            neighbours[at] += sums[used] - cell.sum(axis=1)
+            code[at] += explained.contributions.to_numpy()[used, -1]
+            expected[at] += rebuilt[used, offset]
+            n_windows[at] += 1
+    with np.errstate(invalid="ignore"):  # time points without a window are NaN
+        parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
+    for part in parts:
+        part[..., windows.order] = part.copy()
+    # Each position in the window has its own usual range.
+    low, high = (
+        list(usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)[:, None])
+        for bound in ("low", "high")
+    )
+    return Attribution(
+        parts[0].T,
+        {NEIGHBOURS: parts[2], other: parts[3]},
+        list(parts[1]),
+        low,
+        high,
+        [()] * n_channels,
+        None,
+    )
+
+
+def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
+    """Return the window whose score each sorted time point has; None if it is the mean of all."""
+    if detector.aggregation == "mean":
+        return None
+    scores = detector._window_scores(channels, windows)
+    best, deciding = np.full(len(channels), -np.inf), np.full(len(channels), -1)
+    for offset in range(windows.size):
+        at = windows.starts + offset
+        better = scores > best[at]
+        best[at[better]], deciding[at[better]] = scores[better], np.flatnonzero(better)
+    return deciding

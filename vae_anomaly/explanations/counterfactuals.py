@@ -1,0 +1,315 @@
+"""Counterfactuals: what would make abnormal rows normal, by changing as few columns as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vae_anomaly.columns import Columns
+from vae_anomaly.explanations.attribution import variables_of, with_levels_by_column
+from vae_anomaly.explanations.explain import Subject
+from vae_anomaly.explanations.sentences import in_words
+from vae_anomaly.rows import as_float64
+from vae_anomaly.time_series.windowed import WindowedDetector
+
+_N_CANDIDATES = 20
+"""The number of columns that are tried in each round: those that the score loses most without."""
+
+_N_SINGLE = 10
+"""The number of rounds that change a single column; later ones change a tenth of all at once."""
+
+
+@dataclass(frozen=True)
+class Counterfactuals:
+    """The ordinary counterparts of rows, and how the score falls from one change to the next.
+
+    `vae_anomaly.counterfactuals` returns it. All frames are of pandas.
+
+    Attributes
+    ----------
+    rows : DataFrame of shape (n_samples, n_columns)
+        The rows with the changes.
+    changes : DataFrame of shape (n_changes, 4)
+        For each change the "column", the value "observed", the one that it was "changed_to", and
+        the anomaly "score" after this change and those before it. The index has the row and the
+        number of the change, from 1. Rows that are normal have none.
+    score : Series of shape (n_samples,)
+        The anomaly scores of the rows, ``-score_samples``.
+    new_score : Series of shape (n_samples,)
+        Those of the counterparts.
+    threshold : float
+        The anomaly score above which a row is an alarm.
+    """
+
+    rows: pd.DataFrame
+    changes: pd.DataFrame
+    score: pd.Series
+    new_score: pd.Series
+    threshold: float
+
+    @property
+    def is_normal(self) -> pd.Series:
+        """Whether each counterpart is below the threshold."""
+        return (self.new_score <= self.threshold).rename("is_normal")
+
+    def text(self, *, units: Mapping[Any, str] | None = None) -> pd.Series:
+        """Return one sentence for each row.
+
+        Parameters
+        ----------
+        units : mapping, default=None
+            The units of the columns by name.
+
+        Returns
+        -------
+        sentences : Series of shape (n_samples,)
+            Sentences such as "With amount 120 instead of 9,120 the score would be 31 instead of
+            2,485, below the threshold 96."
+        """
+        units = units or {}
+        row_of = self.changes.index.get_level_values(0)
+        sentences = []
+        for label, before, after in zip(self.score.index, self.score, self.new_score, strict=True):
+            made = self.changes[row_of == label]
+            if not len(made):
+                sentences.append(f"The score, {in_words(before)}, is normal as it is.")
+                continue
+            parts = [
+                f"{column} {in_words(new, units.get(column, ''))} instead of {in_words(old)}"
+                for column, old, new in zip(
+                    made["column"], made["observed"], made["changed_to"], strict=True
+                )
+            ]
+            side = "below" if after <= self.threshold else "still above"
+            sentences.append(
+                f"With {', '.join(parts)} the score would be {in_words(after)} instead of "
+                f"{in_words(before)}, {side} the threshold {in_words(self.threshold)}."
+            )
+        return pd.Series(sentences, self.score.index, dtype=object, name="counterfactual")
+
+
+def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Counterfactuals:
+    """Change as few columns of each row as possible to make it normal.
+
+    Columns are changed one after the other, each time the one that lowers the anomaly score most.
+    What has been changed is what the decoder expects there given all other columns of the row, or
+    the most probable level, and stays within the range of the training rows. This ends as soon as
+    the score is not above the threshold.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted `VAEAnomalyDetector`, a Pipeline that ends in one, or a meta-estimator around
+        these, with a threshold. The columns that can be changed are those that the steps of a
+        Pipeline can be undone for.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows, of which those that are normal are left as they are. A row takes as long as some
+        hundred rows to score.
+    max_changes : int, default=None
+        The largest number of columns to change in a row. By default all may be changed.
+
+    Returns
+    -------
+    counterfactuals : Counterfactuals
+        The changed rows, and the score after each change.
+
+    Raises
+    ------
+    ValueError
+        If the model has no threshold, or no step of it can be undone.
+    TypeError
+        If the model does not end in a `VAEAnomalyDetector`.
+
+    See Also
+    --------
+    explain : Which columns made the rows abnormal.
+
+    References
+    ----------
+    .. [1] S. Wachter, B. Mittelstadt and C. Russell, "Counterfactual Explanations without Opening
+       the Black Box", Harvard Journal of Law & Technology 31(2), 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from vae_anomaly import VAEAnomalyDetector, counterfactuals
+    >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
+    >>> X = pd.DataFrame({"t": t, "sin": np.sin(t), "cos": np.cos(t)})
+    >>> detector = VAEAnomalyDetector(max_iter=100, random_state=0).fit(X)
+    >>> found = counterfactuals(detector, X.head(1).assign(sin=9.0))
+    >>> found.changes["column"].tolist(), found.is_normal.tolist()
+    (['sin'], [True])
+    """
+    if max_changes is not None and max_changes < 1:
+        raise ValueError(f"max_changes must be at least 1, got {max_changes}.")
+    subject = Subject.of(model, X)
+    if isinstance(subject.detector, WindowedDetector):
+        raise TypeError(
+            "counterfactuals takes rows, not time points; pass the detector of the windows, "
+            "detector_, and windows."
+        )
+    if subject.threshold is None:
+        raise ValueError(
+            f"{type(model).__name__} has no threshold; wrap it in a FixedThresholdDetector."
+        )
+    rows, changed = _Search(subject, max_changes).run()
+    return _as_the_user_knows(subject, rows, changed)
+
+
+class _Search:
+    """The search for changes of the rows of a subject, in the columns of its detector."""
+
+    def __init__(self, subject: Subject, max_changes: int | None) -> None:
+        detector = subject.detector
+        self._vae = detector._vae
+        self._before = as_float64(detector._check(subject.rows))
+        self._minimum, self._maximum = detector._usual.minimum, detector._usual.maximum
+        self._variables = variables_of(self._vae, subject.column_of)
+        self._threshold = subject.threshold
+        self._is_whole = np.zeros(self._before.shape[1], bool)
+        if not subject.steps:
+            self._is_whole[:] = [dtype.kind in "iu" for dtype in subject.frame.dtypes]
+        known = subject.undo(list(self._before.T))
+        can_change = np.array(
+            [
+                value is not None and isinstance(label, int)
+                for label, value in zip(subject.labels, known, strict=True)
+            ]
+        )
+        if not can_change.any():
+            raise ValueError(
+                "No column can be changed, as no step in front of the detector can be undone."
+            )
+        # A variable can be changed if all of its columns can.
+        n_variables = int(self._variables.max()) + 1
+        self._can_change = np.ones(n_variables, bool)
+        np.logical_and.at(self._can_change, self._variables, can_change[subject.column_of])
+        self._max_changes = n_variables if max_changes is None else max_changes
+
+    def run(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the changed rows, and the order of each variable's change, 0 where it is not."""
+        rows = self._before.copy()
+        order = np.zeros((len(rows), len(self._can_change)), int)
+        score = -self._vae.score(rows)
+        n_rounds = 0
+        while True:
+            n_changed = (order > 0).sum(axis=1)
+            n_allowed = np.minimum(self._max_changes, self._can_change.sum())
+            open_rows = np.flatnonzero((score > self._threshold) & (n_changed < n_allowed))
+            if not open_rows.size:
+                return rows, order
+            n_rounds += 1
+            n_at_once = 1 if n_rounds <= _N_SINGLE else -(-len(self._can_change) // 10)
+            for row in open_rows.tolist():
+                rows[row], score[row] = self._change(row, rows[row], order[row], n_at_once)
+
+    def _change(
+        self, row: int, current: np.ndarray, order: np.ndarray, n_at_once: int
+    ) -> tuple[np.ndarray, float]:
+        """Change further variables of a row, and note it in `order`; return row and score."""
+        n_at_once = min(n_at_once, self._max_changes - int((order > 0).sum()))
+        candidates = np.flatnonzero(self._can_change & (order == 0))
+        if len(candidates) > max(_N_CANDIDATES, n_at_once):
+            without, _ = self._vae.hide(current[None], self._variables)
+            best = np.argsort(-without[0, candidates], kind="stable")
+            candidates = candidates[best[: max(_N_CANDIDATES, n_at_once)]]
+        changed = np.repeat((order > 0)[None], len(candidates), axis=0)
+        changed[np.arange(len(candidates)), candidates] = True
+        tried = self._filled_in(row, changed)
+        score = -self._vae.score(tried)
+        chosen = candidates[np.argsort(score, kind="stable")[:n_at_once]]
+        order[chosen] = order.max() + 1 + np.arange(len(chosen))
+        if len(chosen) == 1:
+            return tried[score.argmin()], float(score.min())
+        together = self._filled_in(row, (order > 0)[None])
+        return together[0], -float(self._vae.score(together)[0])
+
+    def _filled_in(self, row: int, changed: np.ndarray) -> np.ndarray:
+        """Return a row with some variables, (n, n_variables), as the decoder expects them."""
+        hidden = changed[:, self._variables]
+        rows = self._vae.fill_in(np.repeat(self._before[[row]], len(hidden), axis=0), hidden)
+        rows = np.where(hidden & self._is_whole, np.round(rows), rows)
+        # The bounds of categories are NaN, which leaves their codes as they are.
+        bounded = np.fmax(np.fmin(rows, self._maximum), self._minimum)
+        return np.where(hidden, bounded, rows)
+
+
+def _as_the_user_knows(subject: Subject, rows: np.ndarray, order: np.ndarray) -> Counterfactuals:
+    """Return the changes in the columns of the user, with the scores of the model itself."""
+    frame, threshold = subject.frame, subject.threshold
+    assert threshold is not None
+    values = subject.undo(with_levels_by_column(rows, Columns.of(subject.detector)))
+    variables = variables_of(subject.detector._vae, subject.column_of)
+    number_of = _numbered(order[:, variables[subject.first_of]])
+    row_of, label_of = np.nonzero(number_of)
+    in_order = np.lexsort([number_of[row_of, label_of], row_of])
+    row_of, label_of = row_of[in_order], label_of[in_order]
+    number = number_of[row_of, label_of]
+
+    counterparts, after = frame.copy(), frame.take(row_of)
+    old, new = np.empty(len(row_of), object), np.empty(len(row_of), object)
+    for label in np.unique(label_of):
+        column, found = subject.labels[label], values[label]
+        assert isinstance(column, int) and found is not None  # or it could not be changed
+        here = label_of == label
+        place = row_of[here]
+        old[here] = frame.iloc[:, column].take(place).to_numpy(object)
+        new[here] = np.asarray(found, object)[place]
+        counterparts.isetitem(
+            column, _with_values(frame.iloc[:, column], place, found[place]).array
+        )
+        # A change stays for the later changes of the same row.
+        since = number_of[row_of, label]
+        is_made = (since > 0) & (since <= number)
+        kept = after.iloc[:, column]
+        after.isetitem(column, _with_values(kept, is_made, found[row_of[is_made]]).array)
+    names = np.empty(len(subject.names), object)
+    names[:] = subject.names
+    index = pd.MultiIndex.from_arrays(
+        [frame.index.take(row_of), number],
+        names=["row" if frame.index.name is None else frame.index.name, "change"],
+    )
+    changes = {
+        "column": names[label_of],
+        "observed": old,
+        "changed_to": new,
+        "score": -_scores(subject, after) if len(after) else np.empty(0),
+    }
+    return Counterfactuals(
+        rows=counterparts,
+        changes=pd.DataFrame(changes, index=index),
+        score=pd.Series(-_scores(subject, frame), frame.index, name="score"),
+        new_score=pd.Series(-_scores(subject, counterparts), frame.index, name="new_score"),
+        threshold=threshold,
+    )
+
+
+def _numbered(order: np.ndarray) -> np.ndarray:
+    """Return positive entries replaced by 1, 2, ... in each row, in the same order."""
+    by_order = np.argsort(np.argsort(np.where(order > 0, order, np.inf), axis=1, kind="stable"))
+    return np.where(order > 0, by_order + 1, 0)
+
+
+def _scores(subject: Subject, frame: pd.DataFrame) -> np.ndarray:
+    """Return the scores of rows in the form in which the model was fitted."""
+    has_names = hasattr(subject.model, "feature_names_in_")
+    return subject.model.score_samples(frame if has_names else frame.to_numpy())
+
+
+def _with_values(column: pd.Series, place: np.ndarray, values: Any) -> pd.Series:
+    """Return a column with other values at some places, of a type that can hold them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        new = pd.Index(values).dropna().unique().difference(column.cat.categories)
+        column = column.cat.add_categories(new)
+    elif column.dtype.kind in "biu" or not pd.api.types.is_numeric_dtype(column.dtype):
+        whole = column.dtype.kind in "iu" and np.array_equal(values, np.round(values.astype(float)))
+        column = column if whole else column.astype(object)
+    column = column.copy()
+    place = np.arange(len(column))[place]
+    column.iloc[place] = values.astype(column.dtype) if column.dtype.kind in "iu" else values
+    return column

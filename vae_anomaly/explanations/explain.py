@@ -1,0 +1,322 @@
+"""explain: the explanation of any model that ends in a VAE, for the columns that the user knows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+
+from vae_anomaly.explanations.attribution import ATTRIBUTIONS, attribute
+from vae_anomaly.explanations.explanation import Explanation
+from vae_anomaly.explanations.folding import Folding, Label, Values, fold_steps
+from vae_anomaly.inputs import without_arrow
+from vae_anomaly.not_numbers import frame_columns
+from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.time_series.windowed import WindowedDetector
+
+_MAX_PARTS = 8
+"""The largest number of outputs that stand for the expected value of a column."""
+
+
+def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
+    """Explain the scores of rows: which columns made them abnormal, and what was expected.
+
+    The anomaly score is a sum over the columns and the code, so it can be shared out exactly.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted `VAEAnomalyDetector` or `WindowedDetector`, a Pipeline that ends in one, or a
+        meta-estimator around these, such as `TunedThresholdDetectorCV` or a search of
+        scikit-learn. Contributions are those of the columns that the first step of a Pipeline is
+        given: scalers, imputers, encoders, selectors, ColumnTransformer and FeatureUnion are
+        followed back. The outputs of steps that mix columns, such as PCA, count as columns
+        themselves, and the `notes` of the explanation say so.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows to explain, as `score_samples` takes them.
+
+    attribution : {"terms", "hiding"}, default="terms"
+        How the score is shared out.
+
+        - "terms": each column has its own term of the score, which is its reconstruction, and
+          "(code)" has the KL divergence. This takes hardly longer than scoring.
+        - "hiding": each column has what the score loses if it is hidden, so that its value is
+          expected from the others instead; "(rest)" has what remains. This finds the cause more
+          often: a network that copies an abnormal value to its output hides the cause in the code.
+          It takes about three times as long as scoring, times the number of columns.
+
+    Returns
+    -------
+    explanation : Explanation
+        The contributions, which sum to ``-score_samples(X)``, with the values that were observed,
+        expected and usual.
+
+    Raises
+    ------
+    ValueError
+        If `attribution` is not valid, or a step changes the number of rows or does not tell how
+        many columns it returns.
+    TypeError
+        If the model does not end in a VAE.
+
+    See Also
+    --------
+    counterfactuals : What would make the rows normal.
+    ContributionsDisplay : A plot of the contributions to the score of a row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from vae_anomaly import VAEAnomalyDetector, explain
+    >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
+    >>> X = pd.DataFrame({"t": t, "sin": np.sin(t), "cos": np.cos(t)})
+    >>> detector = VAEAnomalyDetector(max_iter=100, random_state=0).fit(X)
+    >>> explanation = explain(detector, X.head(3).assign(sin=9.0))
+    >>> explanation.contributions.idxmax(axis=1).tolist()
+    ['sin', 'sin', 'sin']
+    >>> explanation.text(n_reasons=1)[0]
+    'sin 9, where -0.984 to 0.995 is usual (... % of the score)'
+    """
+    if attribution not in ATTRIBUTIONS:
+        raise ValueError(f"attribution must be one of {ATTRIBUTIONS}, got {attribution!r}.")
+    subject = Subject.of(model, X)
+    found = attribute(subject.detector, subject.rows, attribution, subject.column_of)
+    names, index = subject.names, subject.frame.index
+    contributions = sums_by_column(found.columns, subject.column_of, len(names))
+    others = np.column_stack(list(found.others.values()))
+    low, high = subject.undo(found.low), subject.undo(found.high)
+    shape = getattr(subject.detector, "input_shape", None)
+    return Explanation(
+        contributions=pd.DataFrame(
+            np.hstack([contributions, others]), index, [*names, *found.others]
+        ),
+        observed=_frame(subject.observed(), names, index),
+        expected=_frame(subject.undo(found.expected, in_parts=True), names, index),
+        usual=_usual(low, high, [found.levels[at] for at in subject.first_of], names),
+        score=pd.Series(contributions.sum(axis=1) + others.sum(axis=1), index, name="score"),
+        threshold=subject.threshold,
+        attribution=attribution,
+        latent=None
+        if found.latent is None
+        else pd.DataFrame(found.latent, index, [f"z{at}" for at in range(found.latent.shape[1])]),
+        notes=subject.notes,
+        sample_shape=tuple(shape) if shape is not None and not subject.steps else None,
+    )
+
+
+class Subject(NamedTuple):
+    """Rows to explain: as the user has passed them, as the detector sees them, and how they map."""
+
+    model: Any
+    detector: Any
+    """The VAEAnomalyDetector or WindowedDetector at the end of the model."""
+    steps: list[Any]
+    """The steps in front of it."""
+    frame: pd.DataFrame
+    """The user's rows."""
+    rows: Any
+    """The rows that the detector is given."""
+    labels: list[Label]
+    """What is explained: indices of columns of the user, then names of outputs that mix some."""
+    column_of: np.ndarray
+    """The position in `labels` of each column of the detector."""
+    folding: Folding
+    input_names: list[Any]
+    """The names of the columns of the detector."""
+
+    @classmethod
+    def of(cls, model: Any, X: Any) -> Subject:
+        """Return what is to be explained of the rows X by a model."""
+        X = without_arrow(X)
+        detector, steps, rows = _unwrapped(model, X)
+        is_windowed = isinstance(detector, WindowedDetector)
+        frame = as_frame(X, model)
+        if is_windowed and not steps and detector.group_column is not None:
+            frame = frame.drop(columns=detector.group_column)
+        if np.shape(rows)[0] != len(frame):
+            raise ValueError(
+                f"A step in front of the detector returns {np.shape(rows)[0]} rows for "
+                f"{len(frame)}, so they cannot be explained one by one."
+            )
+        n_features = detector.n_features_in_
+        of_user: list[Label] = list(range(frame.shape[1]))
+        folding = fold_steps(steps, of_user, list(frame.columns), n_features)
+        labels = sorted({label for label in folding.labels if isinstance(label, int)})
+        named = dict.fromkeys(label for label in folding.labels if isinstance(label, str))
+        ordered: list[Label] = [*labels, *named]
+        place = {label: at for at, label in enumerate(ordered)}
+        column_of = np.array([place[label] for label in folding.labels], int)
+        names = getattr(detector, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{at}" for at in range(n_features)]
+        return cls(model, detector, steps, frame, rows, ordered, column_of, folding, list(names))
+
+    @property
+    def names(self) -> list[Any]:
+        """The names of what is explained."""
+        columns = self.frame.columns
+        return [columns[label] if isinstance(label, int) else label for label in self.labels]
+
+    @property
+    def first_of(self) -> np.ndarray:
+        """The first column of the detector that belongs to each label."""
+        return np.unique(self.column_of, return_index=True)[1]
+
+    @property
+    def threshold(self) -> float | None:
+        """The anomaly score above which a row is an alarm."""
+        model = self.model
+        while own_threshold(model) is None and hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        offset = own_threshold(model)
+        return None if offset is None else -offset
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the columns."""
+        notes = []
+        mixed = [label for label in self.labels if isinstance(label, str)]
+        if mixed:
+            notes.append(
+                f"A step mixes columns; its outputs are explained instead: {', '.join(mixed)}."
+            )
+        unused = [str(name) for at, name in enumerate(self.frame.columns) if at not in self.labels]
+        if unused and not mixed:
+            notes.append(f"No score depends on these columns: {', '.join(unused)}.")
+        return tuple(notes)
+
+    def observed(self) -> list[Any]:
+        """Return the values of the rows, by label."""
+        found: dict[str, np.ndarray] = {}
+        if any(isinstance(label, str) for label in self.labels):
+            self.folding.undo(columns_of(self.rows), found)
+        return [
+            self.frame.iloc[:, label] if isinstance(label, int) else found.get(label)
+            for label in self.labels
+        ]
+
+    def undo(self, values: Values, *, in_parts: bool = False) -> Values:
+        """Return values of the columns of the detector as values by label, None if not known.
+
+        With `in_parts`, what is not known is told by the outputs of the column instead.
+        """
+        found: dict[str, np.ndarray] = {}
+        original = self.folding.undo(values, found)
+        known = [
+            original[label] if isinstance(label, int) else found.get(label) for label in self.labels
+        ]
+        if not in_parts:
+            return known
+        return [
+            self._parts(at, values) if value is None else value for at, value in enumerate(known)
+        ]
+
+    def _parts(self, at: int, values: Values) -> np.ndarray | None:
+        """Return the values of the outputs of a column in words, such as "month 7, hour 12"."""
+        from vae_anomaly.explanations.sentences import in_words
+
+        outputs = np.flatnonzero(self.column_of == at)
+        if len(outputs) > _MAX_PARTS:
+            return None
+        name = str(self.names[at])
+        texts = []
+        for output in outputs:
+            part = str(self.input_names[output]).replace(name, "").strip("_ ") or "value"
+            cells = [round(v) if _is_number(v) else v for v in np.asarray(values[output])]
+            texts.append([f"{part} {in_words(cell)}" for cell in cells])
+        words = np.empty(len(texts[0]), object)
+        words[:] = [", ".join(parts) for parts in zip(*texts, strict=True)]
+        return words
+
+
+def _unwrapped(model: Any, X: Any) -> tuple[Any, list[Any], Any]:
+    """Return the detector at the end of a model, the steps in front of it, and what it is given."""
+    steps: list[Any] = []
+    while True:
+        if hasattr(model, "steps"):
+            if len(model.steps) > 1:
+                X = model[:-1].transform(X)
+                steps += [step for _, step in model.steps[:-1]]
+            model = model.steps[-1][1]
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif isinstance(model, FrozenEstimator):
+            model = model.estimator
+        elif isinstance(model, WindowedDetector) or hasattr(model, "_fitted_vae"):
+            return model, steps, X
+        elif hasattr(model, "detector"):
+            model = getattr(model, "detector_", model.detector)
+        else:
+            raise TypeError(
+                f"{type(model).__name__} cannot be explained: the model must end in a "
+                "VAEAnomalyDetector."
+            )
+
+
+def as_frame(X: Any, model: Any) -> pd.DataFrame:
+    """Return the user's rows as a dataframe of pandas."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if names := [name for name, _ in frame_columns(X)]:  # polars
+        return pd.DataFrame({name: X[name].to_list() for name in names})
+    X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+    X = X.reshape(len(X), -1)
+    names = getattr(model, "feature_names_in_", [f"x{at}" for at in range(X.shape[1])])
+    return pd.DataFrame(X, columns=names)
+
+
+def columns_of(rows: Any) -> Values:
+    """Return the columns of rows of any kind."""
+    if isinstance(rows, pd.DataFrame):
+        return [rows.iloc[:, at].to_numpy() for at in range(rows.shape[1])]
+    rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
+    return list(rows.reshape(len(rows), -1).T)
+
+
+def sums_by_column(values: np.ndarray, column_of: np.ndarray, n: int) -> np.ndarray:
+    """Return the sums (n_rows, n) of values (n_rows, n_features) that belong together."""
+    if np.array_equal(column_of, np.arange(n)):
+        return values
+    sums = np.zeros((len(values), n))
+    for at, column in enumerate(column_of):
+        sums[:, column] += values[:, at]
+    return sums
+
+
+def _frame(values: list[Any], names: list[Any], index: pd.Index) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            at: np.full(len(index), np.nan)
+            if value is None
+            else value.array
+            if isinstance(value, pd.Series)
+            else value
+            for at, value in enumerate(values)
+        },
+        index=index,
+    )
+    return frame.set_axis(names, axis=1)
+
+
+def _usual(
+    low: Values, high: Values, levels: list[tuple[Any, ...]], names: list[Any]
+) -> pd.DataFrame:
+    bounds = []
+    for bound_low, bound_high in zip(low, high, strict=True):
+        pair = [
+            np.nan if b is None or not _is_number(b[0]) else float(b[0])
+            for b in (bound_low, bound_high)
+        ]
+        bounds.append(sorted(pair))
+    table = pd.DataFrame(bounds, index=pd.Index(names, dtype=object), columns=["low", "high"])
+    column = np.empty(len(levels), object)
+    column[:] = levels
+    return table.assign(levels=column)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)

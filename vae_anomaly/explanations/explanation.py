@@ -1,0 +1,214 @@
+"""Explanation: the contributions to the scores of some rows, with what was expected instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vae_anomaly.explanations.sentences import reason_in_words
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What makes rows abnormal: the contributions of the columns to the anomaly score.
+
+    `vae_anomaly.explain` and `VAEAnomalyDetector.explain` return it. All frames are of pandas and
+    have one line for each row that was explained, with the index of X if X has one.
+
+    Attributes
+    ----------
+    contributions : DataFrame of shape (n_samples, n_columns + 1)
+        What each column adds to the anomaly score, in nats. Behind the columns stands what belongs
+        to none: "(code)" is the KL divergence, and "(rest)" what no single column takes with it
+        when it is hidden. For time points, "(neighbours)" is what the other time points of the
+        window add. The sum of a line is ``-score_samples``.
+    observed : DataFrame of shape (n_samples, n_columns)
+        The values of the rows.
+    expected : DataFrame of shape (n_samples, n_columns)
+        The values that the decoder expects, in the units of the columns, or their most probable
+        levels.
+    usual : DataFrame of shape (n_columns, 3)
+        For each column the 5 % and the 95 % quantile of the training rows, "low" and "high", and
+        the most frequent "levels" if it holds categories.
+    score : Series of shape (n_samples,)
+        The anomaly scores, ``-score_samples``.
+    threshold : float or None
+        The anomaly score above which a row is an alarm, ``-offset_``.
+    attribution : {"terms", "hiding"}
+        How the score is shared out.
+    latent : DataFrame of shape (n_samples, latent_dim) or None
+        What each latent dimension adds, which sums to "(code)"; only for single rows by "terms".
+    notes : tuple of str
+        What to know about the columns: steps that mix them, and columns that no score depends on.
+    sample_shape : tuple of int or None
+        The `input_shape` of the detector.
+    """
+
+    contributions: pd.DataFrame
+    observed: pd.DataFrame
+    expected: pd.DataFrame
+    usual: pd.DataFrame
+    score: pd.Series
+    threshold: float | None
+    attribution: str
+    latent: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+    sample_shape: tuple[int, ...] | None = None
+
+    @property
+    def in_sample_shape(self) -> np.ndarray:
+        """The contributions of images or sequences, (n_samples, *input_shape), without the code."""
+        if self.sample_shape is None:
+            raise AttributeError("The detector has no input_shape: its rows are not images.")
+        return self._columns.reshape(-1, *self.sample_shape)
+
+    @property
+    def _columns(self) -> np.ndarray:
+        """The contributions of the columns alone."""
+        return self.contributions.to_numpy()[:, : self.observed.shape[1]]
+
+    def reasons(self, n_reasons: int = 3) -> pd.DataFrame:
+        """Return the largest contributions of each row.
+
+        Parameters
+        ----------
+        n_reasons : int, default=3
+            The number of reasons for each row.
+
+        Returns
+        -------
+        reasons : DataFrame of shape (n_samples * n_reasons, 5)
+            The "column", its "contribution" in nats, the "share" that this is of all positive
+            contributions, and the values "observed" and "expected", which are None for what is no
+            column. The index has the row and the number of the reason, from 1.
+
+        Raises
+        ------
+        ValueError
+            If `n_reasons` is less than 1.
+        """
+        if n_reasons < 1:
+            raise ValueError(f"n_reasons must be at least 1, got {n_reasons}.")
+        values = self.contributions.to_numpy()
+        order = self._largest(n_reasons)
+        n_rows, n_reasons = order.shape
+        observed, expected = self._cells(self.observed, order), self._cells(self.expected, order)
+        largest = np.take_along_axis(values, order, axis=1)
+        positive = np.maximum(values, 0.0).sum(axis=1, keepdims=True)
+        names = np.empty(values.shape[1], object)
+        names[:] = list(self.contributions.columns)
+        index = pd.MultiIndex.from_arrays(
+            [
+                self.score.index.repeat(n_reasons),
+                np.tile(np.arange(1, n_reasons + 1), n_rows),
+            ],
+            names=["row" if self.score.index.name is None else self.score.index.name, "reason"],
+        )
+        with np.errstate(invalid="ignore"):
+            share = largest / positive
+        return pd.DataFrame(
+            {
+                "column": names[order].ravel(),
+                "contribution": largest.ravel(),
+                "share": share.ravel(),
+                "observed": observed.ravel(),
+                "expected": expected.ravel(),
+            },
+            index=index,
+        )
+
+    def text(self, n_reasons: int = 3, *, units: Mapping[Any, str] | None = None) -> pd.Series:
+        """Return one sentence for each row.
+
+        Parameters
+        ----------
+        n_reasons : int, default=3
+            The largest number of reasons in a sentence. Contributions of less than 1 % are left
+            out.
+        units : mapping, default=None
+            The units of the columns by name, such as ``{"amount": "EUR"}``.
+
+        Returns
+        -------
+        sentences : Series of shape (n_samples,)
+            The sentences.
+        """
+        reasons = self.reasons(n_reasons)
+        n_taken = len(reasons) // max(1, len(self.score))
+        ranges = {
+            at: (low, high, levels)
+            for at, (low, high, levels) in enumerate(
+                zip(self.usual["low"], self.usual["high"], self.usual["levels"], strict=True)
+            )
+        }
+        order, units = self._largest(n_reasons).ravel(), units or {}
+        sentences = []
+        parts: list[str] = []
+        columns = (reasons[name].to_numpy() for name in ("column", "observed", "expected"))
+        rows = zip(order.tolist(), *columns, reasons["share"].tolist(), strict=True)
+        for number, (at, name, observed, expected, share) in enumerate(rows, start=1):
+            if share >= 0.01:
+                words = reason_in_words(name, observed, expected, ranges.get(at), units)
+                parts.append(f"{words} ({100 * share:.0f} %{'' if parts else ' of the score'})")
+            if number % n_taken == 0:
+                sentences.append("; ".join(parts))
+                parts = []
+        return pd.Series(sentences, self.score.index, dtype=object, name="explanation")
+
+    def importance(self, among: str = "alarms") -> pd.Series:
+        """Return the mean contribution of each column, the largest first.
+
+        Parameters
+        ----------
+        among : {"alarms", "all"}, default="alarms"
+            The rows to average over.
+
+        Returns
+        -------
+        importance : Series of shape (n_columns + 1,)
+            The mean contributions in nats.
+
+        Raises
+        ------
+        ValueError
+            If `among` is "alarms" and no row is one.
+        """
+        if among not in ("alarms", "all"):
+            raise ValueError(f"among must be 'alarms' or 'all', got {among!r}.")
+        values = self.contributions
+        if among == "alarms":
+            if self.threshold is None:
+                raise ValueError("The detector has no threshold: pass among='all'.")
+            is_alarm = (self.score > self.threshold).to_numpy()
+            if not is_alarm.any():
+                raise ValueError("No row is an alarm: pass other rows, or among='all'.")
+            values = values[is_alarm]
+        return values.mean().sort_values(ascending=False, kind="stable").rename("importance")
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.score)
+
+    def _largest(self, n: int) -> np.ndarray:
+        """Return the positions of the n largest contributions of each row, (n_samples, n)."""
+        values = self.contributions.to_numpy()
+        n = min(n, values.shape[1])
+        if n < values.shape[1]:
+            found = np.argpartition(-values, n - 1, axis=1)[:, :n]
+        else:
+            found = np.broadcast_to(np.arange(n), values.shape)
+        order = np.argsort(-np.take_along_axis(values, found, axis=1), axis=1, kind="stable")
+        return np.take_along_axis(found, order, axis=1)
+
+    def _cells(self, frame: pd.DataFrame, at: np.ndarray) -> np.ndarray:
+        """Return the cells of a frame at these positions, None beyond its columns."""
+        cells = np.full(at.shape, None, object)
+        for column in range(frame.shape[1]):
+            row, number = np.nonzero(at == column)
+            if row.size:
+                cells[row, number] = frame.iloc[:, column].take(row).to_numpy(object)
+        return cells

@@ -1,0 +1,80 @@
+"""Sentences: values, ranges and reasons in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vae_anomaly.explanations.attribution import CODE, NEIGHBOURS, REST
+
+_OTHERS = {
+    CODE: "an unusual combination of values",
+    REST: "all columns taken together",
+    NEIGHBOURS: "the time points around it",
+}
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a cell is missing."""
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def in_words(value: Any, unit: str = "") -> str:
+    """Return a value as text: numbers to three digits or whole ones, dates without idle zeros."""
+    if is_missing(value):
+        return "missing"
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | float | np.integer | np.floating):
+        return _number(float(value)) + (f" {unit}" if unit else "")
+    if isinstance(value, np.datetime64 | pd.Timestamp):
+        text = pd.Timestamp(value).strftime("%Y-%m-%d %H:%M:%S")
+        return text.removesuffix(" 00:00:00").removesuffix(":00") if len(text) > 10 else text
+    return str(value)
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
+    if abs(value) >= 1000 or value == round(value):
+        return f"{value:,.0f}".replace("-0", "0") if round(value) == 0 else f"{value:,.0f}"
+    text = f"{value:.3g}"
+    return f"{float(text):,.0f}" if "e+" in text else text
+
+
+def reason_in_words(
+    name: Any, observed: Any, expected: Any, usual: Any, units: Mapping[Any, str]
+) -> str:
+    """Return why a value is abnormal, such as "amount 9,120, where 40 to 310 is usual".
+
+    Parameters
+    ----------
+    name : str
+        The name of the column, or of what else contributes.
+    observed, expected : object
+        The value, and the one that is expected.
+    usual : tuple of (low, high, levels) or None
+        The usual range in training; None if `name` is no column.
+    units : mapping
+        The units of the columns by name.
+    """
+    if usual is None:
+        return _OTHERS.get(name, str(name))
+    unit = units.get(name, "")
+    low, high, levels = usual
+    is_number = isinstance(observed, int | float | np.integer | np.floating)
+    value = "is missing" if is_missing(observed) else in_words(observed, unit)
+    text = f"{name} {value}"
+    if is_number and not is_missing(low) and not low <= observed <= high:
+        if low == high:
+            return f"{text}, where {in_words(low, unit)} is usual"
+        return f"{text}, where {in_words(low)} to {in_words(high, unit)} is usual"
+    wanted = in_words(expected, unit)
+    if not is_missing(expected) and wanted != in_words(observed, unit):
+        return f"{text}, where {wanted} is expected"
+    if levels and observed not in levels:
+        return f"{text}, where {' or '.join(in_words(level) for level in levels)} is usual"
+    return text
