@@ -8,6 +8,10 @@ from importlib.metadata import version
 import vae_anomaly.forking
 import vae_anomaly.keras_registration  # noqa: F401
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.displays.contributions import ContributionHeatmapDisplay, ContributionsDisplay
+from vae_anomaly.displays.latent import LatentSpaceDisplay
+from vae_anomaly.displays.reconstruction import ReconstructionDisplay
+from vae_anomaly.displays.training import TrainingHistoryDisplay
 from vae_anomaly.explanations.counterfactuals import Counterfactuals, counterfactuals
 from vae_anomaly.explanations.explain import explain
 from vae_anomaly.explanations.explanation import Explanation
@@ -40,17 +44,22 @@ __all__ = [
     "AlarmCost",
     "AutoThreshold",
     "ConformalDetector",
+    "ContributionHeatmapDisplay",
+    "ContributionsDisplay",
     "Counterfactuals",
     "Explanation",
     "ExtremeValueTail",
     "FBeta",
     "FixedThresholdDetector",
+    "LatentSpaceDisplay",
     "OneClassKFold",
     "PrecisionAtK",
     "RecallAtPrecision",
+    "ReconstructionDisplay",
     "ScoreDistributionDisplay",
     "SlidingWindow",
     "ThresholdDisplay",
+    "TrainingHistoryDisplay",
     "TunedThresholdDetectorCV",
     "VAEAnomalyDetector",
     "WindowedDetector",

@@ -34,7 +34,7 @@ class Attribution(NamedTuple):
     others: dict[str, np.ndarray]
     """Contributions of something else than a column, by name, (n,) each."""
     expected: Values
-    """What is expected in each column, (n,) each."""
+    """What is expected in each column, within the range of training, (n,) each."""
     low: Values
     """Below this a value of the column is unusual, (1,) each."""
     high: Values
@@ -73,6 +73,8 @@ def attribute(detector: Any, X: Any, attribution: str, column_of: np.ndarray) ->
         columns, rest, expected = _by_hiding(vae, rows, columns, code, column_of)
         latent, others = None, {REST: rest}
     usual, about = detector._usual, Columns.of(detector)
+    # No level of a category is beyond a bound: theirs are NaN.
+    expected = np.fmax(np.fmin(expected, usual.maximum), usual.minimum)
     levels: list[tuple[Any, ...]] = [()] * about.n_features
     for category, frequent in zip(about.categories, usual.frequent, strict=True):
         levels[category.column] = tuple(category.values(np.array(frequent)))

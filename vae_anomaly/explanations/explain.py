@@ -46,7 +46,9 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
         - "hiding": each column has what the score loses if it is hidden, so that its value is
           expected from the others instead; "(rest)" has what remains. This finds the cause more
           often: a network that copies an abnormal value to its output hides the cause in the code.
-          It takes about three times as long as scoring, times the number of columns.
+          What several columns have caused together, so that hiding one of them changes little, is
+          in "(rest)"; `counterfactuals` finds such columns. It takes about three times as long as
+          scoring, times the number of columns.
 
     Returns
     -------
@@ -236,25 +238,29 @@ class Subject(NamedTuple):
 def _unwrapped(model: Any, X: Any) -> tuple[Any, list[Any], Any]:
     """Return the detector at the end of a model, the steps in front of it, and what it is given."""
     steps: list[Any] = []
-    while True:
-        if hasattr(model, "steps"):
-            if len(model.steps) > 1:
-                X = model[:-1].transform(X)
-                steps += [step for _, step in model.steps[:-1]]
-            model = model.steps[-1][1]
-        elif hasattr(model, "best_estimator_"):
-            model = model.best_estimator_
-        elif isinstance(model, FrozenEstimator):
-            model = model.estimator
-        elif isinstance(model, WindowedDetector) or hasattr(model, "_fitted_vae"):
-            return model, steps, X
-        elif hasattr(model, "detector"):
-            model = getattr(model, "detector_", model.detector)
-        else:
+    while not (isinstance(model, WindowedDetector) or hasattr(model, "_fitted_vae")):
+        if len(getattr(model, "steps", ())) > 1:
+            X = model[:-1].transform(X)
+            steps += [step for _, step in model.steps[:-1]]
+        inner = inside(model)
+        if inner is None:
             raise TypeError(
                 f"{type(model).__name__} cannot be explained: the model must end in a "
                 "VAEAnomalyDetector."
             )
+        model = inner
+    return model, steps, X
+
+
+def inside(model: Any) -> Any:
+    """Return the last step of a Pipeline or what a meta-estimator has fitted; None if neither."""
+    if hasattr(model, "steps"):
+        return model.steps[-1][1]
+    if hasattr(model, "best_estimator_"):
+        return model.best_estimator_
+    if isinstance(model, FrozenEstimator):
+        return model.estimator
+    return getattr(model, "detector_", getattr(model, "detector", None))
 
 
 def as_frame(X: Any, model: Any) -> pd.DataFrame:

@@ -29,8 +29,8 @@ class Explanation:
     observed : DataFrame of shape (n_samples, n_columns)
         The values of the rows.
     expected : DataFrame of shape (n_samples, n_columns)
-        The values that the decoder expects, in the units of the columns, or their most probable
-        levels.
+        The values that the decoder expects, in the units of the columns and within the range of
+        the training rows, or the most probable levels.
     usual : DataFrame of shape (n_columns, 3)
         For each column the 5 % and the 95 % quantile of the training rows, "low" and "high", and
         the most frequent "levels" if it holds categories.

@@ -19,6 +19,8 @@ _OTHERS = {
 
 def is_missing(value: Any) -> bool:
     """Return whether a cell is missing."""
+    if isinstance(value, float):
+        return value != value
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
@@ -28,7 +30,7 @@ def in_words(value: Any, unit: str = "") -> str:
         return "missing"
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    if isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, float | int | np.integer | np.floating):
         return _number(float(value)) + (f" {unit}" if unit else "")
     if isinstance(value, np.datetime64 | pd.Timestamp):
         text = pd.Timestamp(value).strftime("%Y-%m-%d %H:%M:%S")
@@ -39,10 +41,9 @@ def in_words(value: Any, unit: str = "") -> str:
 def _number(value: float) -> str:
     if abs(value) >= 1e15:
         return f"{value:.3g}"
-    if abs(value) >= 1000 or value == round(value):
-        return f"{value:,.0f}".replace("-0", "0") if round(value) == 0 else f"{value:,.0f}"
-    text = f"{value:.3g}"
-    return f"{float(text):,.0f}" if "e+" in text else text
+    if abs(value) >= 999.5 or value == round(value):
+        return f"{value + 0.0:,.0f}"  # + 0.0 makes a zero of a negative one
+    return f"{value:.3g}"
 
 
 def reason_in_words(
@@ -65,15 +66,15 @@ def reason_in_words(
         return _OTHERS.get(name, str(name))
     unit = units.get(name, "")
     low, high, levels = usual
-    is_number = isinstance(observed, int | float | np.integer | np.floating)
-    value = "is missing" if is_missing(observed) else in_words(observed, unit)
-    text = f"{name} {value}"
+    value = in_words(observed, unit)
+    text = f"{name} is missing" if value == "missing" else f"{name} {value}"
+    is_number = isinstance(observed, float | int | np.integer | np.floating)
     if is_number and not is_missing(low) and not low <= observed <= high:
         if low == high:
             return f"{text}, where {in_words(low, unit)} is usual"
         return f"{text}, where {in_words(low)} to {in_words(high, unit)} is usual"
     wanted = in_words(expected, unit)
-    if not is_missing(expected) and wanted != in_words(observed, unit):
+    if wanted not in ("missing", value):
         return f"{text}, where {wanted} is expected"
     if levels and observed not in levels:
         return f"{text}, where {' or '.join(in_words(level) for level in levels)} is usual"

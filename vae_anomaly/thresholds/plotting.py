@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.axes import axes_of, remove_spines
 from vae_anomaly.sklearn_private import (
     _check_sample_weight,
     _num_samples,
@@ -157,7 +158,7 @@ class ThresholdDisplay:
         """
         if against not in ("threshold", "alarm_rate"):
             raise ValueError(f"against must be 'threshold' or 'alarm_rate', got {against!r}.")
-        self.ax_ = ax = _axes(ax, self)
+        self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
         label_end = _label_end(self.name if name is None else name)
         folds = list(self._folds())
@@ -211,7 +212,9 @@ class ThresholdDisplay:
             )
         ax.legend(handles=handles, loc="upper center", ncols=2, framealpha=1)
         if despine:
-            _despine([axes for axes in (ax, right) if axes is not None], keep_right=bool(right))
+            remove_spines(
+                [axes for axes in (ax, right) if axes is not None], keep_right=bool(right)
+            )
         return self
 
     def _folds(self) -> Iterator[dict[str, Any]]:
@@ -514,7 +517,7 @@ class ScoreDistributionDisplay:
         display : ScoreDistributionDisplay
             The display, which stores the artists.
         """
-        self.ax_ = ax = _axes(ax, self)
+        self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
         label_end = _label_end(self.name if name is None else name)
         finite = self.scores[np.isfinite(self.scores)]
@@ -543,7 +546,7 @@ class ScoreDistributionDisplay:
         )
         ax.legend(loc="best")
         if despine:
-            _despine([ax], keep_right=False)
+            remove_spines([ax], keep_right=False)
         return self
 
     def _classes(self) -> list[tuple[str, np.ndarray]]:
@@ -842,19 +845,6 @@ def _label_of(estimator: Any) -> Any:
 
 def _label_end(name: str | None) -> str:
     return "" if name is None else f" ({name})"
-
-
-def _axes(ax: Axes | None, display: object) -> Axes:
-    check_matplotlib_support(f"{type(display).__name__}.plot")
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1] if ax is None else ax
-
-
-def _despine(axes: list[Axes], *, keep_right: bool) -> None:
-    for ax in axes:
-        ax.spines["top"].set_visible(False)
-        ax.spines["right"].set_visible(keep_right)
 
 
 def _with_room(low: float, high: float) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""Displays of explanations, training and codes, like scikit-learn's. They need matplotlib."""
