@@ -438,6 +438,14 @@ def test_a_step_may_tell_its_outputs(make_detector, table):
     assert explanation.expected["sin"].notna().all()
 
 
+def test_columns_that_a_transformer_does_not_take_do_not_matter(make_detector, table, new):
+    step = make_column_transformer((StandardScaler(), ["t", "sin"]))
+    model = fit_pipeline(make_detector, step, table)
+    explanation = explain(model, new[["sin", "t", "third", "half", "noise"]].assign(more=1))
+    assert explanation.observed.columns.tolist() == ["t", "sin"]
+    assert explanation.notes == ("No score depends on these columns: third, half, noise.",)
+
+
 def test_steps_that_change_the_number_of_rows_are_refused(make_detector, X):
     detector = make_detector(max_iter=2, contamination=0.1).fit(X)
     every_second = FunctionTransformer(lambda rows: rows[::2], feature_names_out="one-to-one")

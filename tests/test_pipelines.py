@@ -14,6 +14,7 @@ import pytest
 import batch_score
 import train
 import tune_threshold
+from vae_anomaly import explain
 
 ROOT = Path(__file__).parents[1]
 BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
@@ -167,6 +168,49 @@ def test_kept_columns_are_copied(model, tmp_path):
     assert list(scored) == ["row", "diagnosis", "mean_radius", "score", "is_outlier"]
     table = pd.read_csv(BREAST_CANCER, dtype=str)
     pd.testing.assert_frame_equal(scored[keep[1:]], table[keep[1:]])
+
+
+@pytest.mark.parametrize("attribution", ["terms", "hiding"])
+def test_reasons_are_the_largest_contributions(model, tmp_path, attribution):
+    options = ["--reasons", 2, "--attribution", attribution, "--keep", "diagnosis"]
+    call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model, *options)
+    scored = pd.read_csv(tmp_path / "out.csv")
+    assert list(scored)[:8] == [
+        "row", "diagnosis", "score", "is_outlier",
+        "reason_1", "contribution_1", "value_1", "expected_1",
+    ]  # fmt: skip
+    assert len(scored.columns) == 12
+    explanation = explain(joblib.load(model), pd.read_csv(BREAST_CANCER), attribution=attribution)
+    largest = explanation.contributions.max(axis=1)
+    np.testing.assert_allclose(scored["contribution_1"], largest, rtol=1e-9)
+    assert (scored["contribution_1"] >= scored["contribution_2"]).all()
+
+
+def test_reasons_leave_the_scores_and_do_not_depend_on_the_chunks(flights_model, tmp_path):
+    call(batch_score, FLIGHTS, tmp_path / "plain.csv", "--model", flights_model)
+    for rows in (10_000, 999):
+        options = ["--reasons", 3, "--chunk-rows", rows]
+        call(batch_score, FLIGHTS, tmp_path / f"{rows}.csv", "--model", flights_model, *options)
+    assert (tmp_path / "10000.csv").read_bytes() == (tmp_path / "999.csv").read_bytes()
+    plain, explained = (pd.read_csv(tmp_path / name) for name in ("plain.csv", "999.csv"))
+    pd.testing.assert_frame_equal(explained[list(plain)], plain)
+    reasons = set(explained["reason_1"]) | set(explained["reason_2"])
+    assert "time_hour" in reasons
+    assert not any("__" in reason for reason in reasons)
+
+
+def test_more_reasons_than_columns_are_left_empty(model, tmp_path):
+    options = ["--reasons", 40, "--top", 0]
+    call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model, *options)
+    scored = pd.read_csv(tmp_path / "out.csv")
+    assert scored["reason_31"].notna().all()
+    assert scored["reason_40"].isna().all()
+
+
+def test_a_negative_number_of_reasons_is_refused(model, tmp_path, capsys):
+    options = ["--model", model, "--reasons", -1]
+    line = error_line(capsys, batch_score, BREAST_CANCER, tmp_path / "out.csv", *options)
+    assert "--reasons -1" in line
 
 
 def test_most_anomalous_rows_are_printed(model, tmp_path, capsys):

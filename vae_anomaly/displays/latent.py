@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_consistent_length
 
 from vae_anomaly.axes import COLORS, MARKERS, axes_of, remove_spines
@@ -224,6 +223,8 @@ class LatentSpaceDisplay:
             points = np.column_stack([points[:, 0], np.zeros(len(points))])
             labels = ("Latent dimension 1", "")
         elif points.shape[1] > 2:
+            from sklearn.decomposition import PCA
+
             pca = PCA(2, random_state=0)
             points = pca.fit_transform(points)
             first, second = 100 * pca.explained_variance_ratio_

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.columns import Columns
-from vae_anomaly.explanations.folding import Values
 from vae_anomaly.sklearn_private import get_chunk_n_rows
 from vae_anomaly.time_series.windowed import WindowedDetector
 from vae_anomaly.vae import VAE
+
+if TYPE_CHECKING:
+    from vae_anomaly.explanations.folding import Values
 
 CODE = "(code)"
 """What the code adds: the KL divergence."""

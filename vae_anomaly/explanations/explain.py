@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,13 @@ from sklearn.frozen import FrozenEstimator
 
 from vae_anomaly.explanations.attribution import ATTRIBUTIONS, attribute
 from vae_anomaly.explanations.explanation import Explanation
-from vae_anomaly.explanations.folding import Folding, Label, Values, fold_steps
 from vae_anomaly.inputs import without_arrow
 from vae_anomaly.not_numbers import frame_columns
 from vae_anomaly.thresholds.fitting import own_threshold
 from vae_anomaly.time_series.windowed import WindowedDetector
+
+if TYPE_CHECKING:
+    from vae_anomaly.explanations.folding import Folding, Label, Values
 
 _MAX_PARTS = 8
 """The largest number of outputs that stand for the expected value of a column."""
@@ -133,6 +135,8 @@ class Subject(NamedTuple):
     @classmethod
     def of(cls, model: Any, X: Any) -> Subject:
         """Return what is to be explained of the rows X by a model."""
+        from vae_anomaly.explanations.folding import fold_steps  # many modules of scikit-learn
+
         X = without_arrow(X)
         detector, steps, rows = _unwrapped(model, X)
         is_windowed = isinstance(detector, WindowedDetector)
@@ -266,7 +270,9 @@ def inside(model: Any) -> Any:
 def as_frame(X: Any, model: Any) -> pd.DataFrame:
     """Return the user's rows as a dataframe of pandas."""
     if isinstance(X, pd.DataFrame):
-        return X
+        names = list(getattr(model, "feature_names_in_", X.columns))
+        # A ColumnTransformer takes columns by name, and others are left out.
+        return X if list(X.columns) == names or not set(names) <= set(X.columns) else X[names]
     if names := [name for name, _ in frame_columns(X)]:  # polars
         return pd.DataFrame({name: X[name].to_list() for name in names})
     X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
