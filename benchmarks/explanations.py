@@ -40,12 +40,20 @@ except ImportError:
 N_COUNTERFACTUALS = 40
 N_CENTRES = 10
 WIDE = 200
+N_WIDE = 10
+"""The number of rows of sets with more than `WIDE` columns."""
+
 N_MANY = 100_000
 
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--rows", type=int, default=100, help="rows for our own (default: 100)")
+    arguments.add_argument(
+        "--rows",
+        type=int,
+        default=100,
+        help="rows for our own; 10 with more than 200 columns (default: 100)",
+    )
     arguments.add_argument(
         "--shap-rows",
         type=int,
@@ -62,7 +70,8 @@ def main() -> None:
             detector = VAEAnomalyDetector(random_state=seed).fit(X)
             clean = X_test[y == 0]
             rng = np.random.default_rng([seed, 1])
-            clean = clean[rng.permutation(len(clean))[: args.rows]]
+            n_rows = N_WIDE if X.shape[1] > WIDE else args.rows
+            clean = clean[rng.permutation(len(clean))[:n_rows]]
             about = {"set": path.stem, "columns": X.shape[1], "seed": seed}
             for kind in ("moved", "swapped"):
                 rows, column = changed(clean, X, kind, rng)

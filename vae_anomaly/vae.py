@@ -137,7 +137,9 @@ class VAE:
         map_tiles(contributions, self._reader(X), outputs, self.spec, len(self.noise))
         return outputs
 
-    def hide(self, X: Any, variables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def hide(
+        self, X: Any, variables: np.ndarray, already: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Score rows with one variable hidden at a time, and fill in what was hidden.
 
         Parameters
@@ -147,6 +149,8 @@ class VAE:
         variables : ndarray of int of shape (n_columns,)
             The number of the variable that each column of X belongs to, from 0. Columns of one
             one-hot group must belong to one variable.
+        already : ndarray of bool of shape (n, n_variables), default=None
+            The variables of each row that are hidden all the time; by default none.
 
         Returns
         -------
@@ -164,6 +168,9 @@ class VAE:
         chunk_rows = get_chunk_n_rows(n_variables * n_features * expected.itemsize)
         for rows in gen_batches(n_rows, chunk_rows):
             x = self.standardize(X[rows])
+            if already is not None:
+                of_features = already[rows][:, variables[self.encoding.column_of]]
+                x = np.where(of_features, np.float32(np.nan), x)
 
             def read(pairs: slice, x: np.ndarray = x) -> np.ndarray:
                 row, variable = np.divmod(np.arange(pairs.start, pairs.stop), n_variables)

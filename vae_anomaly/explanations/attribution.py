@@ -9,8 +9,10 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.columns import Columns
+from vae_anomaly.rows import as_float64
 from vae_anomaly.sklearn_private import get_chunk_n_rows
 from vae_anomaly.time_series.windowed import WindowedDetector
+from vae_anomaly.usual import QUANTILES
 from vae_anomaly.vae import VAE
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ NEIGHBOURS = "(neighbours)"
 """What the other time points of the windows add."""
 
 ATTRIBUTIONS = ("terms", "hiding")
+
+_MAX_HIDDEN = 10
+"""The largest number of variables of a row that are hidden together."""
 
 
 class Attribution(NamedTuple):
@@ -72,7 +77,8 @@ def attribute(detector: Any, X: Any, attribution: str, column_of: np.ndarray) ->
     if attribution == "terms":
         expected = vae.reconstruct(rows)
     else:
-        columns, rest, expected = _by_hiding(vae, rows, columns, code, column_of)
+        usual_score = float(np.quantile(-detector.training_scores_, QUANTILES[1]))
+        columns, rest, expected = _by_hiding(vae, rows, columns, code, column_of, usual_score)
         latent, others = None, {REST: rest}
     usual, about = detector._usual, Columns.of(detector)
     # No level of a category is beyond a bound: theirs are NaN.
@@ -110,13 +116,41 @@ def variables_of(vae: VAE, column_of: np.ndarray) -> np.ndarray:
 
 
 def _by_hiding(
-    vae: VAE, rows: Any, terms: np.ndarray, latent: np.ndarray, column_of: np.ndarray
+    vae: VAE,
+    rows: Any,
+    terms: np.ndarray,
+    code: np.ndarray,
+    column_of: np.ndarray,
+    usual_score: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what the score loses if a column is hidden, what is left, and what is expected."""
-    total = terms.sum(axis=1) + latent.sum(axis=1)
+    """Return what the score loses with each column, what is left, and what is expected.
+
+    Variables are hidden one at a time. As long as the score is unusual without the one that it
+    loses most with, this stays hidden, and the others are hidden in addition.
+    """
     variables = variables_of(vae, column_of)
-    scores, expected = vae.hide(rows, variables)
-    lost = scores + total[:, None]
+    n_rows, n_variables = len(terms), int(variables.max()) + 1
+    total = terms.sum(axis=1) + code.sum(axis=1)
+    lost, expected = np.zeros((n_rows, n_variables)), np.empty(terms.shape)
+    hidden = np.zeros((n_rows, n_variables), bool)
+    score, at = total.copy(), np.arange(n_rows)
+    for _ in range(min(_MAX_HIDDEN, n_variables)):
+        without, found = vae.hide(rows[at], variables, hidden[at])
+        loss = np.where(hidden[at], -np.inf, score[at, None] + without)
+        lost[at] = np.where(hidden[at], lost[at], loss)
+        expected[at] = np.where(hidden[at][:, variables], expected[at], found)
+        chosen, most = loss.argmax(axis=1), loss.max(axis=1)
+        is_open = (most > 0) & (score[at] - most > usual_score)
+        at, chosen, most = at[is_open], chosen[is_open], most[is_open]
+        if not at.size:
+            break
+        hidden[at, chosen] = True
+        score[at] -= most
+    together = np.flatnonzero(hidden.any(axis=1))
+    if together.size:
+        cells = hidden[together][:, variables]
+        filled = vae.fill_in(as_float64(rows[together]), cells)
+        expected[together] = np.where(cells, filled, expected[together])
     # Within a variable, columns share the loss as they share its terms.
     weight = np.maximum(terms, np.finfo(np.float64).tiny)
     of_variable = np.zeros(lost.shape)

@@ -46,11 +46,12 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
         - "terms": each column has its own term of the score, which is its reconstruction, and
           "(code)" has the KL divergence. This takes hardly longer than scoring.
         - "hiding": each column has what the score loses if it is hidden, so that its value is
-          expected from the others instead; "(rest)" has what remains. This finds the cause more
-          often: a network that copies an abnormal value to its output hides the cause in the code.
-          What several columns have caused together, so that hiding one of them changes little, is
-          in "(rest)"; `counterfactuals` finds such columns. It takes about three times as long as
-          scoring, times the number of columns.
+          expected from the others instead; "(rest)" has what remains. If the score
+          is higher than that of 95 % of the training rows even without the column that it loses
+          most with, this stays hidden and the others are hidden in addition, and so on, so that
+          what two columns say alike is found, too. This finds the cause more often than "terms", as
+          a network that copies an abnormal value to its output hides the cause in the code. It
+          takes about three times as long as scoring, times the number of columns.
 
     Returns
     -------
@@ -142,7 +143,7 @@ class Subject(NamedTuple):
         is_windowed = isinstance(detector, WindowedDetector)
         frame = as_frame(X, model)
         if is_windowed and not steps and detector.group_column is not None:
-            frame = frame.drop(columns=detector.group_column)
+            frame = frame.drop(columns=detector.group_column, errors="ignore")
         if np.shape(rows)[0] != len(frame):
             raise ValueError(
                 f"A step in front of the detector returns {np.shape(rows)[0]} rows for "
