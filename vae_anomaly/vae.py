@@ -165,7 +165,7 @@ class VAE:
         n_rows, n_features = X.shape[0], self.spec.n_features
         scores = np.empty((n_rows, n_variables))
         expected = np.empty((n_rows, n_features))
-        chunk_rows = get_chunk_n_rows(n_variables * n_features * expected.itemsize)
+        chunk_rows = get_chunk_n_rows(2 * n_variables * n_features * expected.itemsize)
         for rows in gen_batches(n_rows, chunk_rows):
             x = self.standardize(X[rows])
             if already is not None:

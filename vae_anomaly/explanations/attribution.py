@@ -140,7 +140,7 @@ def _by_hiding(
         lost[at] = np.where(hidden[at], lost[at], loss)
         expected[at] = np.where(hidden[at][:, variables], expected[at], found)
         chosen, most = loss.argmax(axis=1), loss.max(axis=1)
-        is_open = (most > 0) & (score[at] - most > usual_score)
+        is_open = score[at] - most > usual_score
         at, chosen, most = at[is_open], chosen[is_open], most[is_open]
         if not at.size:
             break
