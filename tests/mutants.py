@@ -28,6 +28,20 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant(
+        "contributions without the rounding error of the score",
+        "vae.py",
+        "at_largest + rounding[..., None]",
+        "at_largest",
+        "test_explanations.py",
+    ),
+    Mutant(
+        "missing indicators counted apart from their column",
+        "encoding.py",
+        "return np.concatenate([cells, np.array(self.indicators, int)])",
+        "return np.concatenate([cells, np.zeros(len(self.indicators), int)])",
+        "test_explanations.py",
+    ),
+    Mutant(
         "no warm-up of the KL divergence",
         "training/loop.py",
         "beta *= np.minimum(1.0, progress / WARM_UP)",

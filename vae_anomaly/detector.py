@@ -346,6 +346,8 @@ class VAEAnomalyDetector(
 
     See Also
     --------
+    explain : Tells which columns make a row abnormal, and what was expected.
+    counterfactuals : Tells what would make a row normal.
     sklearn.ensemble.IsolationForest : Isolates rows by random splits.
     sklearn.neighbors.LocalOutlierFactor : Compares densities of neighbourhoods.
     sklearn.mixture.GaussianMixture : Density as a sum of normals.

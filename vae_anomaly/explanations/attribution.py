@@ -29,6 +29,9 @@ NEIGHBOURS = "(neighbours)"
 
 ATTRIBUTIONS = ("terms", "hiding")
 
+_ARRAYS = 6
+"""The number of arrays of the size of all windows that explaining them needs."""
+
 _MAX_HIDDEN = 10
 """The largest number of variables of a row that are hidden together."""
 
@@ -169,12 +172,14 @@ def _of_windows(detector: WindowedDetector, X: Any, attribution: str) -> Attribu
     deciding = _deciding_windows(detector, channels, windows)
     own, expected = np.zeros((n_points, n_channels)), np.zeros((n_points, n_channels))
     neighbours, code, n_windows = np.zeros(n_points), np.zeros(n_points), np.zeros(n_points)
-    row_bytes = 8 * 6 * n_channels * windows.size
-    chunk_rows = get_chunk_n_rows(row_bytes)
+    used_windows = np.arange(len(windows.starts)) if deciding is None else np.unique(deciding)
+    used_windows = used_windows[used_windows >= 0]
+    windows = windows._replace(starts=windows.starts[used_windows])
+    chunk_rows = get_chunk_n_rows(_ARRAYS * own.itemsize * n_channels * windows.size)
     other = CODE if attribution == "terms" else REST
     usual: Any = None
-    for chunk in gen_batches(len(windows.starts), chunk_rows):
-        numbers, starts = np.arange(chunk.start, chunk.stop), windows.starts[chunk]
+    for chunk in gen_batches(len(used_windows), chunk_rows):
+        numbers, starts = used_windows[chunk], windows.starts[chunk]
         explained = explain(
             detector.detector_, windows.cut(channels, chunk), attribution=attribution
         )
@@ -217,7 +222,10 @@ def _of_windows(detector: WindowedDetector, X: Any, attribution: str) -> Attribu
 
 
 def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
-    """Return the window whose score each sorted time point has; None if it is the mean of all."""
+    """Return the window whose score each sorted time point has, -1 where no window covers it.
+
+    If a time point has the mean score of all its windows, return None.
+    """
     if detector.aggregation == "mean":
         return None
     scores = detector._window_scores(channels, windows)

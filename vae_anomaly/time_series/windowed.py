@@ -81,6 +81,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     See Also
     --------
     SlidingWindow : The transformer that cuts the windows.
+    explain : Tells which channels make a time point abnormal, and what was expected.
 
     Notes
     -----
