@@ -1,15 +1,14 @@
-"""Functions shared by the scripts: reading CSV files, loading models and writing files."""
+"""Functions shared by the scripts: reading CSV files and loading models."""
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
+
+import vae_anomaly
 
 
 def parse_numbers(texts: pd.Series) -> pd.Series:
@@ -101,38 +100,19 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         required=True,
-        metavar="MODEL.joblib",
-        help="a pipeline saved by train.py; only load files you trust, as they can run any code",
+        metavar="MODEL.skops",
+        help="a pipeline saved by train.py",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="also load a .joblib file, which can run any code: only if you made it yourself",
     )
 
 
-def load(path: Path) -> Pipeline:
-    """Load a model saved by train.py."""
-    try:
-        model = joblib.load(path)
-    except OSError:
-        raise
-    except Exception as error:
-        # Unpickling may raise anything if the file is not a pickle or comes from other versions.
-        raise ValueError(f"{path} cannot be loaded: {error!r}") from error
+def load(args: argparse.Namespace) -> Pipeline:
+    """Load the model saved by train.py that the arguments name."""
+    model = vae_anomaly.load(args.model, allow_pickle=args.allow_pickle)
     if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
-        raise ValueError(f"{path} is not a model of train.py")
+        raise ValueError(f"{args.model} is not a model of train.py")
     return model
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which is moved to `path` once the block has ended without error.
-
-    An error is raised at the start, not after the work, if the folder cannot be written to.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.touch()
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from _table import add_model_option, as_trained, load, read_frames, replacing
+from _table import add_model_option, as_trained, load, read_frames
+from vae_anomaly.files import replacing
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def batch_score(args: argparse.Namespace) -> None:
     if taken := set(args.keep).intersection(OUTPUT_COLUMNS):
         raise ValueError(f"--keep {' '.join(sorted(taken))}: the output already has such a column")
-    model = load(args.model)
+    model = load(args)
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0

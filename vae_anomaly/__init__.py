@@ -7,7 +7,9 @@ from importlib.metadata import version
 
 import vae_anomaly.forking
 import vae_anomaly.keras_registration  # noqa: F401
+from vae_anomaly.calendar_encoder import CalendarEncoder
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.persistence import TRUSTED_TYPES, inspect, load, save
 from vae_anomaly.thresholds.bootstrap import bootstrap_threshold
 from vae_anomaly.thresholds.conformal import ConformalDetector
 from vae_anomaly.thresholds.fixed import FixedThresholdDetector
@@ -33,9 +35,11 @@ from vae_anomaly.time_series.windowed import WindowedDetector
 from vae_anomaly.time_series.windows import SlidingWindow
 
 __all__ = [
+    "TRUSTED_TYPES",
     "AlarmBudget",
     "AlarmCost",
     "AutoThreshold",
+    "CalendarEncoder",
     "ConformalDetector",
     "ExtremeValueTail",
     "FBeta",
@@ -51,8 +55,11 @@ __all__ = [
     "WindowedDetector",
     "bootstrap_threshold",
     "get_outlier_scorer",
+    "inspect",
+    "load",
     "make_excess_mass_scorer",
     "make_mass_volume_scorer",
     "make_outlier_scorer",
+    "save",
 ]
 __version__ = version("vae-anomaly")

@@ -1,0 +1,1 @@
+"""The score as an ONNX graph, and scoring by onnxruntime."""
