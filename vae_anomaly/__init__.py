@@ -9,6 +9,8 @@ import vae_anomaly.forking
 import vae_anomaly.keras_registration  # noqa: F401
 from vae_anomaly.calendar_encoder import CalendarEncoder
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.onnx.export import to_onnx
+from vae_anomaly.onnx.scoring import OnnxDetector
 from vae_anomaly.persistence import TRUSTED_TYPES, inspect, load, save
 from vae_anomaly.thresholds.bootstrap import bootstrap_threshold
 from vae_anomaly.thresholds.conformal import ConformalDetector
@@ -45,6 +47,7 @@ __all__ = [
     "FBeta",
     "FixedThresholdDetector",
     "OneClassKFold",
+    "OnnxDetector",
     "PrecisionAtK",
     "RecallAtPrecision",
     "ScoreDistributionDisplay",
@@ -61,5 +64,6 @@ __all__ = [
     "make_mass_volume_scorer",
     "make_outlier_scorer",
     "save",
+    "to_onnx",
 ]
 __version__ = version("vae-anomaly")
