@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from vae_anomaly.not_numbers import frame_columns
@@ -36,6 +37,8 @@ def add_steps(
     import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
+    from vae_anomaly.onnx.sklearn_converter import convert_imputer, imputer_shapes
+
     dtypes = [dtype for _, dtype in frame_columns(X)]
     is_text = [not _is_number(dtype) for dtype in dtypes] or [False] * steps[0].n_features_in_
     picks_columns = isinstance(steps[0], ColumnTransformer)
@@ -59,6 +62,8 @@ def add_steps(
         model = skl2onnx.convert_sklearn(
             pipeline,
             initial_types=types,
+            custom_conversion_functions={SimpleImputer: convert_imputer},
+            custom_shape_calculators={SimpleImputer: imputer_shapes},
             target_opset={"": OPSET, "ai.onnx.ml": OPSET_ML},
         )
     except Exception as error:  # its converters raise whatever they like
