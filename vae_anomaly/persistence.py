@@ -158,7 +158,7 @@ def load(
     if is_onnx(data):
         from vae_anomaly.onnx.scoring import OnnxDetector
 
-        return OnnxDetector(path)
+        return OnnxDetector(path).fit()
     if not allow_pickle:
         raise ValueError(
             f"{path} is no whole file of vae_anomaly.save or to_onnx: it is damaged, or something "

@@ -2,8 +2,9 @@
 
     python tests/models/make.py FOLDER
 
-writes a model, the rows that it scores and their scores for each kind of model. Files of earlier
-releases are never written again: at a release, name a new folder after it.
+writes a model, the rows that it scores and their scores for each kind of model, and the model as
+ONNX if it can be converted. Files of earlier releases are never written again: at a release, name a
+new folder after it.
 """
 
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from vae_anomaly import (
     AlarmCost,
@@ -26,7 +27,10 @@ from vae_anomaly import (
     VAEAnomalyDetector,
     WindowedDetector,
     save,
+    to_onnx,
 )
+
+NOT_IN_ONNX = ("pipeline", "windowed")  # dates, and windows of series
 
 SMALL = {"hidden_layer_sizes": (6,), "latent_dim": 2, "max_iter": 5, "random_state": 0}
 
@@ -56,6 +60,8 @@ def make_models():
     samples = pd.DataFrame(samples).add_prefix("x")
     is_outlier = np.arange(150) >= 140
     calendar = make_column_transformer((CalendarEncoder(), ["time"]), remainder="passthrough")
+    one_hot = OneHotEncoder(sparse_output=False)
+    encoded = make_column_transformer((one_hot, ["kind", "side"]), remainder=StandardScaler())
     models = {
         "dense": (detector(), numbers),
         "table": (detector(), table),
@@ -67,6 +73,7 @@ def make_models():
         "lstm": (detector(architecture="lstm", input_shape=(8, 3)), samples),
         "gru": (detector(architecture="gru", input_shape=(8, 3)), samples),
         "own_encoder": (detector(encoder=encoder), numbers),
+        "columns": (make_pipeline(encoded, detector()), table),
         "pipeline": (make_pipeline(calendar, StandardScaler(), detector()), dated),
         "fixed": (FixedThresholdDetector(detector(), threshold=-50.0), table),
         "conformal": (ConformalDetector(detector(), alpha=0.1, random_state=0), table),
@@ -87,6 +94,8 @@ def main(folder):
     folder.mkdir(parents=True)
     for name, (model, rows) in make_models().items():
         save(model, folder / f"{name}.skops")
+        if name not in NOT_IN_ONNX:
+            to_onnx(model, folder / f"{name}.onnx", X=rows)
         scored = rows.assign(score=model.score_samples(rows), label=model.predict(rows))
         scored.to_csv(folder / f"{name}.csv", index=False)
 

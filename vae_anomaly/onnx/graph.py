@@ -343,3 +343,13 @@ class Namespace:
         """Return values side by side."""
         first = values[0]
         return self._graph.node("Concat", values, first.dtype, first.ndim, axis=axis)
+
+
+def value_info(name: str, dtype: Any, shape: list[int | None]) -> Any:
+    """Return the description of an input or an output; the first axis is that of the rows."""
+    kind = (
+        onnx.TensorProto.STRING
+        if np.dtype(dtype).kind == "U"
+        else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    )
+    return helper.make_tensor_value_info(name, kind, ["n", *shape[1:]])

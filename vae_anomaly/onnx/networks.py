@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,8 @@ def _exported(model: Any) -> onnx.ModelProto:
         warnings.simplefilter("ignore", FutureWarning)  # of NumPy's names that tf2onnx uses
         path = Path(folder, "model.onnx")
         try:
-            model.export(path, format="onnx", verbose=False, opset_version=OPSET)
+            with _silent(logging.getLogger("tf2onnx")):  # what it lacks is told below
+                model.export(path, format="onnx", verbose=False, opset_version=OPSET)
         except ImportError as error:
             raise ImportError(
                 "Networks that are not dense are converted to ONNX by Keras with tf2onnx: "
@@ -105,6 +108,16 @@ def _exported(model: Any) -> onnx.ModelProto:
             f"{', '.join(sorted(unknown))}. Build it of other layers."
         )
     return exported
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _replace_erfc(graph: onnx.GraphProto) -> None:

@@ -204,7 +204,8 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
             },
             index=frame.index,
         )
-        rows = check_rows(self, numbers, None, "")
+        named = numbers if hasattr(self, "feature_names_in_") else numbers.to_numpy()
+        rows = check_rows(self, named, None, "")
         missing_text = self._metadata["missing_text"]
         return {
             value.name: _texts(column, missing_text) if text else rows[:, [number]]
