@@ -3,12 +3,14 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
 import vae_anomaly
+from vae_anomaly import OnnxDetector
 
 
 def parse_numbers(texts: pd.Series) -> pd.Series:
@@ -70,8 +72,10 @@ def with_types(
     return frame.assign(**typed)
 
 
-def as_trained(frame: pd.DataFrame, model: Pipeline, path: Path) -> pd.DataFrame:
-    """Convert texts to the column types that a model of train.py was fitted on."""
+def as_trained(frame: pd.DataFrame, model: Any, path: Path) -> pd.DataFrame:
+    """Convert texts to the column types that a model was fitted on."""
+    if isinstance(model, OnnxDetector):
+        return with_types(frame, model.feature_names_in_[~model.is_text_], [], path)
     columns = {name: names for name, _, names in model["columns"].transformers_}
     return with_types(frame, columns["numbers"], columns["dates"], path)
 
@@ -100,8 +104,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         required=True,
-        metavar="MODEL.skops",
-        help="a pipeline saved by train.py",
+        metavar="MODEL",
+        help="a pipeline saved by train.py, or a .onnx file of vae_anomaly.to_onnx",
     )
     parser.add_argument(
         "--allow-pickle",
@@ -110,9 +114,11 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(args: argparse.Namespace) -> Pipeline:
-    """Load the model saved by train.py that the arguments name."""
+def load(args: argparse.Namespace) -> Any:
+    """Load the model that the arguments name: one of train.py, or a .onnx file."""
     model = vae_anomaly.load(args.model, allow_pickle=args.allow_pickle)
-    if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
-        raise ValueError(f"{args.model} is not a model of train.py")
-    return model
+    if isinstance(model, Pipeline) and "columns" in model.named_steps:
+        return model
+    if isinstance(model, OnnxDetector) and hasattr(model, "feature_names_in_"):
+        return model
+    raise ValueError(f"{args.model} is not a model of train.py, nor a .onnx file with column names")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from _table import (
     add_model_option,
@@ -73,6 +74,8 @@ def tune(args: argparse.Namespace) -> None:
     if args.plot is not None:
         check_picture(args.plot)
     model = load(args)
+    if not isinstance(model, Pipeline):
+        raise ValueError(f"{args.model}: the threshold of a .onnx file is fixed; tune the pipeline")
     with ExitStack() as files:
         model_part = files.enter_context(replacing(args.output))
         plot_part = files.enter_context(replacing(args.plot)) if args.plot else None

@@ -15,7 +15,7 @@ import pytest
 import batch_score
 import train
 import tune_threshold
-from vae_anomaly import load
+from vae_anomaly import load, to_onnx
 
 ROOT = Path(__file__).parents[1]
 BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
@@ -452,3 +452,34 @@ def test_pickle_needs_a_flag(model, tmp_path, capsys):
     assert "allow_pickle" in error_line(capsys, batch_score, *arguments)
     with pytest.warns(UserWarning, match="can run any code"):
         call(batch_score, *arguments, "--allow-pickle")
+
+
+def test_onnx_files_are_scored(model, table, tmp_path, capsys):
+    rows = pd.read_csv(BREAST_CANCER)
+    to_onnx(load(model), tmp_path / "m.onnx", X=rows[load(model).feature_names_in_])
+    outputs = []
+    for name in (model, tmp_path / "m.onnx"):
+        call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", name)
+        outputs.append(pd.read_csv(tmp_path / "out.csv"))
+    pd.testing.assert_frame_equal(*outputs, rtol=1e-4)
+    bad = table(lambda t: t.assign(mean_area="big"))
+    arguments = [bad, tmp_path / "out.csv", "--model", tmp_path / "m.onnx"]
+    assert "'mean_area', row 1: 'big' is no finite number" in error_line(
+        capsys, batch_score, *arguments
+    )
+    arguments = [BREAST_CANCER, "--output", tmp_path / "t", "--model", tmp_path / "m.onnx"]
+    assert "tune the pipeline" in error_line(capsys, tune_threshold, *arguments)
+
+
+def test_categories_of_onnx_files_are_texts(tmp_path):
+    table = pd.read_csv(FLIGHTS, dtype=str).drop(columns=["unusual", "time_hour", "tailnum"])
+    table.head(1000).to_csv(tmp_path / "flights.csv", index=False)
+    call(train, tmp_path / "flights.csv", "--model", tmp_path / "m.skops", *FAST)
+    rows = pd.read_csv(tmp_path / "flights.csv")
+    to_onnx(load(tmp_path / "m.skops"), tmp_path / "m.onnx", X=rows)
+    outputs = []
+    for name in ("m.skops", "m.onnx"):
+        files = [tmp_path / "flights.csv", tmp_path / "out.csv"]
+        call(batch_score, *files, "--model", tmp_path / name)
+        outputs.append(pd.read_csv(tmp_path / "out.csv"))
+    pd.testing.assert_frame_equal(*outputs, rtol=1e-4)

@@ -315,7 +315,8 @@ class Namespace:
     def where(self, condition: Any, x: Any, y: Any) -> Value:
         """Return x where a condition is true, and y elsewhere."""
         values = [v for v in (x, y) if isinstance(v, Value)]
-        dtype = np.result_type(*[v.dtype for v in values or [np.asarray(x), np.asarray(y)]])
+        known: list[Any] = values or [np.asarray(x), np.asarray(y)]
+        dtype = np.result_type(*[v.dtype for v in known])
         inputs = [v.astype(dtype) if isinstance(v, Value) else np.asarray(v, dtype) for v in (x, y)]
         condition = condition if isinstance(condition, Value) else np.asarray(condition)
         ndim = max(v.ndim for v in (condition, *inputs))
@@ -324,7 +325,7 @@ class Namespace:
     def matmul(self, x: Any, y: Any) -> Value:
         """Return the matrix product over the last two axes."""
         dtype = np.result_type(*[v.dtype for v in (x, y) if isinstance(v, Value)])
-        inputs = [v if isinstance(v, Value) else np.asarray(v, dtype) for v in (x, y)]
+        inputs: list[Any] = [v if isinstance(v, Value) else np.asarray(v, dtype) for v in (x, y)]
         return self._graph.node("MatMul", inputs, dtype, max(v.ndim for v in inputs))
 
     def swapaxes(self, x: Any, first: int, second: int) -> Any:

@@ -128,7 +128,7 @@ def _replace_erfc(graph: onnx.GraphProto) -> None:
             nodes.append(node)
             continue
         one, erf = f"{node.output[0]}/one", f"{node.output[0]}/erf"
-        graph.initializer.append(numpy_helper.from_array(np.float32(1.0), one))
+        graph.initializer.append(numpy_helper.from_array(np.array(1.0, np.float32), one))
         nodes.append(helper.make_node("Erf", node.input, [erf]))
         nodes.append(helper.make_node("Sub", [one, erf], node.output))
     del graph.node[:]

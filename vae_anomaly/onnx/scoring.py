@@ -52,6 +52,9 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         The names of the columns, if the model was trained on a dataframe.
 
+    is_text_ : ndarray of bool of shape (n_features_in_,)
+        Which columns hold texts.
+
     See Also
     --------
     to_onnx : Writes the file.
@@ -150,6 +153,14 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
             raise AttributeError("The model was trained on rows without names.")
         return np.array(names, object)
 
+    @property
+    def is_text_(self) -> np.ndarray:
+        """Which columns hold texts."""
+        kinds = [value.type for value in self._session.get_inputs()]
+        if len(kinds) == 1:
+            return np.zeros(self.n_features_in_, bool)
+        return np.array([kind == "tensor(string)" for kind in kinds])
+
     @functools.cached_property
     def _data(self) -> bytes:
         data = Path(self.path).read_bytes()
@@ -195,7 +206,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
                 X = np.reshape(X, (len(X), -1))
             return {"X": check_rows(self, X, None, "")}
         frame = self._frame(X)
-        is_text = [value.type == "tensor(string)" for value in inputs]
+        is_text = self.is_text_
         columns = [frame.iloc[:, number] for number in range(len(inputs))]
         numbers = pd.DataFrame(
             {
