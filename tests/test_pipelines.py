@@ -462,6 +462,7 @@ def test_onnx_files_are_scored(model, table, tmp_path, capsys):
         call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", name)
         outputs.append(pd.read_csv(tmp_path / "out.csv"))
     pd.testing.assert_frame_equal(*outputs, rtol=1e-4)
+    capsys.readouterr()
     bad = table(lambda t: t.assign(mean_area="big"))
     arguments = [bad, tmp_path / "out.csv", "--model", tmp_path / "m.onnx"]
     assert "'mean_area', row 1: 'big' is no finite number" in error_line(
