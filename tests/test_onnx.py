@@ -30,7 +30,7 @@ from vae_anomaly import (
     to_onnx,
 )
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
-from vae_anomaly.onnx import register_converter
+from vae_anomaly.onnx import register_converters
 from vae_anomaly.onnx.files import sealed
 from vae_anomaly.thresholds.fitting import own_threshold
 
@@ -356,7 +356,7 @@ def test_windows_are_scored_by_the_inner_detector(convert):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_skl2onnx_gives_label_and_scores(make_detector, X, dtype):
-    register_converter()
+    register_converters()
     pipeline = ends_in(make_detector, StandardScaler()).fit(X)
     model = skl2onnx.to_onnx(pipeline, X[:1].astype(dtype), target_opset={"": 18, "ai.onnx.ml": 3})
     session = onnxruntime.InferenceSession(

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 from vae_anomaly.losses import Mixed, bound_log_var
 from vae_anomaly.onnx.graph import OPSET, Graph, Namespace, Value
@@ -88,6 +87,9 @@ def _exported(model: Any) -> onnx.ModelProto:
         warnings.simplefilter("ignore", FutureWarning)  # of NumPy's names that tf2onnx uses
         path = Path(folder, "model.onnx")
         try:
+            from vae_anomaly.onnx.keras_operators import register_operators
+
+            register_operators()
             with _silent(logging.getLogger("tf2onnx")):  # what it lacks is told below
                 model.export(path, format="onnx", verbose=False, opset_version=OPSET)
         except ImportError as error:
@@ -96,7 +98,6 @@ def _exported(model: Any) -> onnx.ModelProto:
                 "pip install 'vae-anomaly[onnx]'."
             ) from error
         exported = onnx.load(path)
-    _replace_erfc(exported.graph)
     unknown = {
         node.op_type
         for node in exported.graph.node
@@ -118,21 +119,6 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _replace_erfc(graph: onnx.GraphProto) -> None:
-    """Replace 1 - erf, which Keras's gelu is made of and tf2onnx does not know."""
-    nodes = []
-    for node in graph.node:
-        if node.op_type != "Erfc":
-            nodes.append(node)
-            continue
-        one, erf = f"{node.output[0]}/one", f"{node.output[0]}/erf"
-        graph.initializer.append(numpy_helper.from_array(np.array(1.0, np.float32), one))
-        nodes.append(helper.make_node("Erf", node.input, [erf]))
-        nodes.append(helper.make_node("Sub", [one, erf], node.output))
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _pairs(weights: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
