@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import skl2onnx
+from packaging.version import Version
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import IsolationForest
@@ -57,9 +59,13 @@ def kept(name):
     """Load a model of the first release, and rows for it."""
     rows = pd.read_csv(MODELS / "0.1.0" / f"{name}.csv").drop(columns=["score", "label"])
     rows = rows.astype(dict.fromkeys(rows.columns.intersection(["kind", "side"]), "category"))
+    path = MODELS / "0.1.0" / f"{name}.skops"
+    too_new = Version(inspect(path).versions["keras"]) > Version(version("keras"))
+    if name == "own_encoder" and too_new:
+        pytest.skip("a later Keras wrote its configuration")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions
-        return load(MODELS / "0.1.0" / f"{name}.skops"), rows
+        return load(path), rows
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from packaging.version import Version
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import IsolationForest
@@ -109,7 +110,13 @@ def test_models_of_all_releases_load_with_their_scores(file):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions
         model = load(file)
+    try:
         scores = model.score_samples(rows)
+    except ValueError as error:  # only configurations of Keras may be too new
+        assert file.stem == "own_encoder"
+        assert "install that one; vae_anomaly.inspect tells which" in str(error)
+        assert Version(inspect(file).versions["keras"]) > Version(keras.__version__)
+        return
     np.testing.assert_allclose(scores, scored["score"], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(model.predict(rows), scored["label"])
 

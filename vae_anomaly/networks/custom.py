@@ -60,7 +60,14 @@ def from_config(config: str, rng: np.random.RandomState) -> keras.Model:
     for part in dicts(parsed):
         if "seed" in part and part["seed"] is None:
             part["seed"] = seed(rng)
-    return keras.models.model_from_json(json.dumps(parsed))
+    try:
+        return keras.models.model_from_json(json.dumps(parsed))
+    except Exception as error:  # the layers of Keras raise whatever they like
+        raise ValueError(
+            f"The network cannot be rebuilt from its configuration by Keras {keras.__version__}: "
+            f"{str(error).strip().splitlines()[-1]} If a later version wrote it, install that one; "
+            "vae_anomaly.inspect tells which."
+        ) from error
 
 
 def _config(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 
 from vae_anomaly.losses import Mixed, bound_log_var
 from vae_anomaly.onnx.graph import OPSET, Graph, Namespace, Value
@@ -98,6 +99,9 @@ def _exported(model: Any) -> onnx.ModelProto:
                 "pip install 'vae-anomaly[onnx]'."
             ) from error
         exported = onnx.load(path)
+    (opset,) = (entry.version for entry in exported.opset_import if entry.domain == "")
+    if opset != OPSET:  # older versions of Keras do not take opset_version
+        exported = onnx.version_converter.convert_version(exported, OPSET)
     unknown = {
         node.op_type
         for node in exported.graph.node
