@@ -1,15 +1,16 @@
-"""Functions shared by the scripts: reading CSV files, loading models and writing files."""
+"""Functions shared by the scripts: reading CSV files and loading models."""
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
+
+import vae_anomaly
+from vae_anomaly import OnnxDetector
 
 
 def parse_numbers(texts: pd.Series) -> pd.Series:
@@ -71,8 +72,10 @@ def with_types(
     return frame.assign(**typed)
 
 
-def as_trained(frame: pd.DataFrame, model: Pipeline, path: Path) -> pd.DataFrame:
-    """Convert texts to the column types that a model of train.py was fitted on."""
+def as_trained(frame: pd.DataFrame, model: Any, path: Path) -> pd.DataFrame:
+    """Convert texts to the column types that a model was fitted on."""
+    if isinstance(model, OnnxDetector):
+        return with_types(frame, model.feature_names_in_[~model.is_text_], [], path)
     columns = {name: names for name, _, names in model["columns"].transformers_}
     return with_types(frame, columns["numbers"], columns["dates"], path)
 
@@ -101,38 +104,21 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         required=True,
-        metavar="MODEL.joblib",
-        help="a pipeline saved by train.py; only load files you trust, as they can run any code",
+        metavar="MODEL",
+        help="a pipeline saved by train.py, or a .onnx file of vae_anomaly.to_onnx",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="also load a .joblib file, which can run any code: only if you made it yourself",
     )
 
 
-def load(path: Path) -> Pipeline:
-    """Load a model saved by train.py."""
-    try:
-        model = joblib.load(path)
-    except OSError:
-        raise
-    except Exception as error:
-        # Unpickling may raise anything if the file is not a pickle or comes from other versions.
-        raise ValueError(f"{path} cannot be loaded: {error!r}") from error
-    if not (isinstance(model, Pipeline) and "columns" in model.named_steps):
-        raise ValueError(f"{path} is not a model of train.py")
-    return model
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which is moved to `path` once the block has ended without error.
-
-    An error is raised at the start, not after the work, if the folder cannot be written to.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.touch()
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def load(args: argparse.Namespace) -> Any:
+    """Load the model that the arguments name: one of train.py, or a .onnx file."""
+    model = vae_anomaly.load(args.model, allow_pickle=args.allow_pickle)
+    if isinstance(model, Pipeline) and "columns" in model.named_steps:
+        return model
+    if isinstance(model, OnnxDetector) and hasattr(model, "feature_names_in_"):
+        return model
+    raise ValueError(f"{args.model} is not a model of train.py, nor a .onnx file with column names")

@@ -1,4 +1,4 @@
-"""Score the rows of a CSV file with a pipeline saved by train.py, and write another CSV file.
+"""Score the rows of a CSV file with a saved model, and write another CSV file.
 
 Columns are matched by name, and other columns are ignored. The output has a line for each row, with
 its number, the columns of --keep, `score` (reconstruction + beta * KL, the opposite of
@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from _table import add_model_option, as_trained, load, read_frames, replacing
-from vae_anomaly import Explanation, explain
+from _table import add_model_option, as_trained, load, read_frames
+from vae_anomaly import Explanation, OnnxDetector, explain
+from vae_anomaly.files import replacing
+from vae_anomaly.thresholds.fitting import own_threshold
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 REASON_COLUMNS = {
@@ -42,7 +44,10 @@ def batch_score(args: argparse.Namespace) -> None:
     made = {*OUTPUT_COLUMNS, *reason_columns(args.reasons)}
     if taken := made.intersection(args.keep):
         raise ValueError(f"--keep {' '.join(sorted(taken))}: the output already has such a column")
-    model = load(args.model)
+    model = load(args)
+    if args.reasons and isinstance(model, OnnxDetector):
+        raise ValueError(f"--reasons: {args.model} lacks what reasons need; pass a .skops file")
+    threshold = own_threshold(model)
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0
@@ -51,7 +56,7 @@ def batch_score(args: argparse.Namespace) -> None:
         for texts in read_frames(args.input, wanted, args.chunk_rows):
             rows = as_trained(texts, model, args.input)
             scores = texts[args.keep].assign(score=-model.score_samples(rows))
-            scores["is_outlier"] = scores["score"] > -model[-1].offset_
+            scores["is_outlier"] = scores["score"] > -threshold
             scores.insert(0, "row", scores.index + 1)
             if args.reasons:
                 explanation = explain(model, rows, attribution=args.attribution)
@@ -64,7 +69,7 @@ def batch_score(args: argparse.Namespace) -> None:
 
     print(
         f"scored {n_rows:,} rows: {n_outliers:,} outliers, with a score above "
-        f"{-model[-1].offset_:.4g}; saved {args.output}"
+        f"{-threshold:.4g}; saved {args.output}"
     )
     if args.top:
         assert top is not None  # there is at least one frame

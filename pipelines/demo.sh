@@ -24,10 +24,10 @@ run() {
 }
 
 echo "1. Train on half of the benign tumours of data/breast_cancer.csv and measure on other rows."
-run pipelines/train.py data/breast_cancer.csv --model out/breast_cancer.joblib \
+run pipelines/train.py data/breast_cancer.csv --model out/breast_cancer.skops \
     --label diagnosis --outlier malignant --train-on inliers
 
 echo
 echo "2. Score the whole table. The model does not see the diagnosis: it is kept to compare."
 run pipelines/batch_score.py data/breast_cancer.csv out/breast_cancer_scores.csv \
-    --model out/breast_cancer.joblib --keep diagnosis --top 10
+    --model out/breast_cancer.skops --keep diagnosis --top 10

@@ -10,17 +10,14 @@ import ast
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import Pipeline
 
 from _table import (
     check_columns,
@@ -28,10 +25,10 @@ from _table import (
     parse_dates,
     parse_numbers,
     read_frames,
-    replacing,
     with_types,
 )
-from vae_anomaly import VAEAnomalyDetector
+from vae_anomaly import CalendarEncoder, VAEAnomalyDetector, save
+from vae_anomaly.files import replacing
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,7 +92,7 @@ def train(args: argparse.Namespace) -> None:
             f"{len(numbers)} columns of numbers, {len(dates)} of dates, "
             f"{len(categories)} of categories"
         )
-        joblib.dump(model, model_part)
+        save(model, model_part)
 
     if args.label is not None:
         report(model, held_out, held_out_outlier)
@@ -117,28 +114,11 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
 
 
 def by_column(numbers: list[str], dates: list[str], categories: list[str]) -> ColumnTransformer:
-    """Return the transformer that expands dates and leaves all else to the detector.
-
-    It only uses functions of pandas and scikit-learn, so that the model can be loaded where this
-    script is not available.
-    """
-    calendar = FeatureUnion(
-        [
-            (
-                part,
-                FunctionTransformer(
-                    pd.DataFrame.apply,
-                    kw_args={"func": attrgetter(f"dt.{part}")},
-                    feature_names_out="one-to-one",
-                ),
-            )
-            for part in ("month", "day_of_week", "hour")
-        ]
-    )
+    """Return the transformer that expands dates and leaves all else to the detector."""
     transformer = ColumnTransformer(
         [
             ("numbers", "passthrough", numbers),
-            ("dates", calendar, dates),
+            ("dates", CalendarEncoder(), dates),
             ("categories", "passthrough", categories),
         ],
         verbose_feature_names_out=False,
@@ -164,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("table", type=Path, metavar="TABLE.csv", help="the rows to train on")
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="OUT.joblib", help="where to save the pipeline"
+        "--model", type=Path, required=True, metavar="OUT.skops", help="where to save the pipeline"
     )
     parser.add_argument(
         "--label", metavar="COLUMN", help="column that tells which rows are outliers"

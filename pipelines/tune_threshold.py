@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from _table import (
     add_model_option,
@@ -26,7 +26,6 @@ from _table import (
     load,
     outliers,
     read_frames,
-    replacing,
 )
 from vae_anomaly import (
     AlarmBudget,
@@ -40,7 +39,9 @@ from vae_anomaly import (
     ThresholdDisplay,
     TunedThresholdDetectorCV,
     bootstrap_threshold,
+    save,
 )
+from vae_anomaly.files import replacing
 from vae_anomaly.thresholds.objectives import LabelledObjective, threshold_curve
 
 OBJECTIVES: dict[str, tuple[Any, dict[str, str]]] = {
@@ -72,7 +73,9 @@ def tune(args: argparse.Namespace) -> None:
         raise ValueError(f"--objective {args.objective} needs labels: set --label and --outlier")
     if args.plot is not None:
         check_picture(args.plot)
-    model = load(args.model)
+    model = load(args)
+    if not isinstance(model, Pipeline):
+        raise ValueError(f"{args.model}: the threshold of a .onnx file is fixed; tune the pipeline")
     with ExitStack() as files:
         model_part = files.enter_context(replacing(args.output))
         plot_part = files.enter_context(replacing(args.plot)) if args.plot else None
@@ -94,7 +97,7 @@ def tune(args: argparse.Namespace) -> None:
             figure = draw(objective, tuned.offset_, scores, is_outlier)
             figure.savefig(plot_part, format=args.plot.suffix[1:])
         model[-1].offset_ = tuned.offset_
-        joblib.dump(model, model_part)
+        save(model, model_part)
     print("saved", " and ".join(str(path) for path in (args.output, args.plot) if path))
 
 
@@ -211,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         required=True,
-        metavar="OUT.joblib",
+        metavar="OUT.skops",
         help="where to save the pipeline with the new threshold; may be the file of --model",
     )
     parser.add_argument(

@@ -75,8 +75,21 @@ def test_version_is_the_one_of_the_metadata():
 def test_oldest_versions_are_the_lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    needed = {*project["dependencies"], *extras["data"], *extras["plot"], *extras["test"]}
-    not_run = {"mypy", "pandas-stubs", "ruff", "vae-anomaly[data,plot]"}
+    needed = {*project["dependencies"], *extras["data"], *extras["onnx"]}
+    needed |= {*extras["plot"], *extras["test"]}
+    not_run = {"mypy", "pandas-stubs", "ruff", "vae-anomaly[data,onnx,plot]"}
     bounds = {one.replace(">=", "==") for one in needed if one.split(">=")[0] not in not_run}
     lines = (ROOT / "tests" / "oldest.txt").read_text().splitlines()
     assert {line for line in lines if not line.startswith("#")} == bounds
+
+
+def test_scoring_needs_a_part_of_the_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements-scoring.txt").read_text().splitlines()
+    listed = {line for line in lines if not line.startswith("#")}
+    training_only = {"keras", "tensorflow"}
+    needed = {one for one in project["dependencies"] if one.split(">=")[0] not in training_only}
+    (onnxruntime,) = (
+        one for one in project["optional-dependencies"]["onnx"] if one.startswith("onnxruntime")
+    )
+    assert listed == {*needed, onnxruntime}

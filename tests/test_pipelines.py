@@ -1,5 +1,6 @@
 """The scripts of pipelines/: what they print, write and refuse."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import batch_score
 import train
 import tune_threshold
-from vae_anomaly import explain
+from vae_anomaly import explain, load, to_onnx
 
 ROOT = Path(__file__).parents[1]
 BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
@@ -40,7 +41,7 @@ def error_line(capsys, script, *arguments):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "breast_cancer.joblib"
+    path = tmp_path_factory.mktemp("model") / "breast_cancer.skops"
     call(train, BREAST_CANCER, "--model", path, *LABELLED, "--train-on", "inliers", *FAST)
     return path
 
@@ -49,7 +50,7 @@ def model(tmp_path_factory):
 def held_out(tmp_path_factory):
     """Rows that a model was not trained on, and that model."""
     folder = tmp_path_factory.mktemp("held_out")
-    rows, model = folder / "rows.csv", folder / "model.joblib"
+    rows, model = folder / "rows.csv", folder / "model.skops"
     files = ["--model", model, "--held-out", rows]
     call(train, BREAST_CANCER, *files, *LABELLED, "--train-on", "inliers", *FAST)
     return rows, model
@@ -57,7 +58,7 @@ def held_out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def flights_model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "flights.joblib"
+    path = tmp_path_factory.mktemp("model") / "flights.skops"
     call(train, FLIGHTS, "--model", path, "--drop", "unusual", *FAST)
     return path
 
@@ -98,7 +99,7 @@ def test_train_without_label_takes_all_rows(tmp_path, capsys):
 def test_label_and_dropped_columns_are_not_features(tmp_path):
     path = tmp_path / "m"
     call(train, BREAST_CANCER, "--model", path, *LABELLED, "--drop", "mean_area", *FAST)
-    features = joblib.load(path).feature_names_in_
+    features = load(path).feature_names_in_
     assert len(features) == 29
     assert not {"diagnosis", "mean_area"} & set(features)
 
@@ -106,14 +107,14 @@ def test_label_and_dropped_columns_are_not_features(tmp_path):
 def test_settings_reach_the_detector(tmp_path):
     path = tmp_path / "m"
     call(train, BREAST_CANCER, "--model", path, *LABELLED, *FAST, "--contamination", "0.2")
-    detector = joblib.load(path)["detector"]
+    detector = load(path)["detector"]
     assert detector.hidden_layer_sizes == (16,)
     assert detector.max_iter == 5
     assert detector.contamination == 0.2
 
 
 def test_columns_are_sorted_by_what_their_texts_are(flights_model):
-    fitted = joblib.load(flights_model)["columns"]
+    fitted = load(flights_model)["columns"]
     columns = {name: names for name, _, names in fitted.transformers_}
     assert columns["dates"] == ["time_hour"]
     assert columns["categories"] == ["carrier", "tailnum", "origin", "dest"]
@@ -121,7 +122,7 @@ def test_columns_are_sorted_by_what_their_texts_are(flights_model):
 
 
 def test_model_loads_where_the_scripts_are_not(flights_model, tmp_path):
-    code = f"import joblib; joblib.load({str(flights_model)!r})"
+    code = f"import vae_anomaly; vae_anomaly.load({str(flights_model)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
@@ -141,7 +142,7 @@ def test_rarely_missing_values_raise_the_score(flights_model, tmp_path):
 def test_scores_are_those_of_the_model(model, tmp_path):
     call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", model)
     scored = pd.read_csv(tmp_path / "out.csv", converters={"score": float})
-    pipeline, rows = joblib.load(model), pd.read_csv(BREAST_CANCER)
+    pipeline, rows = load(model), pd.read_csv(BREAST_CANCER)
     np.testing.assert_array_equal(scored["score"], -pipeline.score_samples(rows))
     np.testing.assert_array_equal(scored["is_outlier"], pipeline.predict(rows) == -1)
     np.testing.assert_array_equal(scored["row"], np.arange(1, 570))
@@ -239,7 +240,7 @@ def test_most_anomalous_rows_are_printed(model, tmp_path, capsys):
     ],
 )
 def test_train_refuses_in_one_line(tmp_path, capsys, arguments, words):
-    line = error_line(capsys, train, *arguments, "--model", tmp_path / "m.joblib")
+    line = error_line(capsys, train, *arguments, "--model", tmp_path / "m.skops")
     assert all(word in line for word in words)
     assert list(tmp_path.iterdir()) == []
 
@@ -258,7 +259,7 @@ def test_train_refuses_in_one_line(tmp_path, capsys, arguments, words):
 def test_train_names_the_unreadable_file(tmp_path, capsys, content, words):
     path = tmp_path / "odd.csv"
     path.write_bytes(content)
-    line = error_line(capsys, train, path, "--model", tmp_path / "m.joblib")
+    line = error_line(capsys, train, path, "--model", tmp_path / "m.skops")
     assert "odd.csv" in line
     assert words in line
 
@@ -309,7 +310,7 @@ def test_batch_score_refuses_what_is_no_date(flights_model, tmp_path, capsys):
 
 def test_batch_score_refuses_what_is_no_model(tmp_path, capsys):
     line = error_line(capsys, batch_score, FLIGHTS, tmp_path / "out.csv", "--model", FLIGHTS)
-    assert "flights.csv cannot be loaded" in line
+    assert "flights.csv is no whole file of vae_anomaly.save" in line
 
 
 def test_kept_column_must_not_hide_an_output_column(model, tmp_path, capsys):
@@ -372,7 +373,7 @@ def tune(held_out, folder, *arguments):
     call(tune_threshold, rows, "--model", model, "--output", folder / "tuned", *arguments)
     call(batch_score, rows, folder / "scores.csv", "--model", folder / "tuned")
     scored = pd.read_csv(folder / "scores.csv", converters={"score": float})
-    return joblib.load(folder / "tuned"), pd.read_csv(rows)["diagnosis"], scored
+    return load(folder / "tuned"), pd.read_csv(rows)["diagnosis"], scored
 
 
 def test_tuned_threshold_has_the_least_cost_of_all(held_out, tmp_path, capsys):
@@ -391,7 +392,7 @@ def test_tuned_threshold_has_the_least_cost_of_all(held_out, tmp_path, capsys):
 
 
 def test_tuning_changes_nothing_but_the_threshold(held_out, tmp_path):
-    before = joblib.load(held_out[1])
+    before = load(held_out[1])
     tuned, _, _ = tune(held_out, tmp_path, "--objective", "budget", "--alarms", "0.1")
     assert tuned[-1].offset_ != before[-1].offset_
     rows = pd.read_csv(BREAST_CANCER)
@@ -442,10 +443,10 @@ def test_rows_may_lack_a_label(held_out, tmp_path, capsys):
 
 
 def test_the_model_may_be_tuned_in_place(held_out, tmp_path):
-    path = tmp_path / "model.joblib"
-    joblib.dump(joblib.load(held_out[1]), path)
+    path = tmp_path / "model.skops"
+    shutil.copy(held_out[1], path)
     call(tune_threshold, held_out[0], "--model", path, "--output", path, *LABELLED, *COST)
-    assert joblib.load(path)[-1].offset_ != joblib.load(held_out[1])[-1].offset_
+    assert load(path)[-1].offset_ != load(held_out[1])[-1].offset_
 
 
 @pytest.mark.parametrize("labels", [[], LABELLED], ids=["scores", "scores and labels"])
@@ -475,7 +476,9 @@ def test_tune_threshold_refuses_in_one_line(held_out, tmp_path, capsys, options,
 
 def test_tune_threshold_refuses_what_is_no_model(held_out, tmp_path, capsys):
     arguments = [held_out[0], "--model", held_out[0], "--output", tmp_path / "tuned"]
-    assert "rows.csv cannot be loaded" in error_line(capsys, tune_threshold, *arguments)
+    assert "rows.csv is no whole file of vae_anomaly.save" in error_line(
+        capsys, tune_threshold, *arguments
+    )
 
 
 def test_script_exits_with_2_and_no_traceback(tmp_path):
@@ -484,3 +487,43 @@ def test_script_exits_with_2_and_no_traceback(tmp_path):
     assert run.returncode == 2
     assert run.stderr.splitlines()[-1].startswith("train.py: error: ")
     assert "Traceback" not in run.stderr
+
+
+def test_pickle_needs_a_flag(model, tmp_path, capsys):
+    joblib.dump(load(model), tmp_path / "model.joblib")
+    arguments = [BREAST_CANCER, tmp_path / "out.csv", "--model", tmp_path / "model.joblib"]
+    assert "allow_pickle" in error_line(capsys, batch_score, *arguments)
+    with pytest.warns(UserWarning, match="can run any code"):
+        call(batch_score, *arguments, "--allow-pickle")
+
+
+def test_onnx_files_are_scored(model, table, tmp_path, capsys):
+    rows = pd.read_csv(BREAST_CANCER)
+    to_onnx(load(model), tmp_path / "m.onnx", X=rows[load(model).feature_names_in_])
+    outputs = []
+    for name in (model, tmp_path / "m.onnx"):
+        call(batch_score, BREAST_CANCER, tmp_path / "out.csv", "--model", name)
+        outputs.append(pd.read_csv(tmp_path / "out.csv"))
+    pd.testing.assert_frame_equal(*outputs, rtol=1e-4)
+    capsys.readouterr()
+    bad = table(lambda t: t.assign(mean_area="big"))
+    arguments = [bad, tmp_path / "out.csv", "--model", tmp_path / "m.onnx"]
+    assert "'mean_area', row 1: 'big' is no finite number" in error_line(
+        capsys, batch_score, *arguments
+    )
+    arguments = [BREAST_CANCER, "--output", tmp_path / "t", "--model", tmp_path / "m.onnx"]
+    assert "tune the pipeline" in error_line(capsys, tune_threshold, *arguments)
+
+
+def test_categories_of_onnx_files_are_texts(tmp_path):
+    table = pd.read_csv(FLIGHTS, dtype=str).drop(columns=["unusual", "time_hour", "tailnum"])
+    table.head(1000).to_csv(tmp_path / "flights.csv", index=False)
+    call(train, tmp_path / "flights.csv", "--model", tmp_path / "m.skops", *FAST)
+    rows = pd.read_csv(tmp_path / "flights.csv")
+    to_onnx(load(tmp_path / "m.skops"), tmp_path / "m.onnx", X=rows)
+    outputs = []
+    for name in ("m.skops", "m.onnx"):
+        files = [tmp_path / "flights.csv", tmp_path / "out.csv"]
+        call(batch_score, *files, "--model", tmp_path / name)
+        outputs.append(pd.read_csv(tmp_path / "out.csv"))
+    pd.testing.assert_frame_equal(*outputs, rtol=1e-4)

@@ -49,8 +49,15 @@ def _without_remarks() -> Iterator[None]:
 
 
 with _without_remarks():
-    import keras
-    import tensorflow as tf
+    try:
+        import keras
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error}. Training, and scoring with networks that are not dense, need TensorFlow: "
+            "pip install tensorflow. To score without it, convert the model with "
+            "vae_anomaly.to_onnx where it is installed."
+        ) from error
     from tensorflow.python.eager import context
 
     tf.config.list_logical_devices()

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from vae_anomaly.vae import VAE
 
+Array = Any  # a numpy array or a value in an ONNX graph, depending on `xp`
+
 _MIN_ROWS, _MAX_ROWS = 32, 512
 _SHARE_OF_TRAINING = 1 / 800
 """The number of rows that are measured for each row that training has gone through.
@@ -65,9 +67,9 @@ class Calibration:
     kl_empty: float
     exponent: float = 0.0
 
-    def correction(self, loss: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    def correction(self, loss: Array, observed: Array, xp: Any = np) -> Array:
         """Return what has to be added to losses (...) of rows by their observed cells (..., p)."""
-        added, difference, observed_share = self.levelled(loss, observed)
+        added, difference, observed_share = self.levelled(loss, observed, xp)
         return added + difference * (observed_share**-self.exponent - 1.0)
 
     def shares(
@@ -101,13 +103,13 @@ class Calibration:
         kl = kl + stretched * (kl + (lost_kl - self.kl_whole) / kl.shape[-1])
         return cells, kl
 
-    def levelled(self, loss: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, ...]:
+    def levelled(self, loss: Array, observed: Array, xp: Any = np) -> tuple[Array, ...]:
         """Return what missing cells add, the difference to the mean, and the observed share."""
-        missing_share = np.where(observed, 0.0, self.importance).sum(axis=-1)
-        added = np.where(observed, 0.0, self.mean).sum(axis=-1)
-        added += missing_share * (self.kl_whole - self.kl_empty)
+        missing_share = xp.where(observed, 0.0, self.importance).sum(axis=-1)
+        added = xp.where(observed, 0.0, self.mean).sum(axis=-1)
+        added = added + missing_share * (self.kl_whole - self.kl_empty)
         difference = loss + added - (self.mean.sum() + self.kl_whole)
-        return added, difference, np.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
+        return added, difference, xp.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
 
 
 def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.calibration import fit_calibration
 from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
+from vae_anomaly.checks import check_estimator_state
 from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.encoding import Groups
@@ -27,6 +30,7 @@ from vae_anomaly.inputs import (
     without_arrow,
 )
 from vae_anomaly.losses import LIKELIHOODS
+from vae_anomaly.networks.config import NetworkConfig
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
 from vae_anomaly.networks.spec import ARCHITECTURES
 from vae_anomaly.not_numbers import refuse_masks_and_dates
@@ -296,6 +300,13 @@ class VAEAnomalyDetector(
 
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
+
+    n_samples_seen_ : int
+        The number of rows of the last `fit`, and of each `partial_fit` since.
+
+    data_min_, data_max_ : ndarray of shape (n_features_in_,)
+        The smallest and the largest value of each column in these rows, NaN for categories and for
+        columns without any value.
 
     training_scores_ : ndarray of shape (n_samples,)
         `score_samples` of the training rows; after `partial_fit`, of the latest 2,000 of them, and
@@ -588,8 +599,8 @@ class VAEAnomalyDetector(
         vae = vae.with_calibration(calibration)
         scores = self._scores(vae, table)
         offset = self._offset(scores, table.sample_weight, unseen)
-        usual = UsualValues.of(table, columns)
-        return self._finish(task, columns, vae, trained, scores, offset, usual, n_epochs_before)
+        seen = _seen(table, columns)
+        return self._finish(task, columns, vae, trained, scores, offset, seen, n_epochs_before)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_batches(self, batches: Any) -> Self:
@@ -647,8 +658,8 @@ class VAEAnomalyDetector(
         vae = vae.with_calibration(fit_calibration(vae, stream.sample.X, n_trained))
         scores = self._scores(vae, stream.sample)
         offset = self._offset(scores, stream.sample.sample_weight)
-        usual = UsualValues.of(stream, columns)
-        return self._finish(task, columns, vae, trained, scores, offset, usual)
+        seen = _seen(stream, columns)
+        return self._finish(task, columns, vae, trained, scores, offset, seen)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -720,6 +731,7 @@ class VAEAnomalyDetector(
         self._store(
             {
                 **columns.attributes(),
+                **_seen(table, columns, self if continuing else None),
                 "_vae": vae,
                 "_moments": tuple(trained.moments),
                 "_n_epochs": n_epochs,
@@ -727,7 +739,6 @@ class VAEAnomalyDetector(
                 "n_iter_": 1 + (self.n_iter_ if continuing else 0),
                 "training_scores_": scores,
                 "offset_": self._offset(scores, np.ones(len(scores))),
-                "_usual": self._usual if continuing else UsualValues.of(table, columns),
             }
         )
         return self
@@ -1213,8 +1224,8 @@ class VAEAnomalyDetector(
     def _state_of(self, vae: VAE, columns: Columns, table: Table) -> dict[str, Any]:
         """Return the attributes with which a copy predicts as if training had ended with `vae`."""
         offset = self._offset(vae.score(table.X), table.sample_weight)
-        usual = UsualValues.of(table, columns)
-        return {**columns.attributes(), "_vae": vae, "offset_": offset, "_usual": usual}
+        seen = _seen(table, columns)
+        return {**columns.attributes(), **seen, "_vae": vae, "offset_": offset}
 
     def _finish(
         self,
@@ -1224,13 +1235,14 @@ class VAEAnomalyDetector(
         trained: Trained,
         scores: np.ndarray,
         offset: float,
-        usual: UsualValues,
+        seen: dict[str, Any],
         n_epochs_before: int = 0,
     ) -> Self:
         """End the task of a fit, and store what the fit has made."""
         n_iter = len(trained.history["loss"])
         state = {
             **columns.attributes(),
+            **seen,
             "_vae": vae,
             "_moments": None,
             "_n_epochs": n_epochs_before + n_iter,
@@ -1238,7 +1250,6 @@ class VAEAnomalyDetector(
             "n_iter_": n_iter,
             "training_scores_": scores,
             "offset_": offset,
-            "_usual": usual,
         }
         task.end(state)
         self._store(state)
@@ -1254,8 +1265,13 @@ class VAEAnomalyDetector(
         return hasattr(self, "_vae")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return plain data: parameters, arrays, numbers and strings."""
+        """Return plain data: parameters, arrays, numbers and strings.
+
+        Networks of one's own are given by their configuration.
+        """
         state = super().__getstate__().copy()
+        for name in ("encoder", "decoder"):
+            state[name] = self._stored_network(name)
         if "_vae" in state:
             state["_vae"] = state["_vae"].to_state()
             state["_categories"] = tuple(map(tuple, state["_categories"]))
@@ -1269,6 +1285,18 @@ class VAEAnomalyDetector(
             self._vae = VAE.from_state(state["_vae"])
             self._categories = tuple(Category(*category) for category in state["_categories"])
             self._usual = UsualValues(*state["_usual"])
+            check_estimator_state(self)
+
+    def _stored_network(self, name: str) -> Any:
+        """Return what is stored of the parameter `encoder` or `decoder`."""
+        own = getattr(self, name)
+        if own is None or isinstance(own, NetworkConfig):
+            return own
+        fitted = getattr(self._vae.spec, f"{name}_config") if hasattr(self, "_vae") else None
+        if fitted is None and hasattr(own, "to_json"):  # a Keras model
+            with contextlib.suppress(NotImplementedError):  # fit tells that it has none
+                fitted = own.to_json()
+        return own if fitted is None else NetworkConfig(fitted)
 
     @property
     def _n_features_out(self) -> int:
@@ -1291,6 +1319,28 @@ def _numbers(data: Table | Stream, columns: Columns) -> tuple[Table, np.ndarray,
         table = Table(numbers_only(table.X, categorical), table.sample_weight)
     low, high, _ = data.survey
     return table, *(numbers_only(bound[None], categorical)[0] for bound in (low, high))
+
+
+def _seen(
+    data: Table | Stream, columns: Columns, before: VAEAnomalyDetector | None = None
+) -> dict[str, Any]:
+    """Return the attributes that tell what has been trained on, in these rows and `before` them."""
+    categorical = [category.column for category in columns.categories]
+    low, high = (numbers_only(bound[None], categorical)[0] for bound in data.survey[:2])
+    n_rows = data.n_rows
+    if before is None:
+        usual = UsualValues.of(data, columns)
+    else:
+        low, high = np.fmin(low, before.data_min_), np.fmax(high, before.data_max_)
+        n_rows += before.n_samples_seen_
+        usual = before._usual
+    return {
+        "n_samples_seen_": n_rows,
+        "data_min_": low,
+        "data_max_": high,
+        "_usual": usual,
+        "_trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _spawned(rng: np.random.RandomState) -> np.random.RandomState:

@@ -57,14 +57,14 @@ class Scaling:
         """Return standardised rows in the units of X, as float64."""
         return Z * self.scale + self.center
 
-    def hide_constants(self, x: np.ndarray) -> np.ndarray:
+    def hide_constants(self, x: Any, xp: Any = np) -> Any:
         """Return rows (..., p) for the encoder, with 0 in columns that were constant in training.
 
         The encoder has learned nothing about these columns. If one changed, by millions of its
         units, its untrained weights would spoil the code, and with it the reconstruction of all
         other columns.
         """
-        return x if self.varies.all() else np.where(self.varies, x, np.float32(0))
+        return x if self.varies.all() else xp.where(self.varies, x, np.float32(0))
 
     def fits_float32(self) -> bool:
         """Return whether float32 can hold all values that `undo` may return."""

@@ -29,8 +29,6 @@ class UsualValues(NamedTuple):
     """The 5 % quantile."""
     high: np.ndarray
     """The 95 % quantile."""
-    minimum: np.ndarray
-    maximum: np.ndarray
     frequent: tuple[tuple[float, ...], ...]
     """The codes of the most frequent levels of each categorical column, the first one first."""
 
@@ -42,7 +40,6 @@ class UsualValues(NamedTuple):
         chosen = np.unique(np.linspace(0, sample.n_rows - 1, n_rows).astype(int))
         rows, weight = as_float64(sample.X[chosen]), sample.sample_weight[chosen]
         low, high = weighted_quantiles(rows, weight, QUANTILES)
-        minimum, maximum = np.array(data.survey.low), np.array(data.survey.high)
         frequent = []
         for category in columns.categories:
             codes = rows[:, category.column]
@@ -51,9 +48,8 @@ class UsualValues(NamedTuple):
             order = np.argsort(-counts, kind="stable")[:_N_LEVELS]
             frequent.append(tuple(float(code) for code in order if counts[code] > 0))
         for category in columns.categories:
-            for bound in (low, high, minimum, maximum):
-                bound[category.column] = np.nan
-        return cls(low, high, minimum, maximum, tuple(frequent))
+            low[category.column] = high[category.column] = np.nan
+        return cls(low, high, tuple(frequent))
 
 
 def weighted_quantiles(

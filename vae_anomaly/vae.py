@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from vae_anomaly.calibration import Calibration
+from vae_anomaly.checks import check_vae
 from vae_anomaly.encoding import Encoding
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.missing import filled_in
@@ -297,9 +298,9 @@ class VAE:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> VAE:
-        """Return the VAE from what `to_state` has returned."""
+        """Return the VAE from what `to_state` has returned; ValueError if it is not valid."""
         calibration = state["calibration"]
-        return cls(
+        vae = cls(
             NetworkSpec(**state["spec"]),
             Encoding(**state["encoding"]),
             Scaling(**state["scaling"]),
@@ -308,6 +309,8 @@ class VAE:
             state["beta"],
             None if calibration is None else Calibration(**calibration),
         )
+        check_vae(vae)
+        return vae
 
     def standardize(self, X: Any) -> np.ndarray:
         """Return rows as the networks take them, (n, n_features) float32, NaN where missing.

@@ -85,7 +85,7 @@ def attribute(detector: Any, X: Any, attribution: str, column_of: np.ndarray) ->
         latent, others = None, {REST: rest}
     usual, about = detector._usual, Columns.of(detector)
     # No level of a category is beyond a bound: theirs are NaN.
-    expected = np.fmax(np.fmin(expected, usual.maximum), usual.minimum)
+    expected = np.fmax(np.fmin(expected, detector.data_max_), detector.data_min_)
     levels: list[tuple[Any, ...]] = [()] * about.n_features
     for category, frequent in zip(about.categories, usual.frequent, strict=True):
         levels[category.column] = tuple(category.values(np.array(frequent)))

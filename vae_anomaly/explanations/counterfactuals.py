@@ -168,7 +168,7 @@ class _Search:
         detector = subject.detector
         self._vae = detector._vae
         self._before = as_float64(detector._check(subject.rows))
-        self._minimum, self._maximum = detector._usual.minimum, detector._usual.maximum
+        self._minimum, self._maximum = detector.data_min_, detector.data_max_
         self._variables = variables_of(self._vae, subject.column_of)
         self._threshold = subject.threshold
         self._is_whole = np.zeros(self._before.shape[1], bool)

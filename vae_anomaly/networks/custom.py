@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from vae_anomaly.backend import clear_kernel_cache, keras
+from vae_anomaly.networks.config import check_config, dicts
 from vae_anomaly.networks.layers import seed
 
 CustomNetwork = Any  # a keras.Model, or a function (input_shape, latent_dim) -> keras.Model
@@ -55,11 +55,19 @@ def decoder_config(decoder: CustomNetwork, input_shape: tuple[int, ...], latent_
 
 def from_config(config: str, rng: np.random.RandomState) -> keras.Model:
     """Return the model with this configuration, with weights drawn from `rng`."""
+    check_config(config)
     parsed = json.loads(config)
-    for part in _dicts(parsed):
+    for part in dicts(parsed):
         if "seed" in part and part["seed"] is None:
             part["seed"] = seed(rng)
-    return keras.models.model_from_json(json.dumps(parsed))
+    try:
+        return keras.models.model_from_json(json.dumps(parsed))
+    except Exception as error:  # the layers of Keras raise whatever they like
+        raise ValueError(
+            f"The network cannot be rebuilt from its configuration by Keras {keras.__version__}: "
+            f"{str(error).strip().splitlines()[-1]} If a later version wrote it, install that one; "
+            "vae_anomaly.inspect tells which."
+        ) from error
 
 
 def _config(
@@ -81,7 +89,7 @@ def _config(
         config = _canonical(model.to_json())
     except Exception as error:
         raise ValueError(f"{name} has no configuration to rebuild it from: {error}") from error
-    parts = list(_dicts(json.loads(config)))
+    parts = list(dicts(json.loads(config)))
     if any(
         # A lambda that is an activation is stored as its code alone.
         part.get("class_name") in ("Lambda", "__lambda__") or set(part) == {"value"}
@@ -152,7 +160,7 @@ def _canonical(config: str) -> str:
     parsed.pop("compile_config", None)
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for part in _dicts(parsed):
+    for part in dicts(parsed):
         name = part["config"].get("name") if isinstance(part.get("config"), dict) else None
         if not isinstance(name, str) or name in names or "class_name" not in part:
             continue
@@ -177,13 +185,3 @@ def _renamed(part: Any, key: str, names: dict[str, str]) -> Any:
     if key in ("name", "keras_history", "input_layers", "output_layers"):
         return names.get(part, part)
     return part
-
-
-def _dicts(part: Any) -> Iterator[dict]:
-    """Yield all dictionaries of a parsed JSON document, the outer ones first."""
-    if isinstance(part, dict):
-        yield part
-        part = list(part.values())
-    if isinstance(part, list):
-        for value in part:
-            yield from _dicts(value)

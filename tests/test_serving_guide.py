@@ -1,0 +1,118 @@
+"""The recipes of docs/serving.md, each in a process of its own where its client is installed."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
+NEEDED = {
+    "MLflow": ["mlflow"],
+    "Spark": ["mlflow", "pyspark"],
+    "FastAPI": ["fastapi", "httpx"],
+    "Optuna": ["optuna"],
+    "PyOD": ["pyod"],
+    "sktime": ["sktime", "pyod"],
+    "aeon": ["aeon", "pyod"],
+}
+"""The modules of the sections that need more than the tests do."""
+
+CHECKS = {
+    "Files of this package": "assert load('model.skops').predict(numbers).shape == (500,)",
+    "ONNX": """
+assert np.allclose(score, detector.score_samples(table), rtol=1e-4)
+assert ((detector.predict(table) == -1) == is_outlier).mean() > 0.99
+assert [output.name for output in model.graph.output] == ["label", "scores"]
+""",
+    "Keras": """
+x = np.zeros((2, encoder.input_shape[1]), np.float32)
+for one, other in zip(encoder(x), detector.encoder_(x), strict=True):
+    assert np.array_equal(one, other)
+""",
+    "MLflow": """
+assert np.array_equal(scores, pipeline.score_samples(numbers))
+assert np.array_equal(same.predict(numbers), pipeline.predict(numbers))
+""",
+    "Spark": "assert np.allclose(scored['score'], pipeline.score_samples(numbers))",
+    "FastAPI": """
+frame = pd.DataFrame([row]).astype({'height': float})
+assert np.allclose(answer['score'], detector.score_samples(frame), rtol=1e-4)
+assert answer['is_outlier'] == [detector.predict(frame)[0] == -1]
+""",
+    "Optuna": "assert len(study.trials) == 4",
+    "PyOD": "assert 0 < share < 0.2",
+    "sktime": "assert len(found) <= 12",
+    "aeon": "assert 185 <= scores.argmax() <= 220",
+}
+
+
+def sections():
+    """Give the code of each section by its heading; that before the first is called ""."""
+    parts = re.split(r"^## (.+)$", GUIDE, flags=re.M)
+    headings = ["", *parts[1::2]]
+    blocks = [re.findall(r"^```python\n(.*?)^```", part, re.M | re.S) for part in parts[::2]]
+    return {heading: "\n".join(code) for heading, code in zip(headings, blocks, strict=True)}
+
+
+@pytest.mark.parametrize("heading", CHECKS)
+def test_recipe_does_what_it_says(run_python, tmp_path, heading):
+    missing = [name for name in NEEDED.get(heading, []) if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    code = sections()
+    before = code["MLflow"] if heading == "Spark" else ""
+    script = "\n".join([code[""], before, code[heading], CHECKS[heading]])
+    run_python(script, cwd=tmp_path, PYSPARK_PYTHON=sys.executable)
+
+
+def test_every_section_with_code_is_checked():
+    assert {heading for heading, code in sections().items() if code} == {"", *CHECKS}
+
+
+LOAD = """
+import sys
+import numpy as np
+import vae_anomaly, keras
+import tensorflow as tf
+for name in ("encoder", "decoder", "vae"):
+    model = keras.models.load_model(f"{name}.keras")
+    x = np.ones((2, *model.input_shape[1:]), np.float32)
+    exported = tf.saved_model.load(f"{name}_saved")
+    if name != "vae":  # which draws
+        found, wanted = (keras.tree.flatten(part) for part in (exported.serve(x), model(x)))
+        for one, other in zip(found, wanted, strict=True):
+            assert np.allclose(one, other, atol=1e-5)
+"""
+
+EXPORT = """
+import sys
+from vae_anomaly import load
+from vae_anomaly.onnx import register_converters
+register_converters()
+detector = load(sys.argv[1])
+for name in ("encoder", "decoder", "vae"):
+    model = getattr(detector, f"{name}_")
+    model.save(f"{name}.keras")
+    model.export(f"{name}_saved", format="tf_saved_model", verbose=False)
+    model.export(f"{name}.onnx", format="onnx", verbose=False)
+"""
+
+RUN = """
+import numpy as np
+import onnxruntime
+for name in ("encoder", "decoder", "vae"):
+    session = onnxruntime.InferenceSession(f"{name}.onnx")
+    (taken,) = session.get_inputs()
+    x = np.ones((2, *taken.shape[1:]), np.float32)
+    assert all(np.isfinite(output).all() for output in session.run(None, {taken.name: x}))
+"""
+
+
+@pytest.mark.parametrize("name", ["table", "conv2d", "gru"])
+def test_keras_models_are_saved_exported_and_loaded_elsewhere(run_python, tmp_path, name):
+    model = Path(__file__).parent / "models" / "0.1.0" / f"{name}.skops"
+    run_python(EXPORT, model, cwd=tmp_path)
+    run_python(LOAD, cwd=tmp_path)
+    run_python(RUN, cwd=tmp_path)

@@ -1,0 +1,105 @@
+"""CalendarEncoder: numbers for dates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+PARTS = ("month", "day_of_week", "hour")
+
+
+class CalendarEncoder(TransformerMixin, BaseEstimator):
+    """Turn dates into their month, day of the week and hour.
+
+    A detector cannot learn from a date as such, but from what recurs. Missing dates give missing
+    values.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        The number of columns.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_anomaly import CalendarEncoder
+    >>> X = pd.DataFrame({"time": pd.to_datetime(["2013-01-01T05:00", "2013-07-04T17:30"])})
+    >>> CalendarEncoder().fit_transform(X)
+       month__time  day_of_week__time  hour__time
+    0            1                  1           5
+    1            7                  3          17
+    """
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn the names of the columns.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_features)
+            Columns of dates.
+        y : object
+            Ignored, present for API consistency.
+
+        Returns
+        -------
+        self : CalendarEncoder
+            The encoder.
+        """
+        self._check(X, reset=True)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the parts of the dates.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_features)
+            Columns of dates.
+
+        Returns
+        -------
+        parts : DataFrame of shape (n_samples, 3 * n_features)
+            The months (1 to 12), the days of the week (0 is Monday) and the hours of all columns.
+        """
+        check_is_fitted(self)
+        self._check(X, reset=False)
+        parts = [getattr(X[name].dt, part) for part in PARTS for name in X.columns]
+        return pd.concat(parts, axis=1).set_axis(self.get_feature_names_out(), axis=1)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the columns of the result.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            The names of the columns; by default those seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            "month__" and so on before the name of each column.
+        """
+        check_is_fitted(self)
+        names = self.feature_names_in_ if input_features is None else np.asarray(input_features)
+        return np.array([f"{part}__{name}" for part in PARTS for name in names], object)
+
+    def _check(self, X: Any, *, reset: bool) -> None:
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(f"CalendarEncoder takes a DataFrame, got {type(X).__name__}.")
+        for name, dtype in X.dtypes.items():
+            if dtype.kind != "M":
+                raise ValueError(
+                    f"Column {name!r} holds {dtype} and not dates; convert it by "
+                    "pandas.to_datetime."
+                )
+        validate_data(self, X, reset=reset, skip_check_array=True)

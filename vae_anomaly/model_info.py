@@ -1,0 +1,219 @@
+"""ModelInfo: what a model file tells of its model, without loading it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.thresholds.fitting import own_threshold
+
+FORMAT = 1
+"""The number of the format. It grows when older versions of the package would misread a file."""
+
+_MOST_COLUMNS = 50
+"""The number of columns that a summary shows."""
+
+_PACKAGES = ("vae-anomaly", "scikit-learn", "numpy", "keras", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a detector has seen of a column in training."""
+
+    name: str
+    """The name, or the number in words if it had none."""
+    kind: str
+    """"number" or "category"."""
+    minimum: float | None = None
+    maximum: float | None = None
+    levels: tuple[str | float | bool, ...] = ()
+    """The levels of a category that are not rare."""
+
+    def __str__(self) -> str:
+        if self.kind == "category":
+            return f"{self.name}: category, {len(self.levels)} levels {_shortened(self.levels)}"
+        if self.minimum is None:
+            return f"{self.name}: number, never seen"
+        return f"{self.name}: number, {self.minimum:g} to {self.maximum:g}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file tells of its model. As a string it is a summary for people.
+
+    Parameters
+    ----------
+    model : str
+        The class of the model.
+    steps : tuple of str
+        The classes of the steps of a pipeline and of detectors inside others, the outer ones first.
+    versions : dict of str to str
+        The versions of Python and of the packages that the model was saved with.
+    trained_at : str or None
+        When the detector was last trained, ISO 8601 in UTC.
+    n_samples : int or None
+        The number of rows that it was trained on.
+    threshold : float or None
+        The threshold, ``offset_``.
+    input_names : tuple of str or None
+        The names of the columns that the model takes, if it was trained on a dataframe.
+    columns : tuple of Column
+        The columns that the detector takes, after the steps before it.
+    format : int
+        The number of the format.
+    digest : str
+        The SHA-256 digest of the file. It finds damage, and not forgery.
+    """
+
+    model: str
+    steps: tuple[str, ...]
+    versions: dict[str, str]
+    trained_at: str | None
+    n_samples: int | None
+    threshold: float | None
+    input_names: tuple[str, ...] | None
+    columns: tuple[Column, ...]
+    format: int = FORMAT
+    digest: str = ""
+
+    @classmethod
+    def of(cls, model: Any) -> ModelInfo:
+        """Return what there is to tell of a model."""
+        nested = _nested(model)
+        detector = nested[-1] if isinstance(nested[-1], VAEAnomalyDetector) else None
+        names = getattr(model, "feature_names_in_", None)
+        threshold = own_threshold(model)
+        return cls(
+            model=_class_name(model),
+            steps=tuple(_class_name(part) for part in nested[1:]),
+            versions=_versions(),
+            trained_at=getattr(detector, "_trained_at", None),
+            n_samples=getattr(detector, "n_samples_seen_", None),
+            threshold=None if threshold is None else float(threshold),
+            input_names=None if names is None else tuple(map(str, names)),
+            columns=() if detector is None else _columns(detector),
+        )
+
+    def describes(self, model: Any) -> bool:
+        """Return whether all that is told of the model itself is true of this one."""
+        try:
+            here = ModelInfo.of(model)
+        except Exception:  # the parts of a crafted model may raise anything
+            return False
+        return self == dataclasses.replace(
+            here, versions=self.versions, format=self.format, digest=self.digest
+        )
+
+    def to_json(self) -> str:
+        """Return it as JSON, without the digest, for storage."""
+        state = dataclasses.asdict(self)
+        del state["digest"]
+        return json.dumps(state)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, digest: str) -> ModelInfo:
+        """Return it from what `to_json` has returned."""
+        state = json.loads(text)
+        if state.get("format", 0) > FORMAT:
+            raise ValueError(
+                f"The file has format {state['format']}, and this version of vae-anomaly, "
+                f"{version('vae-anomaly')}, reads formats up to {FORMAT}. Install the version that "
+                f"wrote it, {state['versions']['vae-anomaly']}, or a later one."
+            )
+        columns = tuple(
+            Column(**{**column, "levels": tuple(column["levels"])})
+            for column in state.pop("columns")
+        )
+        names, steps = state.pop("input_names"), tuple(state.pop("steps"))
+        names = None if names is None else tuple(names)
+        return cls(**state, columns=columns, input_names=names, steps=steps, digest=digest)
+
+    def other_versions(self) -> list[str]:
+        """Return, in words, which packages that matter have another minor version here."""
+        here = _versions()
+        return [
+            f"{name} {there} (here {here.get(name, 'not installed')})"
+            for name, there in self.versions.items()
+            if name in ("vae-anomaly", "scikit-learn") and _minor(there) != _minor(here.get(name))
+        ]
+
+    def __str__(self) -> str:
+        rows = "an unknown number of" if self.n_samples is None else f"{self.n_samples:,}"
+        lines = [
+            " > ".join(name.rpartition(".")[2] for name in (self.model, *self.steps)),
+            f"trained    {self.trained_at or 'at an unknown time'}, on {rows} rows",
+            f"threshold  {self.threshold}",
+            f"versions   {', '.join(f'{name} {number}' for name, number in self.versions.items())}",
+            f"digest     sha256 {self.digest}",
+        ]
+        if self.input_names is not None:
+            lines.append(f"input      {_shortened(self.input_names, 20)}")
+        if self.columns:
+            shown = self.columns[:_MOST_COLUMNS]
+            lines.append(f"columns of the detector ({len(self.columns)})")
+            lines.extend(f"  {column}" for column in shown)
+            if len(shown) < len(self.columns):
+                lines.append("  ...")
+        return "\n".join(lines)
+
+
+def _nested(model: Any) -> list[Any]:
+    """Return the model, the steps of its pipelines, and the fitted detectors inside it."""
+    nested = [model]
+    if hasattr(model, "steps"):
+        for _, step in model.steps[:-1]:
+            nested.append(step)
+        nested += _nested(model.steps[-1][1])
+    elif hasattr(model, "detector_"):
+        nested += _nested(model.detector_)
+    return nested
+
+
+def _class_name(part: Any) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
+def _columns(detector: VAEAnomalyDetector) -> tuple[Column, ...]:
+    names = getattr(detector, "feature_names_in_", range(detector.n_features_in_))
+    levels = {category.column: category.levels for category in detector._categories}
+    low, high = detector.data_min_, detector.data_max_
+    return tuple(
+        Column(str(name), "category", levels=tuple(map(_plain, levels[number])))
+        if number in levels
+        else Column(str(name), "number", _or_none(low[number]), _or_none(high[number]))
+        for number, name in enumerate(names)
+    )
+
+
+def _plain(level: Any) -> str | float | bool:
+    return level if isinstance(level, str | int | float) else str(level)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # scoring needs no TensorFlow
+            continue
+    return versions
+
+
+def _minor(number: str | None) -> list[str] | None:
+    return None if number is None else number.split(".")[:2]
+
+
+def _shortened(values: tuple[Any, ...], n_most: int = 5) -> str:
+    shown = ", ".join(map(str, values[:n_most]))
+    return f"{shown}, ... ({len(values)} in all)" if len(values) > n_most else shown
