@@ -48,6 +48,7 @@ def batch_score(args: argparse.Namespace) -> None:
     if args.reasons and isinstance(model, OnnxDetector):
         raise ValueError(f"--reasons: {args.model} lacks what reasons need; pass a .skops file")
     threshold = own_threshold(model)
+    assert threshold is not None  # all models that `load` returns have one
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0
