@@ -60,6 +60,7 @@ def linear(factors):
         reconstruction_loss="gaussian",
         input_noise=0.0,
         n_draws=64,
+        support_fraction=1.0,
         max_iter=300,
         learning_rate_init=3e-3,
         contamination=0.1,

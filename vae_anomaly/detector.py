@@ -211,22 +211,23 @@ class VAEAnomalyDetector(
     beta : float, default=1.0
         The weight of the KL divergence, in training and in the score [3]_.
 
-    n_draws : int, default=4
+    n_draws : int, default=2
         The number of draws of z over which the score averages the reconstruction. They come from a
         table of noise that `fit` makes and that all rows share, so scores do not change from call
         to call. With 0, z is z_mean: this is faster, but the score is no longer a bound.
 
-    support_fraction : float or "auto", default=1.0
+    support_fraction : float or "auto", default="auto"
         What training learns from. The network would learn to rebuild unlabelled outliers among the
         training rows too, unless rows with a large KL divergence count less. This affects the
-        training only.
+        training only. A plain autoencoder has no KL divergence: all its rows count alike.
 
-        - float in (0, 1]: the fraction of each batch that training learns from, namely the rows
-          with the smallest KL divergence, as in `sklearn.covariance.MinCovDet`. With 1.0 all rows
-          count alike. 0.5 holds out against many outliers, and on clean rows costs some accuracy.
         - "auto": every row counts, but the less the further its KL divergence lies above that of
           the others: by ``1 / (1 + (kl / median)**2)``, with the median over the batch [6]_. This
           does nearly as well as 0.5 if there are outliers, and costs little if there are none.
+        - float in (0, 1]: the fraction of each batch that training learns from, namely the rows
+          with the smallest KL divergence, as in `sklearn.covariance.MinCovDet`. With 1.0 all rows
+          count alike, which is the best choice for rows that are known to be clean. 0.5 holds out
+          against many outliers, and on clean rows costs some accuracy.
 
     batch_size : int, default=128
         The number of rows per gradient step; all rows if there are fewer.
@@ -477,8 +478,8 @@ class VAEAnomalyDetector(
         observation_noise: float = 0.1,
         input_noise: float = 0.35,
         beta: float = 1.0,
-        n_draws: int = 4,
-        support_fraction: float | str = 1.0,
+        n_draws: int = 2,
+        support_fraction: float | str = "auto",
         batch_size: int = 128,
         learning_rate_init: float | str = "auto",
         learning_rate: str = "cosine",

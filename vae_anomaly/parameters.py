@@ -47,11 +47,11 @@ def check_parameters(detector: Any) -> None:
             )
     if not detector.variational:
         _refuse(detector, "beta", 1.0, "a plain autoencoder (variational=False) has no KL term")
-        _refuse(detector, "n_draws", 4, "a plain autoencoder (variational=False) draws no codes")
+        _refuse(detector, "n_draws", 2, "a plain autoencoder (variational=False) draws no codes")
         _refuse(
             detector,
             "support_fraction",
-            1.0,
+            "auto",
             "it picks rows by their KL divergence, which a plain autoencoder (variational=False) "
             "does not have",
         )
@@ -244,13 +244,20 @@ def make_plan(
         learning_rate=_learning_rate(detector),
         cosine=detector.learning_rate == "cosine",
         warm_up=True,
-        support_fraction=None if detector.support_fraction == "auto" else detector.support_fraction,
+        support_fraction=_support_fraction(detector),
         n_epochs=n_epochs,
         n_epochs_to_run=n_epochs,
         tol=float(detector.tol),
         n_iter_no_change=int(detector.n_iter_no_change),
         progress=progress if detector.verbose else "",
     )
+
+
+def _support_fraction(detector: Any) -> float | None:
+    if detector.support_fraction == "auto":
+        # A plain autoencoder has no KL divergence that tells how far rows stand out.
+        return None if detector.variational else 1.0
+    return float(detector.support_fraction)
 
 
 def _learning_rate(detector: Any) -> float:
