@@ -140,7 +140,8 @@ class ReconstructionDisplay:
         nats = np.maximum(explained.in_sample_shape[:n].sum(axis=-1), 0.0)
         low, high = np.nanmin(observed), np.nanmax(observed)
         brightness, heat = Normalize(low, high, clip=True), Normalize(0, max(nats.max(), 1e-9))
-        grey, colors = matplotlib.colormaps[cmap], matplotlib.colormaps["cividis"]
+        grey = matplotlib.colormaps.get_cmap(cmap)
+        colors = matplotlib.colormaps["cividis"]
 
         def drawn(image: np.ndarray) -> np.ndarray:
             if image.shape[-1] == 3:
