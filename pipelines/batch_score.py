@@ -14,7 +14,7 @@ import pandas as pd
 
 from _table import add_model_option, as_trained, load, read_frames
 from vae_anomaly.files import replacing
-from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.thresholds.fitting import final_step
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 
@@ -32,7 +32,7 @@ def batch_score(args: argparse.Namespace) -> None:
     if taken := set(args.keep).intersection(OUTPUT_COLUMNS):
         raise ValueError(f"--keep {' '.join(sorted(taken))}: the output already has such a column")
     model = load(args)
-    threshold = own_threshold(model)
+    threshold = final_step(model).offset_
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0
