@@ -17,7 +17,7 @@ import pandas as pd
 from _table import add_model_option, as_trained, load, read_frames
 from vae_anomaly import Explanation, OnnxDetector, explain
 from vae_anomaly.files import replacing
-from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.thresholds.fitting import final_step
 
 OUTPUT_COLUMNS = ("row", "score", "is_outlier")
 REASON_COLUMNS = {
@@ -47,8 +47,7 @@ def batch_score(args: argparse.Namespace) -> None:
     model = load(args)
     if args.reasons and isinstance(model, OnnxDetector):
         raise ValueError(f"--reasons: {args.model} lacks what reasons need; pass a .skops file")
-    threshold = own_threshold(model)
-    assert threshold is not None  # all models that `load` returns have one
+    threshold = final_step(model).offset_
     wanted = list(dict.fromkeys([*model.feature_names_in_, *args.keep]))
 
     n_rows = n_outliers = 0

@@ -214,6 +214,21 @@ def test_levels_of_two_types_are_refused(make_detector, convert, X):
         convert(detector)
 
 
+def test_a_column_must_not_have_the_name_of_an_output(make_detector, convert, table):
+    detector = make_detector(max_iter=1).fit(table.rename(columns={"a": "score"}))
+    with pytest.raises(ValueError, match="'score' has the name of an output"):
+        convert(detector)
+
+
+def test_columns_may_have_any_other_name(make_detector, convert, table):
+    table = table.rename(columns={"a": "X", "b": "sub_1", "side": "constant_2"})
+    detector = make_detector(max_iter=1).fit(table)
+    assert_alike(convert(detector), detector, table)
+    only = table[["half"]].rename(columns={"half": "X"})
+    detector = make_detector(max_iter=1, latent_dim=1).fit(only)
+    assert_alike(convert(detector), detector, only)
+
+
 # Outputs
 
 

@@ -430,6 +430,16 @@ def test_crafted_pickles_are_not_run(tmp_path, monkeypatch):
     assert not Path("ran").exists()
 
 
+def test_damaged_pickles_are_refused_unread(of_table, tmp_path):
+    joblib.dump(of_table, tmp_path / "m.joblib")
+    damaged = list(corruptions((tmp_path / "m.joblib").read_bytes()))
+    assert len(damaged) > N_CORRUPTED
+    for data in damaged:
+        (tmp_path / "m.joblib").write_bytes(data)
+        with pytest.raises(ValueError, match="is no whole file"):
+            load(tmp_path / "m.joblib")
+
+
 def test_pickles_load_with_a_flag_and_a_warning(of_table, table, tmp_path):
     joblib.dump(of_table, tmp_path / "m.joblib")
     with pytest.warns(UserWarning, match="can run any code.*Save the model anew"):

@@ -3,9 +3,11 @@
 import importlib.util
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
 NEEDED = {
@@ -30,6 +32,11 @@ assert [output.name for output in model.graph.output] == ["label", "scores"]
 x = np.zeros((2, encoder.input_shape[1]), np.float32)
 for one, other in zip(encoder(x), detector.encoder_(x), strict=True):
     assert np.array_equal(one, other)
+""",
+    "LiteRT": """
+import tensorflow as tf
+interpreter = tf.lite.Interpreter("encoder.tflite")
+assert len(interpreter.get_output_details()) == 2
 """,
     "MLflow": """
 assert np.array_equal(scores, pipeline.score_samples(numbers))
@@ -61,6 +68,8 @@ def test_recipe_does_what_it_says(run_python, tmp_path, heading):
     missing = [name for name in NEEDED.get(heading, []) if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
+    if heading == "LiteRT" and Version(version("keras")) < Version("3.13"):
+        pytest.skip("needs Keras 3.13")
     code = sections()
     before = code["MLflow"] if heading == "Spark" else ""
     script = "\n".join([code[""], before, code[heading], CHECKS[heading]])

@@ -32,7 +32,7 @@ _IR_VERSION = 8  # the format of files that goes with OPSET, which older runtime
 def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
     """Return the bytes of the file for a model; the parameters are those of `to_onnx`."""
     before, detector = taken_apart(model)
-    graph, texts = Graph(), text_columns(detector)
+    graph, texts = Graph("vae/"), text_columns(detector)
     missing = missing_text(texts)
     if before:
         from vae_anomaly.onnx.steps import add_steps
@@ -45,6 +45,11 @@ def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
     threshold = own_threshold(model)
     assert threshold is not None
     outputs = add_outputs(detector, graph, rows, threshold, codes, contributions)
+    taken = {value.name for value in inputs}.intersection(value.name for value in outputs)
+    if taken:
+        raise ValueError(
+            f"Column {min(taken)!r} has the name of an output of the graph; rename it."
+        )
     info = ModelInfo.of(model)
     onnx_model = helper.make_model(
         helper.make_graph(graph.nodes, "vae_anomaly", inputs, outputs, graph.initializers),

@@ -10,7 +10,7 @@ from vae_anomaly.encoding import Encoding
 from vae_anomaly.losses import loss_terms
 from vae_anomaly.missing import filled_in
 from vae_anomaly.onnx.graph import Graph, Namespace, Value
-from vae_anomaly.onnx.networks import Encode, make_networks
+from vae_anomaly.onnx.networks import Decode, Encode, make_networks
 from vae_anomaly.scaling import STANDARD_BOUND, Scaling
 from vae_anomaly.vae import VAE
 
@@ -45,11 +45,11 @@ def add_score(vae: VAE, graph: Graph, X: Value) -> Outputs:
     z = scale(vae.scaling, expand(vae.encoding, X, xp))
     observed = ~missing_cells(vae, z, xp)
     x = clip(z, observed, xp)
-    x_input = vae.scaling.hide_constants(x, xp)
+    varying = vae.scaling.hide_constants(x, xp)
     x_input = graph.branch(
         (~observed).any(),
-        lambda: filled_in(x_input, observed, encode, decode, xp),
-        lambda: x_input,
+        lambda: filled_in(varying, observed, encode, decode, xp),
+        lambda: varying,
     )
     z_mean, z_log_var = encode(x_input)
 
@@ -111,14 +111,14 @@ def clip(z: Value, observed: Value, xp: Namespace) -> Value:
 
 
 def reconstruction_and_kl(
-    vae: VAE, x: Value, observed: Value, encode: Encode, decode: object, xp: Namespace
+    vae: VAE, x: Value, observed: Value, encode: Encode, decode: Decode, xp: Namespace
 ) -> tuple[Value, Value]:
     """Return the terms by feature (n, p) and by latent dimension (n, d), by `loss_terms` itself."""
     return loss_terms(
         x,
         x,
         encode,
-        decode,  # type: ignore[arg-type]
+        decode,
         vae.noise[:, None, :],
         vae.spec.likelihood,
         vae.weights.observation_log_var,

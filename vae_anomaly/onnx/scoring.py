@@ -157,9 +157,8 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
     def is_text_(self) -> np.ndarray:
         """Which columns hold texts."""
         kinds = [value.type for value in self._session.get_inputs()]
-        if len(kinds) == 1:
-            return np.zeros(self.n_features_in_, bool)
-        return np.array([kind == "tensor(string)" for kind in kinds])
+        is_text = np.array([kind == "tensor(string)" for kind in kinds])
+        return np.broadcast_to(is_text, self.n_features_in_)  # one input may hold all columns
 
     @functools.cached_property
     def _data(self) -> bytes:
@@ -201,10 +200,10 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
     def _feed(self, X: Any) -> dict[str, Any]:
         """Return the inputs of the graph."""
         inputs = self._session.get_inputs()
-        if [value.name for value in inputs] == ["X"]:
+        if not any(self.is_text_) and len(inputs) == 1:
             if getattr(X, "ndim", 2) > 2:  # samples, each of which is one row
                 X = np.reshape(X, (len(X), -1))
-            return {"X": check_rows(self, X, None, "")}
+            return {inputs[0].name: check_rows(self, X, None, "")}
         frame = self._frame(X)
         is_text = self.is_text_
         columns = [frame.iloc[:, number] for number in range(len(inputs))]
