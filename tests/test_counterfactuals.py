@@ -57,7 +57,7 @@ def test_the_scores_of_the_last_changes_are_those_of_the_counterparts(trained, m
 
 
 def test_each_change_keeps_those_before_it(make_detector, X, X_new):
-    detector = make_detector(max_iter=100).fit(X)
+    detector = make_detector(support_fraction=1.0, max_iter=100).fit(X)
     moved = X_new[:30].copy()
     moved[:, [0, 3]] += [8, -40]
     found = detector.counterfactuals(moved)
@@ -114,7 +114,7 @@ def test_levels_and_whole_numbers_are_changed_to_such(mixed):
 def test_a_missing_cell_can_be_filled_in(make_detector, curve):
     X = curve(600)
     X[::40, 2] = np.nan
-    detector = make_detector(max_iter=100).fit(X)
+    detector = make_detector(support_fraction=1.0, max_iter=100).fit(X)
     rows = curve(20, seed=3)
     rows[:, 2] = np.nan
     assert (detector.predict(rows) == -1).all()

@@ -81,7 +81,9 @@ def holes(new):
 @pytest.fixture(scope="module")
 def mixed(make_detector, table):
     """A detector of numbers, categories and a missing indicator, with a measured calibration."""
-    detector = make_detector(hidden_layer_sizes=(32, 32), max_iter=200, observation_noise=0.2)
+    detector = make_detector(
+        hidden_layer_sizes=(32, 32), max_iter=200, observation_noise=0.2, support_fraction=1.0
+    )
     return detector.fit(table)
 
 

@@ -162,7 +162,8 @@ def test_categories_that_do_not_go_together_stand_out():
     kind = item // 8
     kind[-500:] += rng.choice([1, 2], 500)
     X = np.column_stack([np.eye(24)[item], np.eye(3)[kind % 3], rng.randn(3000)])
-    detector = VAEAnomalyDetector(contamination=0.1, random_state=0).fit(X[:2000])
+    detector = VAEAnomalyDetector(support_fraction=1.0, contamination=0.1, random_state=0)
+    detector.fit(X[:2000])
     is_outlier = np.arange(1000) >= 500
     assert roc_auc_score(is_outlier, -detector.score_samples(X[2000:])) > 0.8
 
@@ -219,7 +220,7 @@ def test_a_rare_number_next_to_a_group_is_no_category_of_it(make):
 
 def test_a_category_that_no_row_has_costs_little_more_than_a_rare_one(make, table):
     X = np.insert(table, 3, 0.0, axis=1)
-    detector = make(max_iter=100).fit(X)
+    detector = make(max_iter=100, support_fraction=1.0).fit(X)
     new = X[:50].copy()
     new[:, 1:6] = [0, 0, 1, 0, 0]
     cost = np.median(detector.score_samples(X[:50]) - detector.score_samples(new))

@@ -181,7 +181,7 @@ def test_reasons_are_the_largest_contributions(model, tmp_path, attribution):
         "reason_1", "contribution_1", "value_1", "expected_1",
     ]  # fmt: skip
     assert len(scored.columns) == 12
-    explanation = explain(joblib.load(model), pd.read_csv(BREAST_CANCER), attribution=attribution)
+    explanation = explain(load(model), pd.read_csv(BREAST_CANCER), attribution=attribution)
     largest = explanation.contributions.max(axis=1)
     np.testing.assert_allclose(scored["contribution_1"], largest, rtol=1e-9)
     assert (scored["contribution_1"] >= scored["contribution_2"]).all()

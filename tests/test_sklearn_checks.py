@@ -56,6 +56,7 @@ def fit_linear():
             reconstruction_loss="gaussian",
             input_noise=0.0,
             n_draws=64,
+            support_fraction=1.0,
             batch_size=300,
             learning_rate_init=0.01,
             max_iter=1000,

@@ -396,7 +396,7 @@ def test_each_step_drops_different_units(make_detector):
     "parameters",
     [
         {"variational": False, "beta": 2.0},
-        {"variational": False, "n_draws": 2},
+        {"variational": False, "n_draws": 4},
         {"variational": False, "support_fraction": 0.5},
         {"reconstruction_loss": "gaussian", "observation_noise": 0.5},
         {"reconstruction_loss": "binary_crossentropy", "observation_noise": 0.5},

@@ -130,6 +130,7 @@ def test_early_stopping_keeps_the_best_epoch(make_detector):
         observation_noise=0.1,
         input_noise=0.0,
         n_draws=0,
+        support_fraction=1.0,
         batch_size=2,
         learning_rate_init=0.01,
         early_stopping=True,

@@ -20,9 +20,9 @@ def bounded(weight: tf.Tensor, kl: tf.Tensor) -> tf.Tensor:
 
     They are those of Cauchy's distribution in robust regression (P. W. Holland and R. E. Welsch,
     "Robust Regression Using Iteratively Reweighted Least-Squares", 1977): 1 / (1 + (kl / c)^2),
-    where c is the median of the batch. A row at the median counts half, and one with ten times that
-    a hundredth. A smaller c keeps outliers out better and forgets more of the rarer kinds of
-    ordinary rows, see benchmarks/README.md.
+    where c is the weighted median of the batch. A row at the median counts half, and one with ten
+    times that a hundredth. A smaller c keeps outliers out better and forgets more of the rarer
+    kinds of ordinary rows, see benchmarks/README.md.
 
     Parameters
     ----------
@@ -32,9 +32,10 @@ def bounded(weight: tf.Tensor, kl: tf.Tensor) -> tf.Tensor:
         Their KL divergences.
     """
     kl = tf.stop_gradient(kl)
-    is_used = weight > 0
-    n_rows = tf.reduce_sum(tf.cast(is_used, tf.int32))
-    median = tf.sort(tf.where(is_used, kl, np.inf))[n_rows // 2]
+    order = tf.argsort(tf.where(weight > 0, kl, np.inf))
+    total = tf.cumsum(tf.gather(weight, order))
+    n_below = tf.reduce_sum(tf.cast(total <= total[-1] / 2.0, tf.int32))
+    median = tf.gather(kl, order[n_below])
     return weight / (1.0 + tf.square(kl / tf.maximum(median, SMALLEST_MEDIAN)))
 
 
