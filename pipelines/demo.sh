@@ -25,7 +25,7 @@ run() {
 
 echo "1. Train on half of the benign tumours of data/breast_cancer.csv and measure on other rows."
 run pipelines/train.py data/breast_cancer.csv --model out/breast_cancer.skops \
-    --label diagnosis --outlier malignant --train-on inliers
+    --label diagnosis --outlier malignant --train-on inliers --set support_fraction=1.0
 
 echo
 echo "2. Score the whole table. The model does not see the diagnosis: it is kept to compare."
