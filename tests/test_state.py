@@ -392,6 +392,14 @@ def test_each_step_drops_different_units(make_detector):
 # Options without an effect
 
 
+def test_plain_autoencoder_may_count_all_rows_alike(make_detector, X, X_new):
+    alike, default = (
+        make_detector(variational=False, **parameters).fit(X).score_samples(X_new)
+        for parameters in ({"support_fraction": 1.0}, {})
+    )
+    np.testing.assert_array_equal(alike, default)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -95,6 +95,13 @@ def test_support_fraction_keeps_outliers_from_being_learned(make_detector, X):
     assert weighted > all_rows
 
 
+def test_weights_that_fade_away_are_no_error(make_detector, X, X_new):
+    """Those of whole batches are zero in float32."""
+    fading = 0.5 ** np.arange(len(X))
+    detector = make_detector(batch_size=8).fit(X, sample_weight=fading)
+    assert np.isfinite(detector.score_samples(X_new)).all()
+
+
 def test_diverging_training_is_an_error(make_detector, X):
     with pytest.raises(ValueError, match="learning_rate_init"):
         make_detector(learning_rate_init=1e30, max_iter=50).fit(X)

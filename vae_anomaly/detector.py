@@ -1224,9 +1224,14 @@ class VAEAnomalyDetector(
 
     def _state_of(self, vae: VAE, columns: Columns, table: Table) -> dict[str, Any]:
         """Return the attributes with which a copy predicts as if training had ended with `vae`."""
-        offset = self._offset(vae.score(table.X), table.sample_weight)
-        seen = _seen(table, columns)
-        return {**columns.attributes(), **seen, "_vae": vae, "offset_": offset}
+        scores = vae.score(table.X)
+        return {
+            **columns.attributes(),
+            **_seen(table, columns),
+            "_vae": vae,
+            "training_scores_": scores,
+            "offset_": self._offset(scores, table.sample_weight),
+        }
 
     def _finish(
         self,
@@ -1329,12 +1334,11 @@ def _seen(
     categorical = [category.column for category in columns.categories]
     low, high = (numbers_only(bound[None], categorical)[0] for bound in data.survey[:2])
     n_rows = data.n_rows
-    if before is None:
-        usual = UsualValues.of(data, columns)
-    else:
+    usual = UsualValues.of(data, columns)
+    if before is not None:
         low, high = np.fmin(low, before.data_min_), np.fmax(high, before.data_max_)
         n_rows += before.n_samples_seen_
-        usual = before._usual
+        usual = before._usual.with_later(usual, data.n_rows / n_rows)
     return {
         "n_samples_seen_": n_rows,
         "data_min_": low,

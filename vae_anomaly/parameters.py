@@ -48,13 +48,14 @@ def check_parameters(detector: Any) -> None:
     if not detector.variational:
         _refuse(detector, "beta", 1.0, "a plain autoencoder (variational=False) has no KL term")
         _refuse(detector, "n_draws", 2, "a plain autoencoder (variational=False) draws no codes")
-        _refuse(
-            detector,
-            "support_fraction",
-            "auto",
-            "it picks rows by their KL divergence, which a plain autoencoder (variational=False) "
-            "does not have",
-        )
+        if detector.support_fraction != 1.0:  # which is what "auto" means here
+            _refuse(
+                detector,
+                "support_fraction",
+                "auto",
+                "it picks rows by their KL divergence, which a plain autoencoder "
+                "(variational=False) does not have",
+            )
     if detector.reconstruction_loss in ("gaussian", "binary_crossentropy"):
         reason = f"reconstruction_loss={detector.reconstruction_loss!r} has no fixed noise"
         _refuse(detector, "observation_noise", 0.1, reason)

@@ -51,6 +51,14 @@ class UsualValues(NamedTuple):
             low[category.column] = high[category.column] = np.nan
         return cls(low, high, tuple(frequent))
 
+    def with_later(self, later: UsualValues, share: float) -> UsualValues:
+        """Return the means of these values and of those of later rows, a `share` of all rows."""
+        low, high = (
+            np.where(np.isnan(old), new, np.where(np.isnan(new), old, old + share * (new - old)))
+            for old, new in ((self.low, later.low), (self.high, later.high))
+        )
+        return UsualValues(low, high, self.frequent)
+
 
 def weighted_quantiles(
     rows: np.ndarray, weight: np.ndarray, quantiles: tuple[float, ...]

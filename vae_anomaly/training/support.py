@@ -35,7 +35,8 @@ def bounded(weight: tf.Tensor, kl: tf.Tensor) -> tf.Tensor:
     order = tf.argsort(tf.where(weight > 0, kl, np.inf))
     total = tf.cumsum(tf.gather(weight, order))
     n_below = tf.reduce_sum(tf.cast(total <= total[-1] / 2.0, tf.int32))
-    median = tf.gather(kl, order[n_below])
+    # All of them if the weights are so small that float32 has zero for each.
+    median = tf.gather(kl, order[tf.minimum(n_below, tf.size(order) - 1)])
     return weight / (1.0 + tf.square(kl / tf.maximum(median, SMALLEST_MEDIAN)))
 
 
