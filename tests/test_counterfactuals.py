@@ -84,6 +84,9 @@ def test_normal_rows_are_left_as_they_are(trained, X):
     np.testing.assert_array_equal(found.rows, rows)
     assert len(found.changes) == 0
     assert "is normal as it is" in found.text()[0]
+    assert repr(found) == "Counterfactuals of 5 rows, 5 of them normal"
+    with pytest.raises(TypeError, match="units must be a mapping"):
+        found.text(units="min")
 
 
 def test_the_number_of_changes_can_be_limited(trained, X_new):
@@ -91,7 +94,7 @@ def test_the_number_of_changes_can_be_limited(trained, X_new):
     found = trained.counterfactuals(far, max_changes=1)
     assert (found.changes.groupby(level=0).size() == 1).all()
     assert "still above the threshold" in found.text()[0]
-    with pytest.raises(ValueError, match="max_changes must be at least 1"):
+    with pytest.raises(ValueError, match="max_changes == 0, must be >= 1"):
         trained.counterfactuals(far, max_changes=0)
 
 
@@ -144,8 +147,74 @@ def test_changes_behind_a_pipeline_are_in_the_columns_of_the_user(make_detector)
 def test_only_steps_that_can_be_undone_allow_changes(make_detector, X):
     squares = FunctionTransformer(np.square, feature_names_out="one-to-one")
     model = make_pipeline(squares, make_detector(max_iter=2)).fit(X)
-    with pytest.raises(ValueError, match="No column can be changed"):
+    with pytest.raises(ValueError, match=r"the steps .* mix columns or cannot be undone"):
         counterfactuals(model, X[:3] + 100)
+
+
+def test_rows_that_share_a_label_have_sentences_of_their_own(trained, moved):
+    rows = pd.DataFrame(moved[:8])
+    found = trained.counterfactuals(rows.to_numpy())
+    named = pd.DataFrame(moved[:8], index=[0] * 8, columns=found.rows.columns)
+    with pytest.warns(UserWarning, match="feature names"):
+        same = trained.counterfactuals(named)
+    assert same.text().tolist() == found.text().tolist()
+
+
+def test_no_change_is_made_that_changes_nothing_or_comes_after_the_lowest_score(mixed):
+    rows = make_table(20, seed=1)
+    rows["t"] += 3
+    model = FixedThresholdDetector(mixed, threshold=1e9)  # so that all columns are tried
+    found = counterfactuals(model, rows)
+    assert not found.is_normal.any()
+    assert (found.changes["observed"] != found.changes["changed_to"]).all()
+    for row, scores in found.changes["score"].groupby(level=0):
+        assert scores.idxmin() == scores.index[-1]
+        assert scores.index.get_level_values(1).tolist() == list(range(1, len(scores) + 1))
+        assert scores.iloc[-1] == found.new_score[row] < found.score[row]
+    np.testing.assert_array_equal(found.new_score, -mixed.score_samples(found.rows))
+    n_changes = found.changes.groupby(level=0).size()
+    assert n_changes.between(1, 3).any()
+
+
+def test_a_row_whose_score_no_change_lowers_stays_as_it_is(trained, X_new):
+    model = FixedThresholdDetector(trained, threshold=1e9)
+    best = counterfactuals(model, X_new[:3]).rows.to_numpy()
+    for _ in range(5):
+        found = counterfactuals(model, best)
+        best = found.rows.to_numpy()
+    is_same = (found.new_score == found.score).to_numpy()
+    assert is_same.any()
+    assert found.text()[is_same].str.startswith("No change lowers the score").all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "Int64", "Float64", "boolean", "bool"])
+@pytest.mark.parametrize("is_behind_a_step", [False, True])
+def test_changes_fit_the_types_of_columns(make_detector, dtype, is_behind_a_step):
+    t = np.random.RandomState(0).uniform(0, 6, size=400)
+    table = pd.DataFrame({"t": t, "sin": np.sin(t), "y": np.round(10 * t)})
+    if dtype in ("boolean", "bool"):
+        table["y"] = t > 3
+    table = table.astype({"y": dtype})
+    detector = make_detector(hidden_layer_sizes=(32,), max_iter=100, observation_noise=0.1)
+    model = make_pipeline(StandardScaler(), detector) if is_behind_a_step else detector
+    model.fit(table)
+    rows = table.head(20).copy()
+    rows["y"] = ~rows["y"] if "bool" in dtype else rows["y"] + 100
+    found = counterfactuals(model, rows)
+    changed_to = found.changes.loc[found.changes["column"] == "y", "changed_to"]
+    assert len(changed_to)
+    has_fractions = is_behind_a_step and dtype in ("int64", "Int64")
+    expected = dtype.replace("int", "float").replace("Int", "Float") if has_fractions else dtype
+    assert found.rows["y"].dtype == expected
+    np.testing.assert_array_equal(found.new_score, -model.score_samples(found.rows))
+    if "bool" in dtype:
+        assert all(isinstance(value, bool) for value in changed_to)
+
+
+@pytest.mark.parametrize("max_changes", [1.5, "2"])
+def test_the_number_of_changes_is_an_integer(trained, X_new, max_changes):
+    with pytest.raises(TypeError, match="max_changes must be an instance of int"):
+        trained.counterfactuals(X_new, max_changes=max_changes)
 
 
 def test_time_points_have_no_counterfactuals(make_detector, X):

@@ -201,3 +201,12 @@ def test_explain_is_the_same_as_the_method(trained, X_new):
     pd.testing.assert_frame_equal(
         explain(trained, X_new).contributions, trained.explain(X_new).contributions
     )
+
+
+def test_a_row_of_truth_values_is_expected_to_be_true_or_false(make_detector, X):
+    table = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "late": X[:, 0] > 3})
+    detector = make_detector(max_iter=100, contamination=0.1).fit(table)
+    rows = table[~table["late"]].head(1).assign(late=True)
+    display = ReconstructionDisplay.from_estimator(detector, rows, attribution="hiding")
+    assert display.ax_.texts[-1].get_text() == "true (expected false)"
+    assert display.ax_.get_title() == "Row " + str(rows.index[0])

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
@@ -29,8 +30,10 @@ from sklearn.preprocessing import (
 )
 
 from vae_anomaly import (
+    ContributionsDisplay,
     FixedThresholdDetector,
     WindowedDetector,
+    counterfactuals,
     explain,
 )
 
@@ -434,6 +437,25 @@ def test_the_parts_of_a_date_are_one_column(make_detector, table):
     assert explanation.expected["time"].str.fullmatch(r"month \d+, hour -?\d+").all()
 
 
+def year_month_and_hour(dates):
+    date = dates.iloc[:, 0].dt
+    return np.column_stack([date.year, date.month, date.hour])
+
+
+def test_the_parts_of_a_date_are_named_by_the_steps_that_return_arrays(make_detector, table):
+    rows = table[["t", "sin"]].assign(
+        time=pd.date_range("2024-01-01", periods=len(table), freq="5h")
+    )
+    parts = FunctionTransformer(
+        year_month_and_hour, feature_names_out=lambda step, names: ["year", "month", "hour"]
+    )
+    step = make_column_transformer((parts, ["time"]), (StandardScaler(), ["t", "sin"]))
+    model = fit_pipeline(make_detector, step, rows)
+    assert not hasattr(model[-1], "feature_names_in_")
+    expected = explain(model, rows.head(4)).expected["time"]
+    assert expected.str.fullmatch(r"year 2024, month \d+, hour -?\d+").all()
+
+
 class Parts(TransformerMixin, BaseEstimator):
     """A step that tells which outputs it makes of each column, as skrub's vectorizers do."""
 
@@ -507,6 +529,37 @@ def test_other_detectors_cannot_be_explained(X):
 def test_unknown_attributions_are_refused(mixed, new):
     with pytest.raises(ValueError, match="attribution must be one of"):
         mixed.explain(new, attribution="shap")
+
+
+@pytest.mark.parametrize("kind", ["alone", "pipeline", "search", "windows"])
+def test_models_that_are_not_fitted_are_refused(make_detector, X, kind):
+    detector = make_detector()
+    model = {
+        "alone": detector,
+        "pipeline": make_pipeline(StandardScaler(), detector),
+        "search": GridSearchCV(detector, {"beta": [1.0]}),
+        "windows": WindowedDetector(detector, window_size=4),
+    }[kind]
+    for call in (explain, counterfactuals, ContributionsDisplay.from_estimator):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            call(model, X)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("is_windowed", [False, True])
+def test_rows_that_do_not_fit_are_refused_as_in_scoring(make_detector, table, is_windowed):
+    numbers = table[["t", "sin"]]
+    detector = make_detector(max_iter=1, contamination=0.1)
+    if is_windowed:
+        detector = WindowedDetector(detector, window_size=4)
+    detector.fit(numbers)
+    for rows, message in [
+        (numbers.iloc[0], "Expected a 2-dimensional container"),
+        (np.ones((5, 3)), r"X has 3 features, but .* is expecting 2"),
+        (numbers[:0], "Found array with 0 sample"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            explain(detector, rows)
 
 
 # Time points
@@ -587,8 +640,41 @@ def test_reasons_are_the_largest_contributions(mixed, new):
 
 def test_there_are_no_more_reasons_than_contributions(mixed, new):
     assert len(mixed.explain(new.head(2)).reasons(99)) == 2 * 6
-    with pytest.raises(ValueError, match="n_reasons must be at least 1"):
+    with pytest.raises(ValueError, match="n_reasons == 0, must be >= 1"):
         mixed.explain(new).reasons(0)
+
+
+@pytest.mark.parametrize("n_reasons", [2.5, "3"])
+def test_the_number_of_reasons_is_an_integer(mixed, new, n_reasons):
+    with pytest.raises(TypeError, match="n_reasons must be an instance of int"):
+        mixed.explain(new.head(2)).text(n_reasons)
+
+
+def test_units_are_a_mapping(mixed, new):
+    with pytest.raises(TypeError, match=r"units must be a mapping .* got 'min'"):
+        mixed.explain(new.head(2)).text(units="min")
+
+
+def test_an_explanation_tells_how_many_rows_it_has(mixed, new):
+    assert repr(mixed.explain(new.head(6))) == "Explanation of 6 rows by 'terms'"
+    assert repr(mixed.explain(new.head(1))) == "Explanation of 1 row by 'terms'"
+
+
+def test_a_missing_cell_reads_alike_however_it_is_marked(mixed, new):
+    row = new.iloc[[0]].assign(noise=np.nan)
+    sentences = {
+        mixed.explain_text(row.assign(noise=pd.array([mark], dtype=dtype)), 6)[0]
+        for mark, dtype in [(np.nan, "float64"), (pd.NA, "Float64"), (None, "object")]
+    }
+    (sentence,) = sentences
+    assert re.search(r"noise is missing, where -1\.\d+ to 1\.\d+ is usual", sentence)
+
+
+def test_true_and_false_are_expected_of_truth_values(make_detector, table):
+    rows = table[["t", "sin"]].assign(late=table["t"] > 3)
+    detector = make_detector(hidden_layer_sizes=(32,), max_iter=100, support_fraction=1.0).fit(rows)
+    sentences = detector.explain_text(rows.assign(late=~rows["late"]).head(9), 5)
+    assert sentences.str.contains(r"late true, where false is expected").any()
 
 
 def test_sentences_name_values_ranges_levels_units_and_missing_cells(mixed, new):

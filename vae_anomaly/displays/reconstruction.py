@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from vae_anomaly.axes import COLORS, GREY, axes_of, remove_spines
+from vae_anomaly.explanations.attribution import NEIGHBOURS
 from vae_anomaly.explanations.explain import explain
 from vae_anomaly.explanations.explanation import Explanation
-from vae_anomaly.explanations.sentences import in_words
+from vae_anomaly.explanations.sentences import as_truth, in_words
 from vae_anomaly.sklearn_private import check_matplotlib_support
 
 if TYPE_CHECKING:
@@ -248,7 +249,8 @@ class ReconstructionDisplay:
             )
         right = 1 + _REACH + 0.2
         for place in range(len(names)):
-            seen, wanted = in_words(observed.iloc[place]), in_words(expected.iloc[place])
+            seen = in_words(observed.iloc[place])
+            wanted = in_words(as_truth(expected.iloc[place], observed.iloc[place]))
             text = seen if wanted in ("missing", seen) else f"{seen} (expected {wanted})"
             ax.text(right, place, text, va="center", fontsize="small", clip_on=False)
         ax.set_yticks(places, [str(name) for name in names])
@@ -256,7 +258,7 @@ class ReconstructionDisplay:
         ax.set_xlim(-_REACH - 0.15, 1 + _REACH + 0.15)
         ax.set_xticks([-_REACH, 0, 1, 1 + _REACH], ["below", "5 %", "95 %", "above"])
         ax.set_xlabel("Quantile of the training rows")
-        ax.set_title(f"Row {explained.score.index[row]}", loc="right")
+        ax.set_title(f"Row {explained.score.index[row]}")
         ax.grid(axis="y", alpha=0.3)
         ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=3, frameon=False)
 
@@ -356,7 +358,7 @@ class ReconstructionDisplay:
 def _kind_of(explanation: Explanation) -> str:
     if explanation.sample_shape is not None:
         return {2: "series", 3: "image"}.get(len(explanation.sample_shape), "row")
-    return "series" if "(neighbours)" in explanation.contributions.columns else "row"
+    return "series" if NEIGHBOURS in explanation.contributions.columns else "row"
 
 
 def _position(names: list[Any], channel: Any) -> int:

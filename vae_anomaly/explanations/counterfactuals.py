@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_scalar
 
 from vae_anomaly.columns import Columns
 from vae_anomaly.explanations.attribution import variables_of, with_levels_by_column
 from vae_anomaly.explanations.explain import Subject
-from vae_anomaly.explanations.sentences import in_words
+from vae_anomaly.explanations.sentences import check_units, counted, in_words, is_missing
 from vae_anomaly.rows import as_float64
 from vae_anomaly.time_series.windowed import WindowedDetector
+
+if TYPE_CHECKING:
+    from vae_anomaly.explanations.folding import Values
 
 _N_CANDIDATES = 20
 """The number of columns that are tried in each round: those that the score loses most without."""
@@ -36,7 +41,8 @@ class Counterfactuals:
     changes : DataFrame of shape (n_changes, 4)
         For each change the "column", the value "observed", the one that it was "changed_to", and
         the anomaly "score" after this change and those before it. The index has the row and the
-        number of the change, from 1. Rows that are normal have none.
+        number of the change, from 1. Rows that are normal, and those whose score no change
+        lowers, have none.
     score : Series of shape (n_samples,)
         The anomaly scores of the rows, ``-score_samples``.
     new_score : Series of shape (n_samples,)
@@ -50,11 +56,18 @@ class Counterfactuals:
     score: pd.Series
     new_score: pd.Series
     threshold: float
+    _row_of: np.ndarray
+    """The position of the row of each change; labels in the index need not be unique."""
 
     @property
     def is_normal(self) -> pd.Series:
         """Whether each counterpart is below the threshold."""
         return (self.new_score <= self.threshold).rename("is_normal")
+
+    def __repr__(self) -> str:
+        """Return how many rows there are, and how many are normal."""
+        n_normal = int(self.is_normal.sum())
+        return f"Counterfactuals of {counted(len(self.score), 'row')}, {n_normal} of them normal"
 
     def text(self, *, units: Mapping[Any, str] | None = None) -> pd.Series:
         """Return one sentence for each row.
@@ -69,14 +82,24 @@ class Counterfactuals:
         sentences : Series of shape (n_samples,)
             Sentences such as "With amount 120 instead of 9,120 the score would be 31 instead of
             2,485, below the threshold 96."
+
+        Raises
+        ------
+        TypeError
+            If `units` is no mapping.
         """
-        units = units or {}
-        row_of = self.changes.index.get_level_values(0)
+        units = check_units(units)
+        limit = in_words(self.threshold)
         sentences = []
-        for label, before, after in zip(self.score.index, self.score, self.new_score, strict=True):
-            made = self.changes[row_of == label]
+        for row, (before, after) in enumerate(zip(self.score, self.new_score, strict=True)):
+            made = self.changes[self._row_of == row]
             if not len(made):
-                sentences.append(f"The score, {in_words(before)}, is normal as it is.")
+                sentences.append(
+                    f"The score, {in_words(before)}, is normal as it is."
+                    if before <= self.threshold
+                    else f"No change lowers the score, {in_words(before)}, which is above the "
+                    f"threshold {limit}."
+                )
                 continue
             parts = [
                 f"{column} {in_words(new, units.get(column, ''))} instead of {in_words(old)}"
@@ -87,7 +110,7 @@ class Counterfactuals:
             side = "below" if after <= self.threshold else "still above"
             sentences.append(
                 f"With {', '.join(parts)} the score would be {in_words(after)} instead of "
-                f"{in_words(before)}, {side} the threshold {in_words(self.threshold)}."
+                f"{in_words(before)}, {side} the threshold {limit}."
             )
         return pd.Series(sentences, self.score.index, dtype=object, name="counterfactual")
 
@@ -98,7 +121,7 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
     Columns are changed one after the other, each time the one that lowers the anomaly score most.
     What has been changed is what the decoder expects there given all other columns of the row, or
     the most probable level, and stays within the range of the training rows. This ends as soon as
-    the score is not above the threshold.
+    the score is not above the threshold; changes after the lowest score are taken back.
 
     Parameters
     ----------
@@ -120,9 +143,11 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
     Raises
     ------
     ValueError
-        If the model has no threshold, or no step of it can be undone.
+        If the model has no threshold, no column can be changed, or `max_changes` is less than 1.
     TypeError
-        If the model does not end in a `VAEAnomalyDetector`.
+        If the model does not end in a `VAEAnomalyDetector`, or `max_changes` is no integer.
+    NotFittedError
+        If the model is not fitted.
 
     See Also
     --------
@@ -145,8 +170,8 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
     >>> found.changes["column"].tolist(), found.is_normal.tolist()
     (['sin'], [True])
     """
-    if max_changes is not None and max_changes < 1:
-        raise ValueError(f"max_changes must be at least 1, got {max_changes}.")
+    if max_changes is not None:
+        check_scalar(max_changes, "max_changes", Integral, min_val=1)
     subject = Subject.of(model, X)
     if isinstance(subject.detector, WindowedDetector):
         raise TypeError(
@@ -173,7 +198,7 @@ class _Search:
         self._threshold = subject.threshold
         self._is_whole = np.zeros(self._before.shape[1], bool)
         if not subject.steps:
-            self._is_whole[:] = [dtype.kind in "iu" for dtype in subject.frame.dtypes]
+            self._is_whole[:] = [dtype.kind in "biu" for dtype in subject.frame.dtypes]
         known = subject.undo(list(self._before.T))
         can_change = np.array(
             [
@@ -183,7 +208,8 @@ class _Search:
         )
         if not can_change.any():
             raise ValueError(
-                "No column can be changed, as no step in front of the detector can be undone."
+                "No column can be changed: the steps in front of the detector mix columns or "
+                "cannot be undone."
             )
         # A variable can be changed if all of its columns can.
         n_variables = int(self._variables.max()) + 1
@@ -245,29 +271,30 @@ def _as_the_user_knows(subject: Subject, rows: np.ndarray, order: np.ndarray) ->
     assert threshold is not None
     values = subject.undo(with_levels_by_column(rows, Columns.of(subject.detector)))
     variables = variables_of(subject.detector._vae, subject.column_of)
-    number_of = _numbered(order[:, variables[subject.first_of]])
+    order = order[:, variables[subject.first_of]]
+    all_rows = np.arange(len(frame))
+    counterparts = _changed(subject, all_rows, values, order > 0)
+    row_of, label_of = np.nonzero(order)
+    cells = (_cells(subject, table, row_of, label_of) for table in (frame, counterparts))
+    is_same = [_is_same(before, after) for before, after in zip(*cells, strict=True)]
+    order[row_of[is_same], label_of[is_same]] = 0
+    number_of = _numbered(order)
     row_of, label_of = np.nonzero(number_of)
     in_order = np.lexsort([number_of[row_of, label_of], row_of])
     row_of, label_of = row_of[in_order], label_of[in_order]
     number = number_of[row_of, label_of]
 
-    counterparts, after = frame.copy(), frame.take(row_of)
-    old, new = np.empty(len(row_of), object), np.empty(len(row_of), object)
-    for label in np.unique(label_of):
-        column, found = subject.labels[label], values[label]
-        assert isinstance(column, int) and found is not None  # or it could not be changed
-        here = label_of == label
-        place = row_of[here]
-        old[here] = frame.iloc[:, column].take(place).to_numpy(object)
-        new[here] = np.asarray(found, object)[place]
-        counterparts.isetitem(
-            column, _with_values(frame.iloc[:, column], place, found[place]).array
-        )
+    score, score_after = -_scores(subject, frame), np.empty(0)
+    if row_of.size:
         # A change stays for the later changes of the same row.
-        since = number_of[row_of, label]
-        is_made = (since > 0) & (since <= number)
-        kept = after.iloc[:, column]
-        after.isetitem(column, _with_values(kept, is_made, found[row_of[is_made]]).array)
+        is_made = (number_of[row_of] > 0) & (number_of[row_of] <= number[:, None])
+        score_after = -_scores(subject, _changed(subject, row_of, values, is_made))
+    is_kept = number <= _n_up_to_lowest(score, score_after, row_of, number)[row_of]
+    row_of, label_of, number = row_of[is_kept], label_of[is_kept], number[is_kept]
+    is_made = np.zeros(order.shape, bool)
+    is_made[row_of, label_of] = True
+    counterparts = _changed(subject, all_rows, values, is_made)
+
     names = np.empty(len(subject.names), object)
     names[:] = subject.names
     index = pd.MultiIndex.from_arrays(
@@ -276,17 +303,63 @@ def _as_the_user_knows(subject: Subject, rows: np.ndarray, order: np.ndarray) ->
     )
     changes = {
         "column": names[label_of],
-        "observed": old,
-        "changed_to": new,
-        "score": -_scores(subject, after) if len(after) else np.empty(0),
+        "observed": _cells(subject, frame, row_of, label_of),
+        "changed_to": _cells(subject, counterparts, row_of, label_of),
+        "score": score_after[is_kept],
     }
     return Counterfactuals(
         rows=counterparts,
         changes=pd.DataFrame(changes, index=index),
-        score=pd.Series(-_scores(subject, frame), frame.index, name="score"),
+        score=pd.Series(score, frame.index, name="score"),
         new_score=pd.Series(-_scores(subject, counterparts), frame.index, name="new_score"),
         threshold=threshold,
+        _row_of=row_of,
     )
+
+
+def _changed(
+    subject: Subject, row_of: np.ndarray, values: Values, is_made: np.ndarray
+) -> pd.DataFrame:
+    """Return the rows at these positions, with the values of the labels where a change is made."""
+    changed = subject.frame.take(row_of)
+    for label in np.flatnonzero(is_made.any(axis=0)).tolist():
+        column, found = subject.labels[label], values[label]
+        assert isinstance(column, int) and found is not None  # or it could not be changed
+        place = np.flatnonzero(is_made[:, label])
+        new = _with_values(changed.iloc[:, column], place, found[row_of[place]])
+        changed.isetitem(column, new.array)
+    return changed
+
+
+def _cells(
+    subject: Subject, frame: pd.DataFrame, row_of: np.ndarray, label_of: np.ndarray
+) -> np.ndarray:
+    """Return the cells of a frame in these rows, in the columns of these labels."""
+    cells = np.empty(len(row_of), object)
+    for label in np.unique(label_of).tolist():
+        here = label_of == label
+        column = subject.labels[label]
+        assert isinstance(column, int)  # or it could not be changed
+        cells[here] = frame.iloc[:, column].take(row_of[here]).to_numpy(object)
+    return cells
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    if is_missing(before) or is_missing(after):
+        return is_missing(before) and is_missing(after)
+    return bool(before == after)
+
+
+def _n_up_to_lowest(
+    score: np.ndarray, score_after: np.ndarray, row_of: np.ndarray, number: np.ndarray
+) -> np.ndarray:
+    """Return the number of changes of each row up to its lowest score, 0 if none lowers it."""
+    by_score = np.lexsort([number, score_after, row_of])
+    best = by_score[np.unique(row_of[by_score], return_index=True)[1]]
+    best = best[score_after[best] < score[row_of[best]]]
+    n_changes = np.zeros(len(score), int)
+    n_changes[row_of[best]] = number[best]
+    return n_changes
 
 
 def _numbered(order: np.ndarray) -> np.ndarray:
@@ -297,19 +370,29 @@ def _numbered(order: np.ndarray) -> np.ndarray:
 
 def _scores(subject: Subject, frame: pd.DataFrame) -> np.ndarray:
     """Return the scores of rows in the form in which the model was fitted."""
-    has_names = hasattr(subject.model, "feature_names_in_")
-    return subject.model.score_samples(frame if has_names else frame.to_numpy())
+    model = subject.model
+    # A meta-estimator around a fitted model need not be fitted, and then has no names.
+    first = subject.steps[0] if subject.steps else subject.detector
+    has_names = any(hasattr(part, "feature_names_in_") for part in (model, first))
+    return model.score_samples(frame if has_names else frame.to_numpy())
 
 
 def _with_values(column: pd.Series, place: np.ndarray, values: Any) -> pd.Series:
     """Return a column with other values at some places, of a type that can hold them."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        new = pd.Index(values).dropna().unique().difference(column.cat.categories)
+    dtype, types = column.dtype, pd.api.types
+    if isinstance(dtype, pd.CategoricalDtype):
+        new = pd.Index(values).dropna().unique().difference(dtype.categories)
         column = column.cat.add_categories(new)
-    elif column.dtype.kind in "biu" or not pd.api.types.is_numeric_dtype(column.dtype):
-        whole = column.dtype.kind in "iu" and np.array_equal(values, np.round(values.astype(float)))
-        column = column if whole else column.astype(object)
+    elif types.is_bool_dtype(dtype):
+        values = np.round(values.astype(float)).astype(bool)
+    elif types.is_integer_dtype(dtype):
+        values = values.astype(float)
+        if not np.array_equal(values, np.round(values)):
+            column = column.astype("Float64" if types.is_extension_array_dtype(dtype) else float)
+    elif not types.is_float_dtype(dtype):
+        column = column.astype(object)
     column = column.copy()
-    place = np.arange(len(column))[place]
-    column.iloc[place] = values.astype(column.dtype) if column.dtype.kind in "iu" else values
+    if types.is_numeric_dtype(column.dtype):
+        values = pd.array(values, dtype=column.dtype)
+    column.iloc[place] = values
     return column

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.explanations.attribution import ATTRIBUTIONS, attribute
 from vae_anomaly.explanations.explanation import Explanation
@@ -66,6 +67,8 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
         many columns it returns.
     TypeError
         If the model does not end in a VAE.
+    NotFittedError
+        If the model is not fitted.
 
     See Also
     --------
@@ -141,6 +144,11 @@ class Subject(NamedTuple):
         X = without_arrow(X)
         detector, steps, rows = _unwrapped(model, X)
         is_windowed = isinstance(detector, WindowedDetector)
+        # Its messages about rows that do not fit are better than those of a dataframe.
+        if is_windowed:
+            detector.windows_._locate(rows, allow_nan=detector._takes_missing())
+        else:
+            detector._check(rows)
         frame = as_frame(X, model)
         if is_windowed and not steps and detector.group_column is not None:
             frame = frame.drop(columns=detector.group_column, errors="ignore")
@@ -157,9 +165,7 @@ class Subject(NamedTuple):
         ordered: list[Label] = [*labels, *named]
         place = {label: at for at, label in enumerate(ordered)}
         column_of = np.array([place[label] for label in folding.labels], int)
-        names = getattr(detector, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{at}" for at in range(n_features)]
+        names = getattr(detector, "feature_names_in_", folding.names)
         return cls(model, detector, steps, frame, rows, ordered, column_of, folding, list(names))
 
     @property
@@ -232,9 +238,14 @@ class Subject(NamedTuple):
         name = str(self.names[at])
         texts = []
         for output in outputs:
-            part = str(self.input_names[output]).replace(name, "").strip("_ ") or "value"
-            cells = [round(v) if _is_number(v) else v for v in np.asarray(values[output])]
-            texts.append([f"{part} {in_words(cell)}" for cell in cells])
+            part = str(self.input_names[output]).replace(name, "").strip("_ ")
+            part = part.rpartition("__")[2].strip("_ ") or "value"  # without the names of steps
+            cells = np.asarray(values[output])
+            # A year has no thousands separator.
+            whole = [
+                str(round(v)) if _is_number(v) and np.isfinite(v) else in_words(v) for v in cells
+            ]
+            texts.append([f"{part} {cell}" for cell in whole])
         words = np.empty(len(texts[0]), object)
         words[:] = [", ".join(parts) for parts in zip(*texts, strict=True)]
         return words
@@ -249,11 +260,13 @@ def _unwrapped(model: Any, X: Any) -> tuple[Any, list[Any], Any]:
             steps += [step for _, step in model.steps[:-1]]
         inner = inside(model)
         if inner is None:
+            check_is_fitted(model)
             raise TypeError(
                 f"{type(model).__name__} cannot be explained: the model must end in a "
                 "VAEAnomalyDetector."
             )
         model = inner
+    check_is_fitted(model)
     return model, steps, X
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_scalar
 
-from vae_anomaly.explanations.sentences import reason_in_words
+from vae_anomaly.explanations.sentences import check_units, counted, reason_in_words
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ class Explanation:
         ------
         ValueError
             If `n_reasons` is less than 1.
+        TypeError
+            If `n_reasons` is no integer.
         """
-        if n_reasons < 1:
-            raise ValueError(f"n_reasons must be at least 1, got {n_reasons}.")
+        check_scalar(n_reasons, "n_reasons", Integral, min_val=1)
         values = self.contributions.to_numpy()
         order = self._largest(n_reasons)
         n_rows, n_reasons = order.shape
@@ -136,7 +139,15 @@ class Explanation:
         -------
         sentences : Series of shape (n_samples,)
             The sentences.
+
+        Raises
+        ------
+        ValueError
+            If `n_reasons` is less than 1.
+        TypeError
+            If `n_reasons` is no integer, or `units` is no mapping.
         """
+        units = check_units(units)
         reasons = self.reasons(n_reasons)
         n_taken = len(reasons) // max(1, len(self.score))
         ranges = {
@@ -145,7 +156,7 @@ class Explanation:
                 zip(self.usual["low"], self.usual["high"], self.usual["levels"], strict=True)
             )
         }
-        order, units = self._largest(n_reasons).ravel(), units or {}
+        order = self._largest(n_reasons).ravel()
         sentences = []
         parts: list[str] = []
         columns = (reasons[name].to_numpy() for name in ("column", "observed", "expected"))
@@ -188,6 +199,10 @@ class Explanation:
                 raise ValueError("No row is an alarm: pass other rows, or among='all'.")
             values = values[is_alarm]
         return values.mean().sort_values(ascending=False, kind="stable").rename("importance")
+
+    def __repr__(self) -> str:
+        """Return how many rows there are, and how their scores are shared out."""
+        return f"Explanation of {counted(len(self), 'row')} by {self.attribution!r}"
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -42,6 +42,8 @@ class Folding(NamedTuple):
 
     It adds the values of the outputs of a step that mixes columns to the dictionary, by name.
     """
+    names: Sequence[Any] = ()
+    """The names of the outputs, of several steps one after the other."""
 
 
 def fold(step: Any, labels: list[Label], names: Sequence[Any], n_outputs: int | None) -> Folding:
@@ -101,7 +103,7 @@ def fold_steps(
             values = folding.undo(values, found)
         return values
 
-    return Folding(labels, undo)
+    return Folding(labels, undo, names)
 
 
 def _unchanged(values: Values, found: dict[str, np.ndarray]) -> Values:

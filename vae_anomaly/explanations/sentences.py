@@ -28,14 +28,46 @@ def in_words(value: Any, unit: str = "") -> str:
     """Return a value as text: numbers to three digits or whole ones, dates without idle zeros."""
     if is_missing(value):
         return "missing"
-    if isinstance(value, bool | np.bool_):
+    if _is_truth(value):
         return "true" if value else "false"
-    if isinstance(value, float | int | np.integer | np.floating):
+    if _is_number(value):
         return _number(float(value)) + (f" {unit}" if unit else "")
     if isinstance(value, np.datetime64 | pd.Timestamp):
         text = pd.Timestamp(value).strftime("%Y-%m-%d %H:%M:%S")
         return text.removesuffix(" 00:00:00").removesuffix(":00") if len(text) > 10 else text
     return str(value)
+
+
+def as_truth(expected: Any, observed: Any) -> Any:
+    """Return an expected number as true or false if what was observed is; else as it is."""
+    is_truth = _is_truth(observed) and _is_number(expected) and not is_missing(expected)
+    return bool(round(float(expected))) if is_truth else expected
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number of things in words, such as "1 row" and "2 rows"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def check_units(units: Any) -> Mapping[Any, str]:
+    """Return the units of the columns by name; raise TypeError if they are no mapping."""
+    if units is None:
+        return {}
+    if not isinstance(units, Mapping):
+        raise TypeError(
+            "units must be a mapping from the names of columns to their units, such as "
+            f"{{'amount': 'EUR'}}, got {units!r}."
+        )
+    return units
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, float | int | np.integer | np.floating)
+    return is_number and not _is_truth(value)
 
 
 def _number(value: float) -> str:
@@ -67,15 +99,16 @@ def reason_in_words(
     unit = units.get(name, "")
     low, high, levels = usual
     value = in_words(observed, unit)
-    text = f"{name} is missing" if value == "missing" else f"{name} {value}"
-    is_number = isinstance(observed, float | int | np.integer | np.floating)
-    if is_number and not is_missing(low) and not low <= observed <= high:
+    absent = is_missing(observed)
+    text = f"{name} is missing" if absent else f"{name} {value}"
+    is_number = _is_number(observed)
+    if not is_missing(low) and (absent or (is_number and not low <= observed <= high)):
         if low == high:
             return f"{text}, where {in_words(low, unit)} is usual"
         return f"{text}, where {in_words(low)} to {in_words(high, unit)} is usual"
-    wanted = in_words(expected, unit)
+    wanted = in_words(as_truth(expected, observed), unit)
     if wanted not in ("missing", value):
         return f"{text}, where {wanted} is expected"
-    if levels and observed not in levels:
+    if levels and (absent or observed not in levels):
         return f"{text}, where {' or '.join(in_words(level) for level in levels)} is usual"
     return text
