@@ -492,7 +492,7 @@ def test_script_exits_with_2_and_no_traceback(tmp_path):
 def test_pickle_needs_a_flag(model, tmp_path, capsys):
     joblib.dump(load(model), tmp_path / "model.joblib")
     arguments = [BREAST_CANCER, tmp_path / "out.csv", "--model", tmp_path / "model.joblib"]
-    assert "allow_pickle" in error_line(capsys, batch_score, *arguments)
+    assert "with --allow-pickle" in error_line(capsys, batch_score, *arguments)
     with pytest.warns(UserWarning, match="can run any code"):
         call(batch_score, *arguments, "--allow-pickle")
 
