@@ -490,7 +490,7 @@ def test_crafted_pickles_are_not_run(tmp_path, monkeypatch):
             Path(name).write_bytes(pickle.dumps(Runs()))
         else:
             write(Runs(), name)
-        with pytest.raises(ValueError, match="not a model file.*can run any code.*allow_pickle"):
+        with pytest.raises(ValueError, match=r"not a model file.*can run any code.*allow_pickle"):
             load(name)
         with pytest.raises(ValueError, match="is not a model file"):
             inspect(name)

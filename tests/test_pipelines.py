@@ -310,7 +310,7 @@ def test_batch_score_refuses_what_is_no_date(flights_model, tmp_path, capsys):
 
 def test_batch_score_refuses_what_is_no_model(tmp_path, capsys):
     line = error_line(capsys, batch_score, FLIGHTS, tmp_path / "out.csv", "--model", FLIGHTS)
-    assert "flights.csv is no whole file of vae_anomaly.save" in line
+    assert "flights.csv is not a model file of vae_anomaly" in line
 
 
 def test_kept_column_must_not_hide_an_output_column(model, tmp_path, capsys):
@@ -476,7 +476,7 @@ def test_tune_threshold_refuses_in_one_line(held_out, tmp_path, capsys, options,
 
 def test_tune_threshold_refuses_what_is_no_model(held_out, tmp_path, capsys):
     arguments = [held_out[0], "--model", held_out[0], "--output", tmp_path / "tuned"]
-    assert "rows.csv is no whole file of vae_anomaly.save" in error_line(
+    assert "rows.csv is not a model file of vae_anomaly" in error_line(
         capsys, tune_threshold, *arguments
     )
 
