@@ -179,6 +179,23 @@ def test_own_networks_come_back_as_configuration(make_detector, X, tmp_path, as_
     np.testing.assert_array_equal(refitted, detector.score_samples(X))
 
 
+def test_deepcopy_keeps_functions(make_detector, X):
+    fitted = make_detector(max_iter=1, encoder=make_encoder).fit(X)
+    copied = copy.deepcopy(fitted)
+    np.testing.assert_array_equal(copied.score_samples(X), fitted.score_samples(X))
+    smaller = clone(copied).set_params(latent_dim=2).fit(X)
+    assert smaller.transform(X).shape == (len(X), 2)
+
+
+def test_a_network_set_after_fit_is_kept(make_detector, X, tmp_path):
+    fitted = make_detector(max_iter=1, encoder=make_encoder((5,), 3)).fit(X)
+    fitted.set_params(latent_dim=2, encoder=make_encoder((5,), 2))
+    save(fitted, tmp_path / "m")
+    for same in (copy.deepcopy(fitted), load(tmp_path / "m")):
+        np.testing.assert_array_equal(same.score_samples(X), fitted.score_samples(X))
+        assert clone(same).fit(X).transform(X).shape == (len(X), 2)
+
+
 def test_meta_estimator_around_a_keras_model_is_saved(make_detector, X, tmp_path):
     meta = FixedThresholdDetector(make_detector(max_iter=2, encoder=make_encoder((5,), 3))).fit(X)
     save(meta, tmp_path / "m")
