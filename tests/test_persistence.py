@@ -514,6 +514,16 @@ def test_crafted_pickles_are_not_run(tmp_path, monkeypatch):
     assert not Path("ran").exists()
 
 
+def test_pickles_are_only_spoken_of_where_there_may_be_one(of_table, tmp_path):
+    for compress in (0, 3, "gzip"):
+        joblib.dump(of_table, tmp_path / "m", compress=compress)
+        with pytest.raises(ValueError, match="allow_pickle"):
+            load(tmp_path / "m")
+    (tmp_path / "m").write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match=r"not a model file of vae_anomaly, or it is damaged\.$"):
+        load(tmp_path / "m")
+
+
 def test_damaged_pickles_are_refused_unread(of_table, tmp_path):
     joblib.dump(of_table, tmp_path / "m.joblib")
     damaged = list(corruptions((tmp_path / "m.joblib").read_bytes()))

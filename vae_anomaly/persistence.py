@@ -62,7 +62,8 @@ _LARGEST_RATIO = 100
 _LARGEST_TREE = 10_000_000
 _SUFFIXES = (".npy", ".npz", ".bin")
 """The suffixes of what skops writes beside the tree of objects: arrays, sparse matrices, bytes."""
-_PICKLES = (b"\x80", b"\x78", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x04\x22\x4d\x18")
+_ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
+_PICKLES = (b"\x80", *_ZLIB, b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x04\x22\x4d\x18")
 """The first bytes of pickles, and of what joblib compresses them with."""
 
 
