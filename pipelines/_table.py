@@ -116,7 +116,10 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 def load(args: argparse.Namespace) -> Any:
     """Load the model that the arguments name: one of train.py, or a .onnx file."""
-    model = vae_anomaly.load(args.model, allow_pickle=args.allow_pickle)
+    try:
+        model = vae_anomaly.load(args.model, allow_pickle=args.allow_pickle)
+    except ValueError as error:
+        raise ValueError(str(error).replace("allow_pickle=True", "--allow-pickle")) from error
     if isinstance(model, Pipeline) and "columns" in model.named_steps:
         return model
     if isinstance(model, OnnxDetector) and hasattr(model, "feature_names_in_"):

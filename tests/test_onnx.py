@@ -18,7 +18,9 @@ from packaging.version import Version
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -29,6 +31,7 @@ from vae_anomaly import (
     VAEAnomalyDetector,
     inspect,
     load,
+    save,
     to_onnx,
 )
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
@@ -330,6 +333,44 @@ def test_pipelines_of_tables_take_raw_columns(make_detector, convert, table, col
     assert_alike(convert(tuned, X=rows), tuned, rows)
 
 
+def test_columns_of_X_are_matched_by_name(make_detector, convert, table):
+    pipeline = ends_in(make_detector, one_hot()).fit(table)
+    mixed = table[table.columns[::-1]].assign(label=1)
+    assert_alike(convert(pipeline, X=mixed), pipeline, table)
+    with pytest.raises(ValueError, match="X has no column 'side'"):
+        convert(pipeline, X=table.drop(columns="side"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "parameters"), [(one_hot, {}), (passed_through, {"categorical_features": [2]})]
+)
+@pytest.mark.parametrize("rows", [None, np.zeros((3, 7))], ids=["none", "array"])
+def test_text_columns_need_X(make_detector, convert, table, columns, parameters, rows):
+    pipeline = ends_in(make_detector, columns(), **parameters).fit(table)
+    with pytest.raises(ValueError, match="Pass X, some rows like those to be scored"):
+        convert(pipeline, X=rows)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        FixedThresholdDetector,
+        FrozenEstimator,
+        lambda fitted: FixedThresholdDetector(FrozenEstimator(fitted)),
+    ],
+)
+def test_wrapped_models_are_converted_and_told(make_detector, convert, table, wrap, tmp_path):
+    numbers = table[list("abcde")]
+    pipeline = ends_in(make_detector, StandardScaler()).fit(numbers)
+    wrapped = wrap(pipeline)
+    assert_alike(convert(wrapped), pipeline, numbers)
+    save(wrapped, tmp_path / "m.skops")
+    for info in (inspect(tmp_path / "m.skops"), inspect(tmp_path / "m.onnx")):
+        assert info.steps[-1].endswith("VAEAnomalyDetector")
+        assert info.n_samples == len(table)
+        assert info.input_names == tuple("abcde")
+
+
 def test_a_threshold_may_be_the_last_step(make_detector, convert, X):
     fixed = FixedThresholdDetector(make_detector(max_iter=2), threshold=-50.0)
     pipeline = make_pipeline(StandardScaler(), fixed).fit(X)
@@ -348,6 +389,10 @@ def test_a_threshold_may_be_the_last_step(make_detector, convert, X):
         (
             lambda d: make_pipeline(FixedThresholdDetector(IsolationForest())),
             "IsolationForest is no detector of vae_anomaly",
+        ),
+        (
+            lambda d: GridSearchCV(d, {"latent_dim": [1]}, cv=2),
+            "Convert its best_estimator_",
         ),
     ],
 )
@@ -405,6 +450,14 @@ def test_it_stands_where_a_fitted_detector_does(convert, detector, X):
     )
 
 
+def test_fit_opens_the_file_of_another_path(make_detector, convert, detector, X, tmp_path):
+    converted = convert(detector)
+    other = make_detector(max_iter=1).fit(X)
+    to_onnx(other, tmp_path / "other.onnx")
+    converted.score_samples(X)
+    assert_alike(converted.set_params(path=tmp_path / "other.onnx").fit(), other, X)
+
+
 def test_it_can_be_sent_to_where_the_file_is_not(convert, detector, X, tmp_path):
     converted = convert(detector)
     sent = pickle.dumps(converted)
@@ -444,7 +497,7 @@ def test_damaged_files_are_refused(convert, detector, tmp_path):
     for content in damaged:
         path.write_bytes(content)
         for read in (load, inspect, lambda path: OnnxDetector(path).fit()):
-            with pytest.raises(ValueError, match="is no whole file"):
+            with pytest.raises(ValueError, match=r"is not a .*file.*damaged"):
                 read(path)
 
 

@@ -1,5 +1,6 @@
 """Model files: what comes back, what is refused, and that nothing in them is run."""
 
+import copy
 import io
 import json
 import os
@@ -23,9 +24,23 @@ import skops.io
 from packaging.version import Version
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 import vae_anomaly
 from vae_anomaly import (
@@ -164,6 +179,23 @@ def test_own_networks_come_back_as_configuration(make_detector, X, tmp_path, as_
     np.testing.assert_array_equal(refitted, detector.score_samples(X))
 
 
+def test_deepcopy_keeps_functions(make_detector, X):
+    fitted = make_detector(max_iter=1, encoder=make_encoder).fit(X)
+    copied = copy.deepcopy(fitted)
+    np.testing.assert_array_equal(copied.score_samples(X), fitted.score_samples(X))
+    smaller = clone(copied).set_params(latent_dim=2).fit(X)
+    assert smaller.transform(X).shape == (len(X), 2)
+
+
+def test_a_network_set_after_fit_is_kept(make_detector, X, tmp_path):
+    fitted = make_detector(max_iter=1, encoder=make_encoder((5,), 3)).fit(X)
+    fitted.set_params(latent_dim=2, encoder=make_encoder((5,), 2))
+    save(fitted, tmp_path / "m")
+    for same in (copy.deepcopy(fitted), load(tmp_path / "m")):
+        np.testing.assert_array_equal(same.score_samples(X), fitted.score_samples(X))
+        assert clone(same).fit(X).transform(X).shape == (len(X), 2)
+
+
 def test_meta_estimator_around_a_keras_model_is_saved(make_detector, X, tmp_path):
     meta = FixedThresholdDetector(make_detector(max_iter=2, encoder=make_encoder((5,), 3))).fit(X)
     save(meta, tmp_path / "m")
@@ -179,6 +211,36 @@ def test_calibrated_threshold_is_saved(detector, X, tmp_path):
         save(tuned, tmp_path / "m")
         loaded = load(tmp_path / "m")
         np.testing.assert_array_equal(loaded.predict_proba(X), tuned.predict_proba(X))
+
+
+@pytest.fixture(scope="module")
+def all_steps(make_detector, table):
+    """A pipeline over the usual preprocessing steps of scikit-learn."""
+    columns = make_column_transformer(
+        (SimpleImputer(add_indicator=True), ["b"]),
+        (make_pipeline(KBinsDiscretizer(3, quantile_method="linear")), ["a"]),
+        (QuantileTransformer(n_quantiles=10), ["c"]),
+        (make_union(StandardScaler(), RobustScaler(), PowerTransformer()), ["d"]),
+        (make_pipeline(SimpleImputer(), PCA(2)), ["a", "b", "c"]),
+        (OneHotEncoder(), ["side"]),
+        (OrdinalEncoder(), ["side"]),
+        sparse_threshold=0,
+    )
+    return make_pipeline(columns, make_detector(max_iter=1)).fit(table)
+
+
+def test_usual_steps_of_scikit_learn_are_saved(all_steps, table, tmp_path):
+    save(all_steps, tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.score_samples(table), all_steps.score_samples(table))
+
+
+def test_an_infinite_threshold_is_copied_and_saved(of_table, table, tmp_path):
+    detector = copy.deepcopy(of_table)
+    detector.offset_ = -np.inf
+    save(detector, tmp_path / "m")
+    for same in (copy.deepcopy(detector), load(tmp_path / "m")):
+        assert (same.predict(table) == 1).all()
 
 
 # What a file tells
@@ -244,9 +306,9 @@ def test_damaged_files_are_refused(path, tmp_path):
     assert len(damaged) > N_CORRUPTED
     for data in damaged:
         (tmp_path / "m.skops").write_bytes(data)
-        with pytest.raises(ValueError, match="is no whole file"):
+        with pytest.raises(ValueError, match="is not a model file"):
             load(tmp_path / "m.skops")
-        with pytest.raises(ValueError, match="is no whole file"):
+        with pytest.raises(ValueError, match="is not a model file"):
             inspect(tmp_path / "m.skops")
 
 
@@ -333,6 +395,25 @@ def claim_huge_array(members):
     members[name] = buffer.getvalue() + b"\0" * 8
 
 
+def claim_huge_array_by_another_name(members):
+    name = next(name for name in members if name.endswith(".npy"))
+    claim_huge_array(members)
+    members["x.bin"] = members.pop(name)
+    members["schema.json"] = members["schema.json"].replace(name.encode(), b"x.bin")
+
+
+def make_dtype_of_state(members):
+    """Name a type that is trusted, in a way that gives it any state."""
+    schema = json.loads(members["schema.json"])
+    schema["content"]["content"]["encoder"] = {
+        "__class__": "dtype",
+        "__module__": "numpy",
+        "__loader__": "ObjectNode",
+        "__id__": 1,
+    }
+    members["schema.json"] = json.dumps(schema).encode()
+
+
 def pickle_in_array(members):
     name = next(name for name in members if name.endswith(".npy"))
     buffer = io.BytesIO()
@@ -381,6 +462,9 @@ def come_from_the_future(members):
     [
         (swap, "cannot be loaded"),
         (claim_huge_array, "does not have the size"),
+        (claim_huge_array_by_another_name, "does not have the size"),
+        (make_dtype_of_state, "numpy.dtype is not made out of an array"),
+        (lambda members: members.update({"x.py": b""}), "has a part 'x.py'"),
         (pickle_in_array, "is not valid"),
         (nest_deeply, "is not valid"),
         (refer_without_end, "without end"),
@@ -423,11 +507,21 @@ def test_crafted_pickles_are_not_run(tmp_path, monkeypatch):
             Path(name).write_bytes(pickle.dumps(Runs()))
         else:
             write(Runs(), name)
-        with pytest.raises(ValueError, match="can run any code"):
+        with pytest.raises(ValueError, match=r"not a model file.*can run any code.*allow_pickle"):
             load(name)
-        with pytest.raises(ValueError, match="is no whole file"):
+        with pytest.raises(ValueError, match="is not a model file"):
             inspect(name)
     assert not Path("ran").exists()
+
+
+def test_pickles_are_only_spoken_of_where_there_may_be_one(of_table, tmp_path):
+    for compress in (0, 3, "gzip"):
+        joblib.dump(of_table, tmp_path / "m", compress=compress)
+        with pytest.raises(ValueError, match="allow_pickle"):
+            load(tmp_path / "m")
+    (tmp_path / "m").write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match=r"not a model file of vae_anomaly, or it is damaged\.$"):
+        load(tmp_path / "m")
 
 
 def test_damaged_pickles_are_refused_unread(of_table, tmp_path):
@@ -436,7 +530,7 @@ def test_damaged_pickles_are_refused_unread(of_table, tmp_path):
     assert len(damaged) > N_CORRUPTED
     for data in damaged:
         (tmp_path / "m.joblib").write_bytes(data)
-        with pytest.raises(ValueError, match="is no whole file"):
+        with pytest.raises(ValueError, match="is not a model file"):
             load(tmp_path / "m.joblib")
 
 
@@ -453,10 +547,10 @@ def test_pickles_load_with_a_flag_and_a_warning(of_table, table, tmp_path):
         load(tmp_path / "m.joblib", allow_pickle=True)
 
 
-def of_module_that_runs(config):
-    """Put a class of a module that would run a command into the configuration of a network."""
+def with_part(config, part):
+    """Change a layer in the configuration of a network."""
     parsed = json.loads(config)
-    parsed["config"]["layers"][1] |= {"module": "antigravity", "registered_name": "fly"}
+    parsed["config"]["layers"][1] |= part
     return json.dumps(parsed)
 
 
@@ -465,8 +559,17 @@ def test_networks_that_name_other_code_are_refused(make_detector, X, tmp_path, m
     state = detector.__getstate__()
     place = ("_vae", "spec", "encoder_config")
     config = state["_vae"]["spec"]["encoder_config"]
-    lambda_ = config.replace('"class_name": "Dense"', '"class_name": "Lambda"')
-    for bad in (of_module_that_runs(config), lambda_):
+    registered = {"registered_name": "vae_anomaly>Sampling"}
+    bad_parts = [
+        {"module": "antigravity", "registered_name": "fly"},
+        {"module": "antigravity", **registered},
+        {"class_name": "Lambda"},
+        {"class_name": "StringLookup"},
+        {"class_name": "__lambda__", **registered},
+        {"class_name": "function", "module": "os", "config": "system", **registered},
+    ]
+    for part in bad_parts:
+        bad = with_part(config, part)
         wrong = with_value(state, place, bad)
         monkeypatch.setattr(VAEAnomalyDetector, "__getstate__", lambda self, s=wrong: s)
         save(detector, tmp_path / "m")
@@ -505,6 +608,21 @@ def test_what_cannot_be_stored_is_told(make_detector, X, tmp_path):
         save(pipeline, tmp_path / "m")
 
 
+def test_what_is_no_fitted_model_is_not_saved(tmp_path):
+    for unfitted in (VAEAnomalyDetector(), make_pipeline(StandardScaler(), VAEAnomalyDetector())):
+        with pytest.raises(NotFittedError):
+            save(unfitted, tmp_path / "m")
+    with pytest.raises(TypeError, match="not an estimator"):
+        save({"a": 1}, tmp_path / "m")
+
+
+def test_of_a_search_the_best_estimator_is_to_be_saved(make_detector, X, tmp_path):
+    search = GridSearchCV(make_detector(max_iter=1), {"latent_dim": [1]}, cv=2).fit(X)
+    with pytest.raises(ValueError, match="save best_estimator_"):
+        save(search, tmp_path / "m")
+    save(search.best_estimator_, tmp_path / "m")
+
+
 def test_other_versions_are_told(path, tmp_path, table, of_table):
     def older(members):
         info = json.loads(members["vae_anomaly.json"])
@@ -519,7 +637,7 @@ def test_other_versions_are_told(path, tmp_path, table, of_table):
 
 def test_files_of_skops_itself_are_told_apart(of_table, tmp_path):
     skops.io.dump(of_table, tmp_path / "m.skops")
-    with pytest.raises(ValueError, match="is no whole file"):
+    with pytest.raises(ValueError, match="is not a model file"):
         load(tmp_path / "m.skops")
 
 

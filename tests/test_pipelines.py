@@ -310,7 +310,7 @@ def test_batch_score_refuses_what_is_no_date(flights_model, tmp_path, capsys):
 
 def test_batch_score_refuses_what_is_no_model(tmp_path, capsys):
     line = error_line(capsys, batch_score, FLIGHTS, tmp_path / "out.csv", "--model", FLIGHTS)
-    assert "flights.csv is no whole file of vae_anomaly.save" in line
+    assert "flights.csv is not a model file of vae_anomaly" in line
 
 
 def test_kept_column_must_not_hide_an_output_column(model, tmp_path, capsys):
@@ -476,7 +476,7 @@ def test_tune_threshold_refuses_in_one_line(held_out, tmp_path, capsys, options,
 
 def test_tune_threshold_refuses_what_is_no_model(held_out, tmp_path, capsys):
     arguments = [held_out[0], "--model", held_out[0], "--output", tmp_path / "tuned"]
-    assert "rows.csv is no whole file of vae_anomaly.save" in error_line(
+    assert "rows.csv is not a model file of vae_anomaly" in error_line(
         capsys, tune_threshold, *arguments
     )
 
@@ -492,7 +492,7 @@ def test_script_exits_with_2_and_no_traceback(tmp_path):
 def test_pickle_needs_a_flag(model, tmp_path, capsys):
     joblib.dump(load(model), tmp_path / "model.joblib")
     arguments = [BREAST_CANCER, tmp_path / "out.csv", "--model", tmp_path / "model.joblib"]
-    assert "allow_pickle" in error_line(capsys, batch_score, *arguments)
+    assert "with --allow-pickle" in error_line(capsys, batch_score, *arguments)
     with pytest.warns(UserWarning, match="can run any code"):
         call(batch_score, *arguments, "--allow-pickle")
 

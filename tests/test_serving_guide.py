@@ -24,8 +24,8 @@ NEEDED = {
 CHECKS = {
     "Files of this package": "assert load('model.skops').predict(numbers).shape == (500,)",
     "ONNX": """
-assert np.allclose(score, detector.score_samples(table), rtol=1e-4)
-assert ((detector.predict(table) == -1) == is_outlier).mean() > 0.99
+assert np.allclose(score, detector.score_samples(rows), rtol=1e-4)
+assert ((detector.predict(rows) == -1) == is_outlier).mean() > 0.99
 assert [output.name for output in model.graph.output] == ["label", "scores"]
 """,
     "Keras": """

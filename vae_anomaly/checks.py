@@ -49,7 +49,9 @@ def check_estimator_state(detector: Any) -> None:
     """Raise ValueError if the columns and the threshold of a detector do not fit its VAE."""
     encoding = detector._vae.encoding
     _check(detector.n_features_in_ == encoding.n_columns, "n_features_in_ is not that of the VAE")
-    _check(_is_number(detector.offset_), "offset_ is no number")
+    # An infinite threshold flags all rows, or none.
+    is_infinite = isinstance(detector.offset_, float) and math.isinf(detector.offset_)
+    _check(is_infinite or _is_number(detector.offset_), "offset_ is no number")
     names = getattr(detector, "feature_names_in_", None)
     _check(
         names is None or (isinstance(names, np.ndarray) and names.shape == (encoding.n_columns,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -1284,6 +1285,14 @@ class VAEAnomalyDetector(
             state["_usual"] = tuple(state["_usual"])
         return state
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy, whose networks are given as they are here, for they need no storage."""
+        state = self.__getstate__() | {"encoder": self.encoder, "decoder": self.decoder}
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(state, memo))
+        return copied
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what `__getstate__` has returned."""
         super().__setstate__(state)
@@ -1298,10 +1307,10 @@ class VAEAnomalyDetector(
         own = getattr(self, name)
         if own is None or isinstance(own, NetworkConfig):
             return own
-        fitted = getattr(self._vae.spec, f"{name}_config") if hasattr(self, "_vae") else None
-        if fitted is None and hasattr(own, "to_json"):  # a Keras model
+        if hasattr(own, "to_json"):  # a Keras model, maybe set after fit
             with contextlib.suppress(NotImplementedError):  # fit tells that it has none
-                fitted = own.to_json()
+                return NetworkConfig(own.to_json())
+        fitted = getattr(self._vae.spec, f"{name}_config") if hasattr(self, "_vae") else None
         return own if fitted is None else NetworkConfig(fitted)
 
     @property

@@ -10,8 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.nested import inside, seen_columns
 from vae_anomaly.thresholds.fitting import own_threshold
 
 FORMAT = 1
@@ -88,7 +90,7 @@ class ModelInfo:
         """Return what there is to tell of a model."""
         nested = _nested(model)
         detector = nested[-1] if isinstance(nested[-1], VAEAnomalyDetector) else None
-        names = getattr(model, "feature_names_in_", None)
+        names = getattr(seen_columns(model), "feature_names_in_", None)
         threshold = own_threshold(model)
         return cls(
             model=_class_name(model),
@@ -167,13 +169,10 @@ class ModelInfo:
 def _nested(model: Any) -> list[Any]:
     """Return the model, the steps of its pipelines, and the fitted detectors inside it."""
     nested = [model]
-    if hasattr(model, "steps"):
-        for _, step in model.steps[:-1]:
-            nested.append(step)
-        nested += _nested(model.steps[-1][1])
-    elif hasattr(model, "detector_"):
-        nested += _nested(model.detector_)
-    return nested
+    if isinstance(model, Pipeline):
+        nested += [step for _, step in model.steps[:-1]]
+    within = inside(model)
+    return nested if within is None else nested + _nested(within)
 
 
 def _class_name(part: Any) -> str:

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.files import replacing
 from vae_anomaly.model_info import ModelInfo
+from vae_anomaly.networks.config import dicts
 
 TRUSTED_TYPES = (
+    "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "vae_anomaly.calendar_encoder.CalendarEncoder",
@@ -43,11 +46,12 @@ TRUSTED_TYPES = (
     "vae_anomaly.time_series.windowed.WindowedDetector",
     "vae_anomaly.time_series.windows.SlidingWindow",
 )
-"""The types that `load` trusts besides those that skops does: the estimators of this package.
+"""The types that `load` trusts besides those that skops does, most of them of this package.
 
 Their state consists of parameters, numbers, strings and arrays, and nothing in it is called. A
 detector needs the name of its class alone, and `NetworkConfig` if its networks are the user's own.
-Two classes of scikit-learn are those of ``TunedThresholdDetectorCV(calibration=...)``.
+Two classes of scikit-learn are those of ``TunedThresholdDetectorCV(calibration=...)``, and
+preprocessing steps such as `SimpleImputer` keep the types of their columns as `numpy.dtype`.
 """
 
 _INFO = "vae_anomaly.json"
@@ -56,6 +60,11 @@ _DIGEST_LENGTH = 64
 _LARGEST_RATIO = 100
 """How many times larger than itself a sparse matrix in a file may become."""
 _LARGEST_TREE = 10_000_000
+_SUFFIXES = (".npy", ".npz", ".bin")
+"""The suffixes of what skops writes beside the tree of objects: arrays, sparse matrices, bytes."""
+_ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
+_PICKLES = (b"\x80", *_ZLIB, b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x04\x22\x4d\x18")
+"""The first bytes of pickles, and of what joblib compresses them with."""
 
 
 def save(model: Any, path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> None:
@@ -74,6 +83,10 @@ def save(model: Any, path: str | os.PathLike[str], *, trusted: Iterable[str] = (
 
     Raises
     ------
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If it is no estimator.
     ValueError
         If the model holds other types, or parts that cannot be stored.
 
@@ -98,16 +111,18 @@ def save(model: Any, path: str | os.PathLike[str], *, trusted: Iterable[str] = (
     """
     import skops.io
 
+    check_is_fitted(model)
     try:
         stored = skops.io.dumps(model)
     except Exception as error:  # skops lets through whatever the parts of a model raise
         raise ValueError(f"The model cannot be saved: {error}") from error
     strangers = set(skops.io.get_untrusted_types(data=stored)).difference(TRUSTED_TYPES, trusted)
     if strangers:
+        best = " Of a search, save best_estimator_." if hasattr(model, "best_estimator_") else ""
         raise ValueError(
             f"The model holds types or functions that are not trusted: {sorted(strangers)}. If you "
             "do trust them, name them in `trusted` here and in load; better, replace functions by "
-            "steps of scikit-learn, or encoders and decoders by Keras models."
+            f"steps of scikit-learn, or encoders and decoders by Keras models.{best}"
         )
     buffer = io.BytesIO(stored)
     with zipfile.ZipFile(buffer, "a") as file:
@@ -159,13 +174,14 @@ def load(
         from vae_anomaly.onnx.scoring import OnnxDetector
 
         return OnnxDetector(path).fit()
-    if not allow_pickle:
+    if allow_pickle:
+        return _load_pickle(path)
+    if data.startswith(_PICKLES):
         raise ValueError(
-            f"{path} is no whole file of vae_anomaly.save or to_onnx: it is damaged, or something "
-            "else. If it is a file of joblib or pickle, which can run any code, and you made it "
-            "yourself, load it once with allow_pickle=True and save it anew."
+            f"{_no_model_file(path)} It looks like a file of joblib or pickle, which can run any "
+            "code: if you made it yourself, load it once with allow_pickle=True and save it anew."
         )
-    return _load_pickle(path)
+    raise ValueError(_no_model_file(path))
 
 
 def inspect(path: str | os.PathLike[str]) -> ModelInfo:
@@ -194,7 +210,11 @@ def inspect(path: str | os.PathLike[str]) -> ModelInfo:
 
     if is_onnx(data):
         return read_info(data, path)
-    raise ValueError(f"{path} is no whole file of vae_anomaly.save or to_onnx.")
+    raise ValueError(_no_model_file(path))
+
+
+def _no_model_file(path: Any) -> str:
+    return f"{path} is not a model file of vae_anomaly, or it is damaged."
 
 
 def _load_skops(data: bytes, path: Any, trusted: Iterable[str]) -> Any:
@@ -280,14 +300,27 @@ def _check_members(file: zipfile.ZipFile, path: Any) -> None:
     """Raise ValueError if arrays or the tree of objects ask for more memory than they have."""
     try:
         for member in file.infolist():
-            content = file.read(member)
-            if member.filename.endswith(".npy"):
-                _check_npy(content)
-            elif member.filename.endswith(".npz"):
-                _check_npz(content)
-        _check_tree(json.loads(file.read("schema.json")))
+            if member.filename in ("schema.json", _INFO):
+                continue
+            if not member.filename.endswith(_SUFFIXES):
+                raise ValueError(f"it has a part {member.filename!r}, which save does not write")
+            _check_member(file.read(member))
+        tree = json.loads(file.read("schema.json"))
+        _check_tree(tree)
+        _check_dtypes(tree)
     except (KeyError, TypeError, RecursionError, zipfile.BadZipFile, ValueError) as error:
         raise ValueError(f"{path} is not valid: {error}") from error
+
+
+def _check_member(content: bytes) -> None:
+    """Raise ValueError if it claims to hold more than it does.
+
+    The first bytes count, as they do for NumPy: any name may stand for an array.
+    """
+    if content.startswith(b"\x93NUMPY"):
+        _check_npy(content)
+    elif content.startswith(b"PK"):
+        _check_npz(content)
 
 
 def _check_npy(content: bytes) -> None:
@@ -306,6 +339,20 @@ def _check_npz(content: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         if sum(member.file_size for member in file.infolist()) > _LARGEST_RATIO * len(content):
             raise ValueError("a sparse matrix claims to hold far more than its size")
+        for member in file.infolist():
+            if (part := file.read(member)).startswith(b"\x93NUMPY"):
+                _check_npy(part)
+
+
+def _check_dtypes(tree: Any) -> None:
+    """Raise ValueError if a `numpy.dtype` is to be made otherwise than out of an array.
+
+    NumPy would take any state for it, also one that crashes the process.
+    """
+    for part in dicts(tree):
+        name = f"{part.get('__module__')}.{part.get('__class__')}"
+        if name == "numpy.dtype" and part.get("__loader__") != "DTypeNode":
+            raise ValueError("a numpy.dtype is not made out of an array")
 
 
 def _check_tree(tree: Any) -> None:

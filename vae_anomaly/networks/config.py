@@ -27,7 +27,17 @@ _MODULES = frozenset(
 """The modules of Keras from which a configuration may name classes."""
 
 _CODE = frozenset(
-    {"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"}
+    {
+        "FlaxLayer",
+        "IntegerLookup",
+        "JaxLayer",
+        "Lambda",
+        "StringLookup",
+        "TFSMLayer",
+        "TextVectorization",
+        "TorchModuleWrapper",
+        "__lambda__",
+    }
 )
 """What Keras has in them that runs code or reads files named by the configuration."""
 
@@ -65,7 +75,7 @@ def check_config(config: str) -> None:
     except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"The configuration of a network is no JSON document: {error}") from None
     for part in parts:
-        if "class_name" in part and not (_is_of_keras(part) or _is_registered(part)):
+        if "class_name" in part and not _is_harmless(part):
             raise ValueError(
                 f"The configuration of a network names {part['class_name']!r} of module "
                 f"{part.get('module')!r}, which is neither a layer of Keras that is free of code "
@@ -75,12 +85,17 @@ def check_config(config: str) -> None:
             )
 
 
+def _is_harmless(part: dict) -> bool:
+    name = part["class_name"]
+    if not isinstance(name, str) or name in _CODE:
+        return False
+    return _is_of_keras(part) or _is_registered(part)
+
+
 def _is_of_keras(part: dict) -> bool:
     name, module = part["class_name"], part.get("module")
-    if name in _CODE:
-        return False
     if module is None:  # the notation for tuples, tensors and the like
-        return str(name).startswith("__")
+        return name.startswith("__")
     if module == "builtins":  # an activation of Keras by its name
         return name == "function"
     first, *names = str(module).removeprefix("keras.src").removeprefix("keras").split(".")
@@ -88,10 +103,16 @@ def _is_of_keras(part: dict) -> bool:
 
 
 def _is_registered(part: dict) -> bool:
+    """Return whether what Keras would use is the very object that is registered."""
     keras, name = sys.modules.get("keras"), part.get("registered_name")
     if keras is None or not isinstance(name, str):
         return False
-    return keras.saving.get_registered_object(name) is not None
+    registered = keras.saving.get_registered_object(name)
+    if part["class_name"] != "function":
+        return getattr(registered, "__name__", None) == part["class_name"]
+    # Keras looks for functions in their module.
+    module, own_name = sys.modules.get(str(part.get("module"))), str(part.get("config"))
+    return registered is not None and getattr(module, own_name, None) is registered
 
 
 def dicts(part: Any) -> Iterator[dict]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from vae_anomaly.columns import Category
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.model_info import ModelInfo
+from vae_anomaly.nested import inside, seen_columns
 from vae_anomaly.onnx.categories import (
     coded_numbers,
     coded_text,
@@ -37,7 +38,7 @@ def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
     if before:
         from vae_anomaly.onnx.steps import add_steps
 
-        names = getattr(model, "feature_names_in_", None)
+        names = getattr(seen_columns(model), "feature_names_in_", None)
         inputs, rows = add_steps(before, graph, names, X, texts, missing)
     else:
         inputs, rows = add_inputs(detector, graph, texts, missing)
@@ -63,7 +64,7 @@ def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
         {
             "threshold": repr(threshold),
             "feature_names": json.dumps(info.input_names),
-            "n_features": str(model.n_features_in_),
+            "n_features": str(seen_columns(model).n_features_in_),
             "missing_text": missing,
         },
     )
@@ -84,20 +85,23 @@ def taken_apart(model: Any) -> tuple[list[Any], VAEAnomalyDetector]:
     before: list[Any] = []
     part = model
     while not isinstance(part, VAEAnomalyDetector):
-        if isinstance(part, Pipeline):
-            before += [step for _, step in part.steps[:-1] if step not in (None, "passthrough")]
-            part = part.steps[-1][1]
-        elif hasattr(part, "detector_") and not hasattr(part, "_series_of"):
-            part = part.detector_
-        elif hasattr(part, "_series_of"):
+        if hasattr(part, "_series_of"):
             raise ValueError(
                 "WindowedDetector cannot be converted to ONNX, because it cuts windows out of "
                 "series. Convert its detector_, and pass it what windows_.transform returns."
             )
-        else:
+        if hasattr(part, "best_estimator_"):
+            raise ValueError(
+                f"{type(part).__name__} cannot be converted to ONNX. Convert its best_estimator_."
+            )
+        if isinstance(part, Pipeline):
+            before += [step for _, step in part.steps[:-1] if step not in (None, "passthrough")]
+        within = inside(part)
+        if within is None:
             raise ValueError(
                 f"{type(part).__name__} is no detector of vae_anomaly. Convert it by skl2onnx."
             )
+        part = within
     return before, part
 
 

@@ -36,9 +36,10 @@ def to_onnx(
     Parameters
     ----------
     model : estimator
-        A fitted `VAEAnomalyDetector`, a `FixedThresholdDetector`, `TunedThresholdDetectorCV` or
-        `ConformalDetector` around one, or a `sklearn.pipeline.Pipeline` that ends in one of them
-        and whose other steps skl2onnx can convert.
+        A fitted `VAEAnomalyDetector`, a `FixedThresholdDetector`, `TunedThresholdDetectorCV`,
+        `ConformalDetector` or `sklearn.frozen.FrozenEstimator` around one, or a
+        `sklearn.pipeline.Pipeline` that ends in one of them and whose other steps skl2onnx can
+        convert.
     path : str or path-like
         The file. If it exists it is replaced, all at once.
     X : dataframe, default=None
@@ -60,7 +61,7 @@ def to_onnx(
 
     Notes
     -----
-    The scores are those of the model to about 1e-5 of their size, as onnxruntime rounds sums in
+    The scores are those of the model to 1e-4 of their size, as onnxruntime rounds sums in
     another order, and they are not the same to the bit in every batch.
     """
     from vae_anomaly.onnx.convert import convert

@@ -31,7 +31,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
     """Score rows with a .onnx file that `to_onnx` has written.
 
     It needs onnxruntime, and neither TensorFlow nor the training rows. It stands wherever a fitted
-    detector does: `fit` changes nothing.
+    detector does: `fit` only opens the file anew.
 
     Parameters
     ----------
@@ -96,6 +96,12 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
             If the file is damaged or was not written by `to_onnx`.
         """
         del X, y
+        for name in (
+            "_data",
+            "_session",
+            "_metadata",
+        ):  # of another path, or of a file since changed
+            self.__dict__.pop(name, None)
         self._session  # noqa: B018
         return self
 
@@ -165,8 +171,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
         data = Path(self.path).read_bytes()
         if not is_onnx(data):
             raise ValueError(
-                f"{self.path} is no whole file of vae_anomaly.to_onnx: it is damaged, or something "
-                "else."
+                f"{self.path} is not a .onnx file of vae_anomaly.to_onnx, or it is damaged."
             )
         return data
 

@@ -42,7 +42,7 @@ def add_steps(
     names : ndarray of str or None
         The names of the columns of X.
     X : dataframe or None
-        Rows that tell which columns hold text; by default none does.
+        Rows that tell which columns hold text, in any order; by default none does.
     texts : dict of int to Category
         The columns that the detector takes as texts, which a single `ColumnTransformer` may pass
         through to it.
@@ -52,13 +52,17 @@ def add_steps(
     Raises
     ------
     ValueError
-        If a step cannot be converted.
+        If a step cannot be converted, if X lacks columns, or if it is missing and texts are taken.
     """
     unknown = sorted(_unknown(steps))
     if unknown:
         raise ValueError(f"skl2onnx has no converter for {', '.join(unknown)}. {_WAY_OUT}")
-    dtypes = [dtype for _, dtype in frame_columns(X)]
-    is_text = [not _is_number(dtype) for dtype in dtypes] or [False] * steps[0].n_features_in_
+    is_text = _text_columns(X, names) or [False] * steps[0].n_features_in_
+    if names is not None and not any(is_text) and (texts or any(map(_takes_text, steps))):
+        raise ValueError(
+            "Columns of the pipeline hold text. Pass X, some rows like those to be scored, as a "
+            "dataframe, which tells which columns do."
+        )
     picks_columns = isinstance(steps[0], ColumnTransformer)
     if names is None or not (picks_columns or any(is_text)):
         n_columns = steps[0].n_features_in_
@@ -142,6 +146,28 @@ def _check_runs(model: onnx.ModelProto) -> None:
     import onnxruntime
 
     onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def _text_columns(X: Any, names: np.ndarray | None) -> list[bool]:
+    """Return which columns of a dataframe hold text, in the order of the pipeline's names."""
+    dtypes = dict(frame_columns(X))
+    if names is None or not dtypes:
+        return [not _is_number(dtype) for _, dtype in frame_columns(X)]
+    missing = [name for name in names if name not in dtypes]
+    if missing:
+        raise ValueError(f"X has no column {', '.join(map(repr, missing))}.")
+    return [not _is_number(dtypes[name]) for name in names]
+
+
+def _takes_text(step: Any) -> bool:
+    """Return whether a fitted transformer has learned from texts."""
+    if isinstance(step, ColumnTransformer):
+        return any(_takes_text(inner) for _, inner, _ in step.transformers_)
+    if isinstance(step, Pipeline | FeatureUnion):
+        parts = step.steps if isinstance(step, Pipeline) else step.transformer_list
+        return any(_takes_text(inner) for _, inner in parts)
+    learned = [*getattr(step, "categories_", ()), getattr(step, "statistics_", ())]
+    return any(isinstance(value, str) for values in learned for value in values)
 
 
 def _is_number(dtype: Any) -> bool:
