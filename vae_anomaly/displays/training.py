@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.axes import COLORS, axes_of, remove_spines
-from vae_anomaly.explanations.explain import inside
+from vae_anomaly.nested import inside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

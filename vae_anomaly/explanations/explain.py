@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.explanations.attribution import ATTRIBUTIONS, attribute
 from vae_anomaly.explanations.explanation import Explanation
 from vae_anomaly.inputs import without_arrow
+from vae_anomaly.nested import inside
 from vae_anomaly.not_numbers import frame_columns
 from vae_anomaly.thresholds.fitting import own_threshold
 from vae_anomaly.time_series.windowed import WindowedDetector
@@ -268,17 +268,6 @@ def _unwrapped(model: Any, X: Any) -> tuple[Any, list[Any], Any]:
         model = inner
     check_is_fitted(model)
     return model, steps, X
-
-
-def inside(model: Any) -> Any:
-    """Return the last step of a Pipeline or what a meta-estimator has fitted; None if neither."""
-    if hasattr(model, "steps"):
-        return model.steps[-1][1]
-    if hasattr(model, "best_estimator_"):
-        return model.best_estimator_
-    if isinstance(model, FrozenEstimator):
-        return model.estimator
-    return getattr(model, "detector_", getattr(model, "detector", None))
 
 
 def as_frame(X: Any, model: Any) -> pd.DataFrame:
