@@ -94,22 +94,29 @@ class Calibration:
         cells, kl : ndarray of shape (..., p) and (..., d)
             The terms, which sum to the loss and its `correction`.
         """
-        lost_kl = np.where(observed, 0.0, self.importance) * (self.kl_whole - self.kl_empty)
-        missing_share = np.where(observed, 0.0, self.importance).sum(axis=-1, keepdims=True)
-        observed_share = np.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
+        missing_share, observed_share = (share[..., None] for share in self._shown(observed, np))
         stretched = observed_share**-self.exponent - 1.0
-        cells = np.where(observed, cells + stretched * (cells - self.mean), self.mean + lost_kl)
-        lost_kl = lost_kl.sum(axis=-1, keepdims=True)
-        kl = kl + stretched * (kl + (lost_kl - self.kl_whole) / kl.shape[-1])
+        lost_kl = self.kl_whole - self.kl_empty
+        cells = np.where(
+            observed,
+            cells + stretched * (cells - self.mean),
+            self.mean + self.importance * lost_kl,
+        )
+        kl = kl + stretched * (kl + (missing_share * lost_kl - self.kl_whole) / kl.shape[-1])
         return cells, kl
 
     def levelled(self, loss: Array, observed: Array, xp: Any = np) -> tuple[Array, ...]:
         """Return what missing cells add, the difference to the mean, and the observed share."""
-        missing_share = xp.where(observed, 0.0, self.importance).sum(axis=-1)
+        missing_share, observed_share = self._shown(observed, xp)
         added = xp.where(observed, 0.0, self.mean).sum(axis=-1)
         added = added + missing_share * (self.kl_whole - self.kl_empty)
         difference = loss + added - (self.mean.sum() + self.kl_whole)
-        return added, difference, xp.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
+        return added, difference, observed_share
+
+    def _shown(self, observed: Array, xp: Any) -> tuple[Array, Array]:
+        """Return the missing and the observed share of rows, the latter not too small."""
+        missing_share = xp.where(observed, 0.0, self.importance).sum(axis=-1)
+        return missing_share, xp.maximum(1.0 - missing_share, _MIN_OBSERVED_SHARE)
 
 
 def fit_calibration(vae: VAE, X: Any, n_trained: int) -> Calibration:

@@ -101,12 +101,7 @@ class Encoding:
         sums : ndarray of shape (..., n_columns)
             A value for each column of X.
         """
-        if self.changes_nothing:
-            return values
-        sums = np.zeros((*values.shape[:-1], self.n_columns), values.dtype)
-        for feature, column in enumerate(self.column_of):
-            sums[..., column] += values[..., feature]
-        return sums
+        return sums_by_column(values, self.column_of, self.n_columns)
 
     def span(self, column: int) -> tuple[int, int]:
         """Return the first column of the networks for a column of X, and the one after the last."""
@@ -161,6 +156,16 @@ class Encoding:
         values, indicators = np.split(values, [self.n_columns])
         cells = np.repeat(np.where(self._is_number, values, of_categories), self._widths)
         return np.concatenate([cells, indicators])
+
+
+def sums_by_column(values: np.ndarray, column_of: np.ndarray, n_columns: int) -> np.ndarray:
+    """Return the sums (..., n_columns) of the values (..., p) that belong to the same column."""
+    if np.array_equal(column_of, np.arange(n_columns)):
+        return values
+    sums = np.zeros((*values.shape[:-1], n_columns), values.dtype)
+    for at, column in enumerate(column_of):
+        sums[..., column] += values[..., at]
+    return sums
 
 
 def _is_binary(n_outputs: int, n_levels: int) -> bool:

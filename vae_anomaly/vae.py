@@ -25,6 +25,8 @@ from vae_anomaly.tiles import Read, map_tiles
 if TYPE_CHECKING:
     import keras
 
+Array = Any  # a numpy array or a value in an ONNX graph, depending on `xp`
+
 
 @dataclass(frozen=True)
 class VAE:
@@ -75,7 +77,7 @@ class VAE:
         networks = _Networks(self)
         outputs = np.empty(X.shape[0]), np.empty(X.shape[0])
         map_tiles(
-            lambda x: self._totals(*networks.loss_terms(x)),
+            lambda x: self.totals(*networks.loss_terms(x)),
             self._reader(X),
             outputs,
             self.spec,
@@ -83,17 +85,21 @@ class VAE:
         )
         return outputs
 
-    def _totals(
-        self, reconstruction: np.ndarray, kl: np.ndarray, observed: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the two terms of rows (...), calibrated, of what `loss_terms` has returned."""
-        total, total_kl = reconstruction.sum(axis=-1), kl.sum(axis=-1)
+    def totals(
+        self, reconstruction: Array, kl: Array, observed: Array | None, xp: Any = np
+    ) -> tuple[Array, Array]:
+        """Return the two terms of rows (...), calibrated, float64, of what `loss_terms` returns.
+
+        The array namespace `xp` is `numpy` or that of an ONNX graph.
+        """
+        total = reconstruction.sum(axis=-1).astype(np.float64)
+        total_kl = kl.sum(axis=-1).astype(np.float64)
         if self.calibration is not None and observed is not None:
             n_cells = self.encoding.n_cell_features
             # The indicators stay as they are: they tell what is missing.
             cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
-            loss = cells + self.beta * total_kl.astype(np.float64)
-            total = total + self.calibration.correction(loss, observed[..., :n_cells])
+            loss = cells + self.beta * total_kl
+            total = total + self.calibration.correction(loss, observed[..., :n_cells], xp)
         return total, total_kl
 
     def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +125,7 @@ class VAE:
 
         def contributions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             reconstruction, kl, observed = networks.loss_terms(x)
-            total, total_kl = self._totals(reconstruction, kl, observed)
+            total, total_kl = self.totals(reconstruction, kl, observed)
             features = reconstruction.astype(np.float64)
             code = self.beta * kl.astype(np.float64)
             if self.calibration is not None and observed is not None:
@@ -128,7 +134,7 @@ class VAE:
                 )
             # The score is a sum in float32. Its rounding error goes to the largest term.
             exact = features.sum(axis=-1) + code.sum(axis=-1)
-            rounding = total.astype(np.float64) + self.beta * total_kl.astype(np.float64) - exact
+            rounding = total + self.beta * total_kl - exact
             largest = np.abs(features).argmax(axis=-1)[..., None]
             at_largest = np.take_along_axis(features, largest, axis=-1)
             np.put_along_axis(features, largest, at_largest + rounding[..., None], axis=-1)
@@ -179,8 +185,8 @@ class VAE:
 
             def score(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 prepared = networks.prepared(x)
-                total, kl = self._totals(*networks.terms_of(*prepared))
-                return -(total + self.beta * kl.astype(np.float64)), prepared[1]
+                total, kl = self.totals(*networks.terms_of(*prepared))
+                return -(total + self.beta * kl), prepared[1]
 
             n_pairs = len(x) * n_variables
             outputs = np.empty(n_pairs), np.empty((n_pairs, n_features), np.float32)

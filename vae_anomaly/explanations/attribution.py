@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.columns import Columns
 from vae_anomaly.rows import as_float64
@@ -55,24 +54,23 @@ class Attribution(NamedTuple):
     """What each latent dimension adds, (n, latent_dim), if the score is split by its terms."""
 
 
-def attribute(detector: Any, X: Any, attribution: str, column_of: np.ndarray) -> Attribution:
+def attribute(detector: Any, rows: Any, attribution: str, column_of: np.ndarray) -> Attribution:
     """Return the contributions of the columns of a detector to the scores of rows.
 
     Parameters
     ----------
     detector : VAEAnomalyDetector or WindowedDetector
         The fitted detector.
-    X : array-like of shape (n, n_features)
-        Rows as the detector takes them.
+    rows : ndarray or CSR matrix of shape (n, n_features), or tuple
+        The rows, checked by the detector; of a WindowedDetector, the channels and the windows.
     attribution : {"terms", "hiding"}
         How the score is shared out, see `vae_anomaly.explain`.
     column_of : ndarray of int of shape (n_features,)
         Which columns are hidden together: those with the same number, from 0.
     """
     if isinstance(detector, WindowedDetector):
-        return _of_windows(detector, X, attribution)
-    check_is_fitted(detector)
-    rows = detector._check(X)
+        channels, windows = rows
+        return _of_windows(detector, channels, windows, attribution)
     vae: VAE = detector._vae
     columns, code = vae.contributions(rows)
     latent: np.ndarray | None = code
@@ -162,12 +160,12 @@ def _by_hiding(
     return columns, total - columns.sum(axis=1), expected
 
 
-def _of_windows(detector: WindowedDetector, X: Any, attribution: str) -> Attribution:
+def _of_windows(
+    detector: WindowedDetector, channels: np.ndarray, windows: Any, attribution: str
+) -> Attribution:
     """Return the contributions of time points to the scores of the windows that decide on them."""
     from vae_anomaly.explanations.explain import explain
 
-    check_is_fitted(detector)
-    channels, windows = detector.windows_._locate(X, allow_nan=detector._takes_missing())
     n_points, n_channels = channels.shape
     deciding = _deciding_windows(detector, channels, windows)
     own, expected = np.zeros((n_points, n_channels)), np.zeros((n_points, n_channels))

@@ -192,7 +192,7 @@ class _Search:
     def __init__(self, subject: Subject, max_changes: int | None) -> None:
         detector = subject.detector
         self._vae = detector._vae
-        self._before = as_float64(detector._check(subject.rows))
+        self._before = as_float64(subject.checked)
         self._minimum, self._maximum = detector.data_min_, detector.data_max_
         self._variables = variables_of(self._vae, subject.column_of)
         self._threshold = subject.threshold

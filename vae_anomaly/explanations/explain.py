@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.encoding import sums_by_column
 from vae_anomaly.explanations.attribution import ATTRIBUTIONS, attribute
 from vae_anomaly.explanations.explanation import Explanation
 from vae_anomaly.inputs import without_arrow
@@ -92,7 +93,7 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
     if attribution not in ATTRIBUTIONS:
         raise ValueError(f"attribution must be one of {ATTRIBUTIONS}, got {attribution!r}.")
     subject = Subject.of(model, X)
-    found = attribute(subject.detector, subject.rows, attribution, subject.column_of)
+    found = attribute(subject.detector, subject.checked, attribution, subject.column_of)
     names, index = subject.names, subject.frame.index
     contributions = sums_by_column(found.columns, subject.column_of, len(names))
     others = np.column_stack(list(found.others.values()))
@@ -128,6 +129,8 @@ class Subject(NamedTuple):
     """The user's rows."""
     rows: Any
     """The rows that the detector is given."""
+    checked: Any
+    """What the detector's check of its input makes of them; of time points, their windows."""
     labels: list[Label]
     """What is explained: indices of columns of the user, then names of outputs that mix some."""
     column_of: np.ndarray
@@ -145,10 +148,11 @@ class Subject(NamedTuple):
         detector, steps, rows = _unwrapped(model, X)
         is_windowed = isinstance(detector, WindowedDetector)
         # Its messages about rows that do not fit are better than those of a dataframe.
-        if is_windowed:
+        checked = (
             detector.windows_._locate(rows, allow_nan=detector._takes_missing())
-        else:
-            detector._check(rows)
+            if is_windowed
+            else detector._check(rows)
+        )
         frame = as_frame(X, model)
         if is_windowed and not steps and detector.group_column is not None:
             frame = frame.drop(columns=detector.group_column, errors="ignore")
@@ -166,7 +170,9 @@ class Subject(NamedTuple):
         place = {label: at for at, label in enumerate(ordered)}
         column_of = np.array([place[label] for label in folding.labels], int)
         names = getattr(detector, "feature_names_in_", folding.names)
-        return cls(model, detector, steps, frame, rows, ordered, column_of, folding, list(names))
+        return cls(
+            model, detector, steps, frame, rows, checked, ordered, column_of, folding, list(names)
+        )
 
     @property
     def names(self) -> list[Any]:
@@ -290,16 +296,6 @@ def columns_of(rows: Any) -> Values:
         return [rows.iloc[:, at].to_numpy() for at in range(rows.shape[1])]
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
     return list(rows.reshape(len(rows), -1).T)
-
-
-def sums_by_column(values: np.ndarray, column_of: np.ndarray, n: int) -> np.ndarray:
-    """Return the sums (n_rows, n) of values (n_rows, n_features) that belong together."""
-    if np.array_equal(column_of, np.arange(n)):
-        return values
-    sums = np.zeros((len(values), n))
-    for at, column in enumerate(column_of):
-        sums[:, column] += values[:, at]
-    return sums
 
 
 def _frame(values: list[Any], names: list[Any], index: pd.Index) -> pd.DataFrame:

@@ -95,9 +95,11 @@ class Explanation:
         TypeError
             If `n_reasons` is no integer.
         """
-        check_scalar(n_reasons, "n_reasons", Integral, min_val=1)
+        return self._reasons(self._largest(n_reasons))
+
+    def _reasons(self, order: np.ndarray) -> pd.DataFrame:
+        """Return the contributions at these positions, (n_samples, n_reasons), as `reasons`."""
         values = self.contributions.to_numpy()
-        order = self._largest(n_reasons)
         n_rows, n_reasons = order.shape
         observed, expected = self._cells(self.observed, order), self._cells(self.expected, order)
         largest = np.take_along_axis(values, order, axis=1)
@@ -148,19 +150,18 @@ class Explanation:
             If `n_reasons` is no integer, or `units` is no mapping.
         """
         units = check_units(units)
-        reasons = self.reasons(n_reasons)
-        n_taken = len(reasons) // max(1, len(self.score))
+        largest = self._largest(n_reasons)
+        reasons, n_taken = self._reasons(largest), largest.shape[1]
         ranges = {
             at: (low, high, levels)
             for at, (low, high, levels) in enumerate(
                 zip(self.usual["low"], self.usual["high"], self.usual["levels"], strict=True)
             )
         }
-        order = self._largest(n_reasons).ravel()
         sentences = []
         parts: list[str] = []
         columns = (reasons[name].to_numpy() for name in ("column", "observed", "expected"))
-        rows = zip(order.tolist(), *columns, reasons["share"].tolist(), strict=True)
+        rows = zip(largest.ravel().tolist(), *columns, reasons["share"].tolist(), strict=True)
         for number, (at, name, observed, expected, share) in enumerate(rows, start=1):
             if share >= 0.01:
                 words = reason_in_words(name, observed, expected, ranges.get(at), units)
@@ -210,6 +211,7 @@ class Explanation:
 
     def _largest(self, n: int) -> np.ndarray:
         """Return the positions of the n largest contributions of each row, (n_samples, n)."""
+        check_scalar(n, "n_reasons", Integral, min_val=1)
         values = self.contributions.to_numpy()
         n = min(n, values.shape[1])
         if n < values.shape[1]:

@@ -57,7 +57,8 @@ def add_score(vae: VAE, graph: Graph, X: Value) -> Outputs:
         return z_mean, z_log_var
 
     terms = reconstruction_and_kl(vae, x, observed, encoded, decode, xp)
-    return Outputs(score(vae, *terms, observed, xp), z_mean, contributions(vae, *terms, xp))
+    total, total_kl = vae.totals(*terms, observed, xp)
+    return Outputs(-(total + vae.beta * total_kl), z_mean, contributions(vae, *terms, xp))
 
 
 def expand(encoding: Encoding, X: Value, xp: Namespace) -> Value:
@@ -125,18 +126,6 @@ def reconstruction_and_kl(
         xp,
         observed,
     )
-
-
-def score(vae: VAE, reconstruction: Value, kl: Value, observed: Value, xp: Namespace) -> Value:
-    """Return the score, (n,) float64, with the correction for missing cells, like `VAE.score`."""
-    total = reconstruction.sum(axis=-1).astype(np.float64)
-    total_kl = kl.sum(axis=-1).astype(np.float64)
-    if vae.calibration is not None:
-        n_cells = vae.encoding.n_cell_features
-        cells = reconstruction[..., :n_cells].sum(axis=-1, dtype=np.float64)
-        loss = cells + vae.beta * total_kl
-        total = total + vae.calibration.correction(loss, observed[..., :n_cells], xp)
-    return -(total + vae.beta * total_kl)
 
 
 def contributions(vae: VAE, reconstruction: Value, kl: Value, xp: Namespace) -> Value:

@@ -96,11 +96,8 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
             If the file is damaged or was not written by `to_onnx`.
         """
         del X, y
-        for name in (
-            "_data",
-            "_session",
-            "_metadata",
-        ):  # of another path, or of a file since changed
+        # What is kept may be of another path, or of a file that has changed since.
+        for name in ("_data", "_session", "_metadata"):
             self.__dict__.pop(name, None)
         self._session  # noqa: B018
         return self
