@@ -368,6 +368,12 @@ class _Surveyor:
 
     def _add_digits(self, survey: _Survey, table: pa.Table) -> None:
         """Add texts with digits, and how often each of them occurs."""
+        iso = f"({sql.date('x', None)}) IS NOT NULL"
+        table = sql.query(self.connection, table, f"SELECT x, n, {iso} AS iso FROM cells")
+        survey.n_iso += pc.sum(table.filter(table["iso"])["n"]).as_py() or 0
+        table = table.filter(pc.invert(table["iso"]))
+        if not len(table):
+            return
         plain = f"({sql.number('x', ColumnSchema('x', 'number'))}) IS NOT NULL"
         if self.decimal == ",":
             plain = "regexp_full_match(x, '[-+]?[0-9]+')"
@@ -377,7 +383,6 @@ class _Surveyor:
             "whole": "regexp_full_match(x, '[0-9]+')",
             "zeros": "regexp_full_match(x, '0[0-9]+')",
             "signs": rf"regexp_full_match({core}, '\(.*\)|.*-')",
-            "iso": f"({sql.date('x', None)}) IS NOT NULL",
             "dates": f"regexp_full_match(trim(x), {sql.literal(_DATE_LIKE)})",
         }
         for number, (decimal, thousands) in enumerate(self.styles):
@@ -392,7 +397,7 @@ class _Surveyor:
         counts = sql.query(
             self.connection,
             table,
-            f"SELECT a, {sums}, min(x) FILTER (NOT ({plain} OR {checks['iso']})) AS odd "
+            f"SELECT a, {sums}, min(x) FILTER (NOT ({plain})) AS odd "
             f"FROM (SELECT *, regexp_extract(e, {affix}) AS a "
             f"FROM (SELECT x, n, {sql.even('x')} AS e FROM cells)) GROUP BY a",
         )
@@ -400,7 +405,6 @@ class _Surveyor:
             survey.n_plain += found["plain"]
             survey.n_integer += found["whole"]
             survey.n_leading_zero += found["zeros"]
-            survey.n_iso += found["iso"]
             survey.n_date_like += found["dates"]
             for number, (decimal, thousands) in enumerate(self.styles):
                 survey.styles[decimal, thousands, found["a"]] += found[f"style{number}"]
@@ -475,7 +479,7 @@ class _Decision:
         if not survey.n_present:
             return "is empty"
         if survey.is_constant and survey.n_present == survey.n_rows > 1:
-            return f"has the same value in all rows, {survey.first!r},"
+            return f"has the same value in all rows, {_shown(survey.first)},"
         if survey.counts_up and survey.n_rows > 2:
             return "counts the rows"
         return None
@@ -564,6 +568,10 @@ class _Decision:
         else:
             n_good = survey.n_iso if column.format is None else survey.formats[column.format]
         return n_good == survey.n_present
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _described(column: ColumnSchema) -> str:
