@@ -173,9 +173,7 @@ class TableSchema(TransformerMixin, BaseEstimator):
     def no_rows(self) -> pd.DataFrame:
         """Return a table without rows, whose columns have the types of what `transform` returns."""
         dtypes = {"number": "float64", "date": "datetime64[us, UTC]", "category": "object"}
-        return pd.DataFrame(
-            {c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()}  # type: ignore[call-overload]
-        )
+        return pd.DataFrame({c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()})
 
     def schemas(self) -> list[ColumnSchema]:
         """Return the columns, of the parameter before `fit`."""
