@@ -20,7 +20,7 @@ Kind = Literal["number", "date", "category"]
 CURRENCIES = r"\p{Sc}|[A-Z]{1,2}\$|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|SEK|NOK|DKK|PLN|CZK|BRL"
 """The signs and codes that may stand before or after an amount, as a regular expression."""
 
-_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?"
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 """ISO 8601: a date, or a date and a time, perhaps with its offset from UTC."""
 
 
@@ -196,9 +196,11 @@ def date(text: str, format: str | None) -> str:
     """Return the date that a text stands for, NULL if it is none, as SQL."""
     if format is None:
         text = f"trim({text})"
+        # Old versions of DuckDB want seconds in front of an offset.
+        whole = rf"regexp_replace({text}, '([T ]\d\d:\d\d)(Z|[+-]|$)', '\1:00\2')"
         return (
             f"CASE WHEN regexp_full_match({text}, '{_ISO}') "
-            f"THEN {_utc(f'TRY_CAST({text} AS TIMESTAMPTZ)')} END"
+            f"THEN {_utc(f'TRY_CAST({whole} AS TIMESTAMPTZ)')} END"
         )
     return _utc(f"CAST(try_strptime(trim({text}), {literal(format)}) AS TIMESTAMPTZ)")
 
