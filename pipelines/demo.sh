@@ -17,6 +17,7 @@ fi
 
 python=$(cd "$venv" && pwd)/bin/python
 cd "$root"
+mkdir -p out
 
 # TensorFlow logs remarks on processors and drivers before it reads any setting of its log level.
 run() {
