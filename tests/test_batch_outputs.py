@@ -93,7 +93,7 @@ def in_parts(table, tmp_path):
             ):
                 add(table.slice(start, 300))
         with path.open("wb") as file:
-            put_together(parts, file, form, table.schema)
+            put_together(parts, file, form)
         return path
 
     return write_parts

@@ -65,8 +65,9 @@ class RunFolder:
                 # The file may have been removed by the run that held it before it could be locked.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(lock), os.stat(path)):
-                        os.truncate(lock, 0)
-                        os.write(lock, _me())
+                        with contextlib.suppress(OSError):  # the disk may be full
+                            os.truncate(lock, 0)
+                            os.write(lock, _me())
                         self._lock, lock = lock, -1
                         return
             finally:

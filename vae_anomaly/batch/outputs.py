@@ -120,16 +120,14 @@ def writing(
         yield lambda table: stream.writelines(lines(query, table))
 
 
-def put_together(
-    parts: Sequence[Path], file: BinaryIO, form: OutputFormat, schema: pa.Schema
-) -> None:
+def put_together(parts: Sequence[Path], file: BinaryIO, form: OutputFormat) -> None:
     """Write the parts of a table, of which only the first has a header, one after the other."""
     if form.kind != "parquet":
         for path in parts:  # gzip and Zstandard allow files one after the other too
             with path.open("rb") as part:
                 shutil.copyfileobj(part, file, 1 << 20)
         return
-    with writing(file, form, schema) as write:
+    with writing(file, form, pq.read_schema(parts[0])) as write:
         for path in parts:
             with pq.ParquetFile(path) as part:
                 for number in range(part.num_row_groups):
