@@ -27,7 +27,7 @@ class ScoreQuantiles:
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
-        self._range = (np.inf, -np.inf)
+        self._range: tuple[float, ...] = (np.inf, -np.inf)
 
     def add(self, scores: np.ndarray) -> None:
         """Count the scores of an array of shape (n_rows,)."""
@@ -50,21 +50,18 @@ class ScoreQuantiles:
         found = keys[np.searchsorted(ranks, np.array(LEVELS) * ranks[-1])]
         # The middle of a bin, seen from both of its ends at the same relative distance.
         middles = 2 / (1 + _GROWTH) * _GROWTH ** (np.abs(found) - float(_OFFSET))
-        values = np.clip(np.where(found == 0, 0.0, np.sign(found) * middles), *self._range)
+        least, most = self._range
+        values = np.clip(np.where(found == 0, 0.0, np.sign(found) * middles), least, most)
         return dict(zip(map(str, LEVELS), values.tolist(), strict=True))
 
-    def to_state(self) -> dict[str, Any]:
-        """Return what `from_state` needs, as JSON can hold it."""
+    def state(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them, for `restore`."""
         return {
             "counts": {str(key): self._counts[key] for key in sorted(self._counts)},
             "range": list(self._range) if self._counts else None,
         }
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> ScoreQuantiles:
-        """Return what gave a state."""
-        made = cls()
-        made._counts = {int(key): count for key, count in state["counts"].items()}
-        if state["range"] is not None:
-            made._range = (state["range"][0], state["range"][1])
-        return made
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set the counts to those of `state`."""
+        self._counts = {int(key): count for key, count in state["counts"].items()}
+        self._range = tuple(state["range"] or (np.inf, -np.inf))

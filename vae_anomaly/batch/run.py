@@ -352,7 +352,7 @@ class _Run:
             if not differs:
                 self._n_parts, self._is_finishing = left["n_parts"], left["is_finishing"]
                 self._overwrite = self._overwrite or left["overwrite"]
-                self.tally = Tally.from_state(self._job.schema, left["tally"])
+                self.tally.restore(left["tally"])
                 self._n_done = self.tally.rows_in
             elif not self._overwrite:
                 raise ValueError(
@@ -411,7 +411,7 @@ class _Run:
             "n_parts": self._n_parts,
             "is_finishing": self._is_finishing,
             "overwrite": self._overwrite,
-            "tally": self.tally.to_state(),
+            "tally": self.tally.state(),
         }
         with replacing(self._checkpoint) as part:
             part.write_text(json.dumps(state))
@@ -567,6 +567,6 @@ def _summary(
         threshold=float(-np.asarray(offset).item()),
         score_quantiles=tally.scores.quantiles(),
         training_score_quantiles=tally.training_quantiles(),
-        drift=None if tally.drift is None else tally.drift.summary(),
+        drift=None if tally.drift is None else tally.drift.to_dict(),
         warnings=tally.warnings(),
     )
