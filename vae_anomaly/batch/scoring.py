@@ -17,6 +17,8 @@ from vae_anomaly.explanations.sentences import is_missing
 from vae_anomaly.onnx.scoring import OnnxDetector
 from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import final_step, own_threshold
+from vae_anomaly.thresholds.splitting import innermost
+from vae_anomaly.time_series.windowed import WindowedDetector
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,12 +130,18 @@ def output_columns(
     Raises
     ------
     ValueError
-        If the model cannot give what is asked for, or a column to keep has the name of another.
+        If the model cannot give what is asked for or cannot score a table in parts, or if a column
+        to keep has the name of another.
     """
     import pyarrow as pa
 
     final = final_step(model)
     kind = type(final).__name__
+    if isinstance(innermost(model), WindowedDetector):
+        raise ValueError(
+            "A WindowedDetector scores time points together with their neighbours, so it cannot "
+            "score a table in parts. Call its score_samples with whole series."
+        )
     if own_threshold(model) is None:
         raise ValueError(
             f"{kind} has no threshold offset_ to tell which rows are outliers. Put the model into "
