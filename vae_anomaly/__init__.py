@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import vae_anomaly.forking
 import vae_anomaly.keras_registration  # noqa: F401
+from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.calendar_encoder import CalendarEncoder
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.displays.contributions import ContributionHeatmapDisplay, ContributionsDisplay
@@ -65,6 +66,7 @@ __all__ = [
     "ReconstructionDisplay",
     "ScoreDistributionDisplay",
     "SlidingWindow",
+    "TableSchema",
     "ThresholdDisplay",
     "TrainingHistoryDisplay",
     "TunedThresholdDetectorCV",

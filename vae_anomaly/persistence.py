@@ -28,6 +28,7 @@ TRUSTED_TYPES = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "vae_anomaly.batch.schema.TableSchema",
     "vae_anomaly.calendar_encoder.CalendarEncoder",
     "vae_anomaly.detector.VAEAnomalyDetector",
     "vae_anomaly.networks.config.NetworkConfig",

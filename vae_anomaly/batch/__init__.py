@@ -1,1 +1,1 @@
-"""Batch scoring: tables of any size in, tables of scores out."""
+"""Tables in files: reading and typing them, scoring them part by part, and writing the scores."""

@@ -1,0 +1,301 @@
+"""The rows of one file, in order and as they are written, a bounded number at a time."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vae_anomaly.batch import sql
+from vae_anomaly.batch.dialect import Dialect, csv_reader, opened
+from vae_anomaly.batch.errors import TableError
+
+ROWS_PER_PIECE = 65_536
+_BLOCK_BYTES = 4 << 20
+_SEPARATOR = "\x1f"
+"""What no line of JSON holds, as control characters are escaped in it."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be taken apart."""
+
+    row: int
+    """Its number in the file, counted from 1."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a file, one after the other but for those that cannot be taken apart."""
+
+    table: pa.Table
+    rows: np.ndarray
+    """The numbers of the rows in the file, counted from 1, int64."""
+    bad: list[BadRow] = field(default_factory=list)
+    """Those among and right after them that cannot be taken apart."""
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file and how it is written."""
+
+    path: Path
+    dialect: Dialect
+    names: tuple[str, ...]
+    """The names of its columns, all different."""
+
+    def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
+        """Yield the texts of the named columns, from the row of index `start` on."""
+        places = [self.names.index(name) for name in columns]
+        taken = {f"c{at}": name for at, name in zip(places, columns, strict=True)} or {"c0": ""}
+        read = _read_csv(
+            self.path,
+            self.dialect,
+            n_columns=len(self.names),
+            columns=list(taken),
+            quotes=True,
+        )
+        for piece in _after(read, start):
+            table = piece.table.rename_columns([*taken.values()]) if columns else piece.table
+            yield Piece(table.select(list(columns)) if columns else table, piece.rows, piece.bad)
+
+    def lines(self) -> Lines:
+        """Return what tells the line of a row."""
+        return Lines(self.path, self.dialect, len(self.names) == 1)
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the types of the columns."""
+        return dict.fromkeys(self.names, pa.string())
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A file with a JSON object in each line."""
+
+    path: Path
+    dialect: Dialect
+    names: tuple[str, ...]
+    nested: frozenset[str]
+    """The columns that hold objects or arrays."""
+
+    def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
+        """Yield the texts of the named columns, from the row of index `start` on."""
+        connection = sql.connect()
+        read = _read_csv(self.path, self.dialect, n_columns=1, columns=["c0"], quotes=False)
+        fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
+        cells = [f"struct_extract(o, {sql.literal(name)}) AS {sql.name(name)}" for name in columns]
+        objects = f"SELECT json_transform(c0, {sql.literal(fields)}) AS o FROM lines"
+        query = f"SELECT {', '.join(cells)} FROM ({objects})" if cells else "SELECT c0 FROM lines"
+        for piece in _after(read, start):
+            connection.register("lines", piece.table)
+            is_object = connection.sql(
+                "SELECT json_valid(c0) AND json_type(CASE WHEN json_valid(c0) THEN c0 END) "
+                "= 'OBJECT' AS ok FROM lines"
+            ).to_arrow_table()["ok"]
+            connection.unregister("lines")
+            table = piece.table.filter(pc.fill_null(is_object, False))
+            good = np.asarray(pc.fill_null(is_object, False).to_numpy(), bool)
+            bad = [BadRow(int(row), "it is not a JSON object") for row in piece.rows[~good]]
+            connection.register("lines", table)
+            values = connection.sql(query).to_arrow_table()
+            connection.unregister("lines")
+            yield Piece(
+                values, piece.rows[good], sorted([*piece.bad, *bad], key=lambda found: found.row)
+            )
+
+    def lines(self) -> Lines:
+        """Return what tells the line of a row."""
+        return Lines(self.path, self.dialect, False)
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the types of the columns."""
+        return {name: pa.struct([]) if name in self.nested else pa.string() for name in self.names}
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file."""
+
+    path: Path
+    schema: pa.Schema
+    n_rows: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return tuple(self.schema.names)
+
+    def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
+        """Yield the cells of the named columns, from the row of index `start` on."""
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+            ends = list(itertools.accumulate(sizes))
+            groups = [at for at, end in enumerate(ends) if end > start]
+            if not groups:
+                return
+            first = ends[groups[0]] - sizes[groups[0]]
+            for batch in file.iter_batches(
+                ROWS_PER_PIECE, row_groups=groups, columns=list(columns)
+            ):
+                table = pa.Table.from_batches([batch]).select(list(columns))
+                rows = np.arange(first, first + len(batch)) + 1
+                first += len(batch)
+                keep = rows > start
+                if keep.any():
+                    n_left_out = int((~keep).sum())
+                    yield Piece(table.slice(n_left_out), rows[n_left_out:])
+
+    def lines(self) -> None:
+        """Return None: there are no lines."""
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the types of the columns."""
+        return {found.name: found.type for found in self.schema}
+
+
+class Lines:
+    """Finds the lines of rows, which must be asked for in ascending order."""
+
+    def __init__(self, path: Path, dialect: Dialect, is_one_column: bool) -> None:
+        self._path, self._dialect = path, dialect
+        self._found = self._starts(is_one_column)
+        self._row = 0
+
+    def of(self, row: int) -> int:
+        """Return the number of the line in which a row begins; both are counted from 1."""
+        line = 0
+        while self._row < row:
+            line = next(self._found)
+            self._row += 1
+        return line
+
+    def _starts(self, is_one_column: bool) -> Iterator[int]:
+        dialect = self._dialect
+        with opened(self._path, dialect.compression, dialect.encoding) as stream:
+            before = stream.read(dialect.n_bytes_before)
+            line = offset = before.decode(errors="replace").replace("\r\n", "\n").count("\n")
+            if b"\n" not in before:
+                line = offset = before.count(b"\r")
+            text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
+            reader: Any = csv_reader(iter(text), dialect.delimiter, dialect.escape)
+            for fields in reader:
+                if fields or is_one_column:
+                    yield line + 1
+                line = offset + reader.line_num
+
+
+def _read_csv(
+    path: Path, dialect: Dialect, *, n_columns: int, columns: list[str], quotes: bool
+) -> Iterator[Piece]:
+    """Yield the chosen columns, which are called c0, c1 and so on, as texts."""
+    names = [f"c{at}" for at in range(n_columns)]
+    found: list[BadRow] = []
+
+    def note(row: Any) -> str:
+        found.append(BadRow(row.number, _field_count(row)))
+        return "skip"
+
+    try:
+        with opened(path, dialect.compression, dialect.encoding) as stream:
+            stream.read(dialect.n_bytes_before)
+            reader = pyarrow.csv.open_csv(
+                stream,
+                read_options=pyarrow.csv.ReadOptions(
+                    column_names=names, use_threads=False, block_size=_BLOCK_BYTES
+                ),
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=dialect.delimiter if quotes else _SEPARATOR,
+                    quote_char='"' if quotes else False,
+                    double_quote=dialect.escape is None,
+                    escape_char=dialect.escape or False,
+                    newlines_in_values=quotes,
+                    ignore_empty_lines=n_columns > 1 or not quotes,
+                    invalid_row_handler=note,
+                ),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.binary()),
+                    include_columns=columns,
+                    strings_can_be_null=False,
+                ),
+            )
+            last = 0
+            for batch in reader:
+                bad = [row for row in found if row.row <= last + len(batch) + len(found)]
+                rows = _numbers(last + 1, len(batch), [row.row for row in bad])
+                last = int(rows[-1]) if len(rows) else last
+                among = [row for row in bad if row.row <= last]
+                del found[: len(among)]
+                yield _decoded(path, batch, rows, among)
+            if found:
+                empty = pa.table({name: pa.array([], pa.string()) for name in columns})
+                yield Piece(empty, np.zeros(0, int), list(found))
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            return
+        if "straddling" in str(error):
+            raise TableError(
+                f"{path} has a row of more than {_BLOCK_BYTES >> 20} MiB below row {last:,}, most "
+                "likely because a quote is not closed"
+            ) from error
+        raise TableError(f"{path} cannot be read below row {last:,}: {error}") from error
+    except (OSError, UnicodeError) as error:
+        raise TableError(f"{path} cannot be read: {error}") from error
+
+
+def _field_count(row: Any) -> str:
+    fields = f"{row.actual_columns} field{'s' * (row.actual_columns != 1)}"
+    return f"it has {fields} instead of {row.expected_columns}"
+
+
+def _numbers(first: int, n_rows: int, left_out: Sequence[int]) -> np.ndarray:
+    """Return the next `n_rows` numbers from `first` on that are not left out."""
+    numbers = np.arange(first, first + n_rows + len(left_out))
+    return numbers[~np.isin(numbers, left_out)][:n_rows]
+
+
+def _decoded(path: Path, batch: pa.RecordBatch, rows: np.ndarray, bad: list[BadRow]) -> Piece:
+    """Return texts for bytes; rows with bytes that are no UTF-8 are bad."""
+    table = pa.Table.from_batches([batch])
+    try:
+        return Piece(
+            table.cast(pa.schema([(n, pa.string()) for n in table.column_names])), rows, bad
+        )
+    except pa.ArrowInvalid:
+        good = np.ones(len(rows), bool)
+        for column in table.columns:
+            for at, value in enumerate(column.to_pylist()):
+                try:
+                    value.decode()
+                except UnicodeDecodeError:
+                    good[at] = False
+        bad = sorted(
+            [*bad, *(BadRow(int(row), "it is not UTF-8") for row in rows[~good])],
+            key=lambda found: found.row,
+        )
+        table = table.filter(pa.array(good))
+        return Piece(
+            table.cast(pa.schema([(n, pa.string()) for n in table.column_names])), rows[good], bad
+        )
+
+
+def _after(pieces: Iterator[Piece], start: int) -> Iterator[Piece]:
+    """Yield what comes after the first `start` rows."""
+    for piece in pieces:
+        if start == 0:
+            yield piece
+            continue
+        n_left_out = int(np.searchsorted(piece.rows, start, side="right"))
+        bad = [row for row in piece.bad if row.row > start]
+        if n_left_out < len(piece.rows) or bad:
+            yield Piece(piece.table.slice(n_left_out), piece.rows[n_left_out:], bad)

@@ -1,0 +1,333 @@
+"""TableSchema: the columns of a table as a model has learned them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from vae_anomaly.batch.errors import TableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import ArrayLike
+
+    from vae_anomaly.batch.sql import BadCell, ColumnSchema
+
+_HOLDS = {"number": "numbers", "date": "dates", "category": "categories"}
+
+
+class TableSchema(TransformerMixin, BaseEstimator):
+    """Give the columns of a table the types that they had in training.
+
+    As the first step of a Pipeline it makes the steps behind it independent of how a table was
+    read: a column of numbers that comes as text is parsed, and a table that does not fit is refused
+    by the names of its columns. Other columns than those of `fit` are left out.
+
+    Parameters
+    ----------
+    columns : list of dict, default=None
+        The columns. Each has a "name" and a "kind" ("number", "date" or "category"), and if its
+        values are texts, it may have a "format" (of dates, in the codes of strptime; by default
+        they are in ISO 8601), and "decimal", "thousands", "affix" and "signs" of numbers that are
+        not written as programs write them. By default, they are told by the types of the columns
+        of X in `fit`.
+
+    missing : sequence of str, default=()
+        Texts that stand for a missing value, besides an empty one.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        The number of columns.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,), dtype object
+        The names of the columns.
+
+    columns_ : list of dict
+        The columns, like the parameter.
+
+    profile_ : dict
+        What the columns held in `fit`, which later tables are compared with.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_anomaly import TableSchema
+    >>> X = pd.DataFrame({"amount": [1.5, 2.0], "shop": ["north", "south"]})
+    >>> schema = TableSchema().fit(X)
+    >>> schema.columns_
+    [{'name': 'amount', 'kind': 'number'}, {'name': 'shop', 'kind': 'category'}]
+    >>> texts = pd.DataFrame({"shop": ["north"], "amount": ["3.5"], "note": [""]})
+    >>> schema.transform(texts)
+       amount   shop
+    0     3.5  north
+    """
+
+    def __init__(
+        self, columns: list[dict[str, Any]] | None = None, missing: Sequence[str] = ()
+    ) -> None:
+        self.columns = columns
+        self.missing = missing
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn the columns and what they hold.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_features)
+            The table.
+        y : object
+            Ignored, present for API consistency.
+
+        Returns
+        -------
+        self : TableSchema
+            The transformer.
+
+        Raises
+        ------
+        ValueError
+            If X lacks one of the columns, or has values that do not fit its kind.
+        """
+        from vae_anomaly.batch.profile import profile
+
+        columns = columns_of_frame(X) if self.columns is None else self.columns
+        schemas = _checked(columns)
+        values = self._values(X, schemas)
+        self._remember(schemas)
+        self.profile_ = profile(values, schemas)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the table in their order, with their types.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            The table. Other columns are left out.
+
+        Returns
+        -------
+        values : DataFrame of shape (n_samples, n_features)
+            Numbers are float64, dates datetime64 in UTC, and categories texts.
+
+        Raises
+        ------
+        ValueError
+            If X lacks columns, or has values that do not fit the kind of their column.
+        """
+        check_is_fitted(self)
+        return self._values(X, self.schemas())
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the columns of the result.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored: the names are those of `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            The names.
+        """
+        check_is_fitted(self)
+        return self.feature_names_in_
+
+    def schemas(self) -> list[ColumnSchema]:
+        """Return the columns, of the parameter before `fit`."""
+        from vae_anomaly.batch.sql import ColumnSchema
+
+        columns = getattr(self, "columns_", self.columns) or []
+        return [ColumnSchema.of(column) for column in columns]
+
+    def _remember(self, schemas: Sequence[ColumnSchema]) -> None:
+        self.columns_ = [column.to_dict() for column in schemas]
+        self.feature_names_in_ = np.array([column.name for column in schemas], object)
+        self.n_features_in_ = len(schemas)
+
+    def _values(self, X: Any, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
+        if not isinstance(X, pd.DataFrame):
+            if not hasattr(X, "to_pandas"):
+                raise TypeError(f"TableSchema takes a DataFrame, got {type(X).__name__}.")
+            X = X.to_pandas()
+        check_names(list(X.columns), schemas)
+        names = [column.name for column in schemas]
+        if not X.columns.is_unique:
+            twice = [n for n in names if (X.columns == n).sum() > 1]
+            if twice:
+                raise TableError(f"Two columns are named {_listed(twice)}.")
+        if list(X.columns) != names:
+            X = X[names]
+        if all(_is_typed(X[column.name], column.kind) for column in schemas):
+            return X
+        return self._converted(X, schemas)
+
+    def _converted(self, X: pd.DataFrame, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
+        from vae_anomaly.batch.sql import connect, converted
+
+        table = _arrow(X)
+        check_types(table.schema, schemas)
+        values, bad = converted(connect(), table, schemas, self.missing)
+        if bad:
+            first = bad[0]
+            raise TableError(
+                f"Column {first.column.name!r}, row {first.row}, counted from 0: {no_value(first)}."
+            )
+        return to_frame(values).set_axis(X.index)
+
+
+def columns_of_frame(X: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the columns of a dataframe, with the kinds of their types."""
+    from vae_anomaly.batch.sql import is_text, natural_kind
+
+    if not isinstance(X, pd.DataFrame):
+        raise TypeError(f"TableSchema takes a DataFrame, got {type(X).__name__}.")
+    columns: list[dict[str, Any]] = []
+    for found in _arrow(X).schema:
+        kind = "category" if is_text(found.type) else natural_kind(found.type)
+        if kind is None:
+            raise TableError(
+                f"Column {found.name!r} holds values of the type {found.type}, which are neither "
+                "numbers, dates nor categories; leave it out."
+            )
+        columns.append({"name": found.name, "kind": kind})
+    return columns
+
+
+def check_names(names: Sequence[Any], schemas: Iterable[ColumnSchema]) -> None:
+    """Raise TableError if a column is not among these names."""
+    present = set(names)
+    missing = [column.name for column in schemas if column.name not in present]
+    if not missing:
+        return
+    expected = {column.name for column in schemas}
+    others = [str(name) for name in names if name not in expected]
+    hints = []
+    for name in missing:
+        near = _nearest(name, others)
+        hints.append(f"{name!r}" + (f" (did you mean {near!r}?)" if near else ""))
+    raise TableError(f"there is no column {', '.join(hints)}")
+
+
+def check_types(schema: pa.Schema, schemas: Iterable[ColumnSchema]) -> None:
+    """Raise TableError if the type of a column does not fit its kind."""
+    from vae_anomaly.batch.sql import fits
+
+    wrong = [
+        f"{column.name!r} should hold {_HOLDS[column.kind]} and is of the type "
+        f"{schema.field(column.name).type}"
+        for column in schemas
+        if not fits(column, schema.field(column.name).type)
+    ]
+    if wrong:
+        raise TableError(f"column {'; column '.join(wrong)}")
+
+
+def no_value(cell: BadCell) -> str:
+    """Return what is wrong with a cell."""
+    column = cell.column
+    written = ""
+    if column.kind == "date":
+        written = " in ISO 8601" if column.format is None else f" of the form {column.format}"
+    elif not column.is_plain:
+        signs = [s for s in (column.thousands, column.decimal, column.affix) if s]
+        written = f" written with {' and '.join(map(repr, signs))}"
+    article = "finite number" if column.kind == "number" and column.is_plain else column.kind
+    return f"{cell.text!r} is no {article}{written}"
+
+
+def to_frame(values: pa.Table) -> pd.DataFrame:
+    """Return values as a dataframe: float64, datetime64 in UTC, and texts."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            pa.field(f.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(f.type) else f.type)
+            for f in values.schema
+        ]
+    )
+    return values.cast(schema).to_pandas()
+
+
+def _checked(columns: Any) -> list[ColumnSchema]:
+    from vae_anomaly.batch.sql import ColumnSchema
+
+    try:
+        schemas = [ColumnSchema.of(column) for column in columns]
+    except TypeError as error:
+        raise ValueError(
+            f"columns must be a list of dicts with a name and a kind: {error}."
+        ) from None
+    if not schemas:
+        raise ValueError("columns is empty: there is nothing to learn from.")
+    for column in schemas:
+        if column.kind not in _HOLDS:
+            raise ValueError(
+                f"The kind of column {column.name!r} must be 'number', 'date' or 'category', got "
+                f"{column.kind!r}."
+            )
+    names = [column.name for column in schemas]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"columns names {_listed(twice)} twice.")
+    return schemas
+
+
+def _is_typed(values: pd.Series, kind: str) -> bool:
+    if kind == "number":
+        return values.dtype == np.float64
+    if kind == "date":
+        return str(values.dtype).endswith(", UTC]")
+    # Objects may be anything; those that `transform` has made itself are texts and missing values.
+    if isinstance(values.dtype, pd.StringDtype):
+        return not (values == "").any()
+    return (
+        values.dtype == object
+        and pd.api.types.infer_dtype(values, skipna=True)
+        in (
+            "string",
+            "empty",
+        )
+        and not (values == "").any()
+    )
+
+
+def _arrow(X: pd.DataFrame) -> pa.Table:
+    """Return a dataframe as a table of Arrow."""
+    import pyarrow as pa
+
+    if not all(isinstance(name, str) for name in X.columns):
+        raise TypeError("TableSchema needs columns whose names are texts.")
+    try:
+        return pa.Table.from_pandas(X, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        for name in X.columns:
+            try:
+                pa.Array.from_pandas(X[name])
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+                raise TableError(
+                    f"Column {name!r} holds values of more than one type: {error}"
+                ) from None
+        raise
+
+
+def _nearest(name: str, others: Sequence[str]) -> str | None:
+    def key(text: str) -> str:
+        return "".join(c for c in text.casefold() if c.isalnum())
+
+    for other in others:
+        if key(other) == key(name):
+            return other
+    found = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
+    return found[0] if found else None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
