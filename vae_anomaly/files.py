@@ -103,6 +103,22 @@ def open_stream(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
+def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Raise an error if a file cannot be written: it exists, is a folder, or has no folder.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists and is not to be overwritten.
+    IsADirectoryError, FileNotFoundError
+        See `destination`.
+    """
+    if is_stream(path):
+        return
+    if destination(path).exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
+
+
 def check_distinct(
     inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[str | os.PathLike[str]]
 ) -> None:

@@ -14,6 +14,12 @@ _SMALLEST = 1e-9  # scores closer to 0 share a bin
 _OFFSET = 1 - int(np.floor(np.log(_SMALLEST) / np.log(_GROWTH)))
 
 
+def quantiles_of(scores: np.ndarray) -> dict[str, float]:
+    """Return the quantiles of `LEVELS` of an array of scores, by level."""
+    values = np.quantile(scores, LEVELS, method="inverted_cdf")
+    return dict(zip(map(str, LEVELS), values.tolist(), strict=True))
+
+
 class ScoreQuantiles:
     """Counts of scores in bins that widen with the score, for quantiles that are right to 0.5 %.
 

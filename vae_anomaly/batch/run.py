@@ -20,13 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 from vae_anomaly.batch.locking import RunFolder
+from vae_anomaly.batch.models import schema_of, training_scores
 from vae_anomaly.batch.outputs import OutputFormat, Write, put_together, writing
-from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.batch.scoring import output_columns, score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
 from vae_anomaly.batch.summary import Summary, Tally
 from vae_anomaly.files import (
     check_distinct,
+    check_new,
     destination,
     flush,
     is_stream,
@@ -34,7 +35,6 @@ from vae_anomaly.files import (
     publish,
     replacing,
 )
-from vae_anomaly.nested import inside
 from vae_anomaly.thresholds.fitting import own_threshold
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class _Job:
     ) -> None:
         if rows_per_part < 1:
             raise ValueError(f"rows_per_part must be at least 1, got {rows_per_part}.")
-        self.model, self.source, self.schema = model, source, table_schema(model)
+        self.model, self.source, self.schema = model, source, schema_of(model)
         self.keep, self.scores, self.bad = keep, scores, bad
         self.form, self.rejects_form = form, rejects_form
         self.rows_per_part = rows_per_part
@@ -274,7 +274,7 @@ class _Run:
         }
         self._n_parts = self._n_done = 0
         self._is_finishing = False
-        self.tally = Tally(job.schema)
+        self.tally = Tally(job.schema, training_scores(job.model))
 
     def __enter__(self) -> _Run:
         self._folder.acquire()
@@ -360,9 +360,9 @@ class _Run:
                     f"{' and '.join(differs)}: overwrite it to start anew."
                 )
         if not self._overwrite and not self._is_finishing:
-            _check_new(self._target)
+            check_new(self._target)
             if self._rejects is not None:
-                _check_new(self._rejects)
+                check_new(self._rejects)
 
     def _left(self) -> dict[str, Any] | None:
         try:
@@ -444,16 +444,6 @@ class _Clock:
         return time.perf_counter() - self._start
 
 
-def table_schema(model: Any) -> TableSchema | None:
-    """Return the `TableSchema` that a pipeline begins with, also inside a meta-estimator."""
-    while model is not None:
-        steps = getattr(model, "steps", None)
-        if steps and isinstance(steps[0][1], TableSchema):
-            return steps[0][1]
-        model = inside(model)
-    return None
-
-
 def _pass_through(
     job: _Job,
     output: str | os.PathLike[str],
@@ -463,9 +453,9 @@ def _pass_through(
     clock: _Clock,
 ) -> Tally:
     """Write the rows to a pipe or a device as they are scored."""
-    if rejects is not None and not overwrite:
-        _check_new(rejects)
-    tally = Tally(job.schema)
+    if rejects is not None:
+        check_new(rejects, overwrite=overwrite)
+    tally = Tally(job.schema, training_scores(job.model))
     with ExitStack() as open_files:
 
         def add_to(file: BinaryIO, form: OutputFormat, schema: pa.Schema) -> Write:
@@ -509,11 +499,6 @@ def _replaced_or_passed_through(path: str | os.PathLike[str]) -> Iterator[Binary
 
 def _same_device(folder: Path, path: str | os.PathLike[str]) -> bool:
     return folder.stat().st_dev == destination(path).parent.stat().st_dev
-
-
-def _check_new(path: str | os.PathLike[str]) -> None:
-    if os.path.exists(path) and not is_stream(path):
-        raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
 
 
 def _bad(
@@ -566,7 +551,7 @@ def _summary(
         alarms=tally.alarms,
         threshold=float(-np.asarray(offset).item()),
         score_quantiles=tally.scores.quantiles(),
-        training_score_quantiles=tally.training_quantiles(),
+        training_score_quantiles=tally.training,
         drift=None if tally.drift is None else tally.drift.to_dict(),
         warnings=tally.warnings(),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_anomaly.batch.profile import Drift
-from vae_anomaly.batch.quantiles import ScoreQuantiles
+from vae_anomaly.batch.quantiles import ScoreQuantiles, quantiles_of
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.schema import TableSchema
@@ -64,16 +64,18 @@ class Tally:
 
     Parameters
     ----------
-    schema : TableSchema or None
-        The columns of the model, with what they held in training.
+    schema : TableSchema
+        The columns of the model, with what they held in training, if it tells.
+    training : ndarray of shape (n_training_rows,) or None
+        The scores of the training rows, higher for abnormal ones, if the model tells.
     """
 
-    def __init__(self, schema: TableSchema | None) -> None:
-        self._schema = schema
+    def __init__(self, schema: TableSchema, training: np.ndarray | None = None) -> None:
         self.rows_in = self.rows_out = self.alarms = 0
         self.bad_cells: dict[str, int] = {}
         self.scores = ScoreQuantiles()
-        self.drift = None if schema is None else Drift(schema.profile_)
+        self.drift = Drift(schema.profile_) if hasattr(schema, "profile_") else None
+        self.training = None if training is None else quantiles_of(training)
 
     def add(self, frame: Frame, scores: np.ndarray, is_outlier: np.ndarray) -> None:
         """Count a frame and what its rows, without rejects, got."""
@@ -86,15 +88,10 @@ class Tally:
         if self.drift is not None:
             self.drift.add(frame.table)
 
-    def training_quantiles(self) -> dict[str, float] | None:
-        """Return the quantiles of the training scores by level, if the model tells."""
-        quantiles = getattr(self._schema, "score_quantiles_", None)
-        return None if quantiles is None else {str(k): float(v) for k, v in quantiles.items()}
-
     def warnings(self) -> tuple[str, ...]:
         """Say in what the rows no longer look like training."""
         found = () if self.drift is None else tuple(self.drift.warnings())
-        here, training = self.scores.quantiles(), self.training_quantiles() or {}
+        here, training = self.scores.quantiles(), self.training or {}
         usual = training.get("0.95", np.inf)
         if self.rows_out >= _FEWEST_SCORES and here["0.5"] > usual:
             found += (
