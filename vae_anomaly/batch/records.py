@@ -21,7 +21,7 @@ from vae_anomaly.batch.dialect import Dialect, csv_reader, opened
 from vae_anomaly.batch.errors import TableError
 
 ROWS_PER_PIECE = 65_536
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 16 << 20
 _SEPARATOR = "\x1f"
 """What no line of JSON holds, as control characters are escaped in it."""
 

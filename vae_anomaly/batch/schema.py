@@ -158,8 +158,8 @@ class TableSchema(TransformerMixin, BaseEstimator):
             if not hasattr(X, "to_pandas"):
                 raise TypeError(f"TableSchema takes a DataFrame, got {type(X).__name__}.")
             X = X.to_pandas()
-        check_names(list(X.columns), schemas)
         names = [column.name for column in schemas]
+        check_names(list(X.columns), names)
         if not X.columns.is_unique:
             twice = [n for n in names if (X.columns == n).sum() > 1]
             if twice:
@@ -202,14 +202,13 @@ def columns_of_frame(X: pd.DataFrame) -> list[dict[str, Any]]:
     return columns
 
 
-def check_names(names: Sequence[Any], schemas: Iterable[ColumnSchema]) -> None:
-    """Raise TableError if a column is not among these names."""
-    present = set(names)
-    missing = [column.name for column in schemas if column.name not in present]
+def check_names(names: Sequence[Any], wanted: Iterable[str]) -> None:
+    """Raise TableError if a column that is wanted is not among these names."""
+    wanted = list(wanted)
+    missing = [name for name in wanted if name not in set(names)]
     if not missing:
         return
-    expected = {column.name for column in schemas}
-    others = [str(name) for name in names if name not in expected]
+    others = [str(name) for name in names if name not in set(wanted)]
     hints = []
     for name in missing:
         near = _nearest(name, others)
@@ -238,8 +237,10 @@ def no_value(cell: BadCell) -> str:
     if column.kind == "date":
         written = " in ISO 8601" if column.format is None else f" of the form {column.format}"
     elif not column.is_plain:
-        signs = [s for s in (column.thousands, column.decimal, column.affix) if s]
-        written = f" written with {' and '.join(map(repr, signs))}"
+        signs = [column.thousands, column.decimal.replace(".", ""), column.affix]
+        written = (
+            f" with {' and '.join(repr(sign) for sign in signs if sign)}" if any(signs) else ""
+        )
     article = "finite number" if column.kind == "number" and column.is_plain else column.kind
     return f"{cell.text!r} is no {article}{written}"
 

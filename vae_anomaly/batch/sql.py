@@ -241,7 +241,7 @@ def converted(
     import pyarrow.compute as pc
 
     columns = list(columns)
-    found = {c.name: _quickly(table[c.name], c, missing) for c in columns}
+    found = {c.name: quickly(table[c.name], c, missing) for c in columns}
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
@@ -265,7 +265,7 @@ def converted(
     return pa.table({column.name: found[column.name] for column in columns}), bad
 
 
-def _quickly(
+def quickly(
     values: pa.ChunkedArray, column: ColumnSchema, missing: Sequence[str]
 ) -> pa.ChunkedArray | None:
     """Return the values of a column if they can be told without DuckDB, which is far slower.
