@@ -292,8 +292,8 @@ class _Run:
         keep = error is not None and self._n_parts > 0 and not isinstance(error, ValueError)
         if error is not None and keep:
             error.add_note(
-                f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume the "
-                "run to go on from there."
+                f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume it to go "
+                "on from there."
             )
         self._folder.release(keep=keep)
 

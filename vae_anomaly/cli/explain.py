@@ -85,7 +85,7 @@ def command(tables: tuple[str, ...], model_path: Path, **given: Any) -> None:
     frames = source.frames(schema_of(model), keep=given["keep"], bad=given["bad_cells"])
     chosen = _named(frames, numbers) if numbers else _most_abnormal(frames, model, top or 5)
     names = list(given["keep"])
-    rows = chosen.drop(columns=[_ROW, *(_KEPT + name for name in names)])
+    rows = chosen[[name for name in chosen if name != _ROW and not name.startswith(_KEPT)]]
     explanation = explain(model, rows, attribution=given["attribution"])
     sentences = list(explanation.text(given["reasons"]))
     remedies = list(counterfactuals(model, rows).text()) if given["counterfactuals"] else None
@@ -125,8 +125,10 @@ _ROW, _KEPT = "\0row", "\0kept "
 def _whole(frame: Frame, which: np.ndarray) -> pd.DataFrame:
     """Return some rows with their numbers and the kept columns beside them."""
     table = frame.table[which].reset_index(drop=True)
-    kept = frame.kept.to_pandas()[which].reset_index(drop=True)
-    beside = {_KEPT + str(name): kept[name] for name in kept}
+    beside = {
+        _KEPT + name: frame.kept[name].to_pandas()[which].to_numpy()
+        for name in frame.kept.column_names
+    }
     return table.assign(**{_ROW: frame.rows[which]}, **beside)
 
 

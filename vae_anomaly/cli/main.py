@@ -75,6 +75,8 @@ def _told(error: BaseException) -> int:
         case OSError():
             return _say(_noted(error, _of_file(error)), FAILURE)
         case SystemExit():
+            if isinstance(error.__context__, BrokenPipeError):  # click has turned it into this
+                return _told(error.__context__)
             return error.code if isinstance(error.code, int) else FAILURE
         case _:
             told = f"{type(error).__name__}: {error} (--debug shows where)"
@@ -94,7 +96,11 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
 
 def _noted(error: BaseException, message: str) -> str:
     """Return a message with the notes of an error, such as where the parts of a run are kept."""
-    return "; ".join([message, *getattr(error, "__notes__", [])])
+    told = "; ".join([message, *getattr(error, "__notes__", [])])
+    # The functions speak of what to do, and here it is done by flags.
+    return told.replace("verwrite it", "verwrite it with --overwrite").replace(
+        "esume it", "esume it with --resume"
+    )
 
 
 def _of_file(error: OSError) -> str:

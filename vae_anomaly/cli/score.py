@@ -103,10 +103,16 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
     """
     from vae_anomaly.batch.run import score_table
     from vae_anomaly.batch.source import Source
+    from vae_anomaly.files import is_stream
 
     read = options.read_options(given)
     rejects = given["rejects"]
     model = options.load_model(model_path, given.pop("allow_pickle"))
+    if given["p_value"] and not hasattr(model, "p_values"):
+        raise click.UsageError(
+            f"--p-value: {model_path} has no scores of rows that it was not trained on to compare "
+            "with. Choose its threshold by `tune`, which keeps them."
+        )
     source = Source.open(tables, read)
     with show.progress("scoring", source.n_rows) as advance:
         summary = score_table(
@@ -136,4 +142,4 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
         show.findings(out, [*summary.findings, *summary.warnings])
         out.print("saved " + " and ".join(str(path) for path in (output, rejects) if path))
 
-    show.result(dataclasses.asdict(summary), say)
+    show.result(dataclasses.asdict(summary), say, aside=is_stream(output))

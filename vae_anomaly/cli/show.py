@@ -31,15 +31,18 @@ if TYPE_CHECKING:
     from vae_anomaly.batch.evaluation import Evaluation
 
 
-def result(value: dict[str, Any], say: Callable[[Console], None]) -> None:
-    """Print a result: as JSON if the user wants that, else in words, unless all is to be quiet."""
+def result(value: dict[str, Any], say: Callable[[Console], None], *, aside: bool = False) -> None:
+    """Print a result: as JSON if the user wants that, else in words, unless all is to be quiet.
+
+    It goes to the standard error if it is to be `aside`, as rows go to the standard output.
+    """
     state = click.get_current_context().ensure_object(State)
+    file = sys.stderr if aside else sys.stdout
     if state.as_json:
-        print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False), file=file)
     elif not state.quiet:
         # Without a terminal nothing is wrapped, so that lines can be searched.
-        out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-        say(out)
+        say(Console(file=file, highlight=False, soft_wrap=not file.isatty()))
 
 
 def findings(out: Console, sentences: Iterable[str]) -> None:
