@@ -43,6 +43,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def open_replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yield a file whose content replaces that of `path`, or goes to it if it is a stream."""
+    if is_stream(path):
+        with open_stream(path) as file:
+            yield file
+        return
+    with replacing(path) as part, part.open("wb") as file:
+        yield file
+
+
 def publish(part: Path, target: Path) -> None:
     """Move a finished file over another one of the same file system, which gives it its mode."""
     _take_on_mode(part, target)
@@ -101,6 +112,12 @@ def open_stream(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a pipe or a device for writing; a file that is open already goes on where it is."""
     number = _open_number(path)
     return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
+
+
+def check_new(path: str | os.PathLike[str]) -> None:
+    """Raise a FileExistsError if there is such a file; a stream is none."""
+    if os.path.exists(path) and not is_stream(path):
+        raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
 
 
 def check_distinct(
