@@ -43,6 +43,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def open_replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yield a file whose content replaces that of `path`, or goes to it if it is a stream."""
+    if is_stream(path):
+        with open_stream(path) as file:
+            yield file
+        return
+    with replacing(path) as part, part.open("wb") as file:
+        yield file
+
+
 def publish(part: Path, target: Path) -> None:
     """Move a finished file over another one of the same file system, which gives it its mode."""
     _take_on_mode(part, target)
@@ -106,6 +117,8 @@ def open_stream(path: str | os.PathLike[str]) -> BinaryIO:
 def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Raise an error if a file cannot be written: it exists, is a folder, or has no folder.
 
+    A stream can always be written.
+
     Raises
     ------
     FileExistsError
@@ -113,9 +126,7 @@ def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     IsADirectoryError, FileNotFoundError
         See `destination`.
     """
-    if is_stream(path):
-        return
-    if destination(path).exists() and not overwrite:
+    if not is_stream(path) and destination(path).exists() and not overwrite:
         raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
 
 

@@ -37,10 +37,13 @@ class RunFolder:
     ----------
     path : Path
         The folder.
+    checkpoint : Path
+        The file in it that tells how far the run has come.
     """
 
     def __init__(self, output: Path) -> None:
         self.path = output.with_name(f".{output.name}.run")
+        self.checkpoint = self.path / "checkpoint.json"
         self._output = output
         self._lock = -1
 
@@ -76,6 +79,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove all that earlier runs have left, but not the lock."""
+        # Without a checkpoint, whatever else a kill leaves here counts for nothing.
+        self.checkpoint.unlink(missing_ok=True)
         for path in self.path.iterdir():
             if path.name != _LOCK:
                 path.unlink()
