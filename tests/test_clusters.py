@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,15 +20,16 @@ from sklearn.pipeline import make_pipeline
 
 from vae_anomaly import (
     CalendarEncoder,
+    TableSchema,
     TunedThresholdDetectorCV,
     VAEAnomalyDetector,
     WindowedDetector,
+    save,
 )
 from vae_anomaly.batch.clusters import score_dask, score_spark
 from vae_anomaly.batch.scoring import score_frame
 
-FLIGHTS = Path(__file__).parents[1] / "data" / "flights.csv"
-CATEGORIES = ["carrier", "origin", "dest"]
+ROOT = Path(__file__).parents[1]
 N_PARTS = 5
 OPTIONS = {"p_value": True, "reasons": 2}
 
@@ -40,7 +42,7 @@ needs_spark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def table():
     """Flights: dates, categories, whole numbers, decimals, and cells missing of each kind."""
-    table = pd.read_csv(FLIGHTS, nrows=2_000, parse_dates=["time_hour"])
+    table = pd.read_csv(ROOT / "data" / "flights.csv", nrows=2_000, parse_dates=["time_hour"])
     table = table.drop(columns=["unusual", "tailnum"]).astype({"air_time": "Int64"})
     table.insert(0, "number", np.arange(len(table)))
     table.loc[::13, "time_hour"] = pd.NaT
@@ -51,15 +53,18 @@ def table():
 
 @pytest.fixture(scope="module")
 def model(table):
-    """A model of the flights with p-values."""
-    rows = table.drop(columns=["number", "flight"]).astype({"air_time": "float64"})
+    """A model of the flights with p-values, as the command makes it."""
+    rows = table.drop(columns=["number", "flight"])
     pipeline = make_pipeline(
+        TableSchema(),
         make_column_transformer(
             (CalendarEncoder(), ["time_hour"]),
             remainder="passthrough",
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
-        VAEAnomalyDetector(categorical_features=CATEGORIES, max_iter=3, random_state=0),
+        VAEAnomalyDetector(
+            categorical_features=["carrier", "origin", "dest"], max_iter=3, random_state=0
+        ),
     )
     return TunedThresholdDetectorCV(pipeline.fit(rows[:1_000]), cv="prefit").fit(rows[1_000:])
 
@@ -171,7 +176,7 @@ def test_dask_gives_the_scores_of_one_process(model, parquet, expected, schedule
     import dask.dataframe as dd
 
     scores = score_dask(model, dd.read_parquet(parquet), keep=["number"], **OPTIONS)
-    assert scores.npartitions == N_PARTS
+    assert scores.npartitions == N_PARTS  # so that there are several to put in order
     found = scores.compute(scheduler=scheduler)
     assert found["number"].is_monotonic_increasing
     assert_same(found, expected)
@@ -290,3 +295,40 @@ def test_dask_takes_a_model_that_was_trained_without_names(make_detector, X, tmp
     frame = pd.DataFrame(X)
     found = score_dask(model, dd.from_pandas(frame, npartitions=3)).compute(scheduler="sync")
     assert np.array_equal(found["score"], -model.score_samples(X))
+
+
+@pytest.fixture(
+    scope="module", params=["score_dask", pytest.param("score_spark", marks=needs_spark)]
+)
+def script(request, model, parquet, tmp_path_factory):
+    """Give a function that runs a script on the flights with two workers and these arguments."""
+    path = tmp_path_factory.mktemp("model") / "model.skops"
+    save(model, path)
+    file = ROOT / "pipelines" / f"{request.param}.py"
+
+    def run(output, *arguments):
+        return subprocess.run(
+            [sys.executable, file, parquet, output, "--model", path, "--workers", "2", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_scripts_write_the_scores_of_one_process(script, expected, tmp_path):
+    folder = tmp_path / "out" / "scores"
+    result = script(folder, "--keep", "number", "--p-value", "--reasons", "2")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in folder.parent.iterdir()] == ["scores"]
+    assert (folder / "_SUCCESS").exists()
+    assert_same(pd.read_parquet(folder), expected)
+
+
+def test_scripts_refuse_a_folder_that_exists(script, tmp_path):
+    (tmp_path / "old.parquet").write_text("what was here before")
+    result = script(tmp_path)
+    assert result.returncode == 2
+    assert f"{tmp_path} exists already" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["old.parquet"]
