@@ -141,6 +141,13 @@ class TableSchema(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.feature_names_in_
 
+    def no_rows(self) -> pd.DataFrame:
+        """Return a table without rows, whose columns have the types of what `transform` returns."""
+        dtypes = {"number": "float64", "date": "datetime64[us, UTC]", "category": "object"}
+        return pd.DataFrame(
+            {c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()}  # type: ignore[call-overload]
+        )
+
     def schemas(self) -> list[ColumnSchema]:
         """Return the columns, of the parameter before `fit`."""
         from vae_anomaly.batch.sql import ColumnSchema
