@@ -1,6 +1,6 @@
 """Score a table of any size: what `vae-anomaly score TABLE --output OUTPUT` does, in Python.
 
-    python pipelines/batch_score.py data/breast_cancer.csv out/model.skops out/scores.parquet
+python pipelines/batch_score.py data/breast_cancer.csv out/model.skops out/scores.parquet
 """
 
 import sys
@@ -12,4 +12,4 @@ table, path, output = sys.argv[1:]
 summary = score_table(
     load(path), Source.open([table]), output, model_path=path, reasons=3, resume=True
 )
-print(*summary.lines(), sep="\n")
+print(f"scored {summary.rows_out:,} rows: {summary.alarms:,} alarms", *summary.warnings, sep="\n")

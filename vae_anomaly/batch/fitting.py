@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,9 +112,7 @@ def fit_table(
         in_memory = n_train * len(columns) <= MAX_CELLS
     if in_memory:
         return model.fit(pd.concat(frames(), ignore_index=True))
-    sample = pd.concat(
-        _sampled(frames(), min(1.0, _SAMPLE_ROWS / n_train)), ignore_index=True
-    )
+    sample = pd.concat(_sampled(frames(), min(1.0, _SAMPLE_ROWS / n_train)), ignore_index=True)
     before = model[:-1].fit(sample)
     model[-1].fit_batches(lambda: map(before.transform, frames()))
     return model

@@ -52,13 +52,13 @@ class Label(NamedTuple):
             seen.update(text for text in pc.unique(texts).to_pylist()[:1000] if text)
             is_outlier = pc.equal(texts, self.outlier.strip()).cast(pa.int8())
             is_missing = pc.or_kleene(pc.is_null(texts), pc.equal(texts, ""))
-            parts.append(
-                np.where(is_missing, UNKNOWN, pc.fill_null(is_outlier, 0)).astype(np.int8)
-            )
+            parts.append(np.where(is_missing, UNKNOWN, pc.fill_null(is_outlier, 0)).astype(np.int8))
         labels = np.concatenate(parts)
         where = f"{source}, column {self.column!r}"
         if not allow_missing and (labels == UNKNOWN).any():
-            raise TableError(f"{where}, row {(labels == UNKNOWN).argmax() + 1}: the label is missing")
+            raise TableError(
+                f"{where}, row {(labels == UNKNOWN).argmax() + 1}: the label is missing"
+            )
         if not ((labels == 1).any() and (labels == 0).any()):
             shown = ", ".join(map(repr, sorted(seen)[:_N_SHOWN]))
             raise TableError(

@@ -49,9 +49,7 @@ if TYPE_CHECKING:
     help="How the score is shared out: by what it loses if a column is hidden, or by its terms, "
     "which is faster and finds the cause less often.",
 )
-@click.option(
-    "--counterfactuals", is_flag=True, help="Also say what would make each row normal."
-)
+@click.option("--counterfactuals", is_flag=True, help="Also say what would make each row normal.")
 @click.option(
     "--keep",
     multiple=True,

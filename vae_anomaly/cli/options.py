@@ -18,9 +18,7 @@ FILE = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-HELP = click.RichHelpConfiguration(
-    max_width=100, padding_helptext_first_line=(0, 1, 1, 1)
-)
+HELP = click.RichHelpConfiguration(max_width=100, padding_helptext_first_line=(0, 1, 1, 1))
 
 PANELS = ("Options", "Columns", "Detector", "Objectives", "Output", "Safe runs", "Reading files")
 """The groups of options in the help, in this order; that of the general ones is the last."""

@@ -153,7 +153,8 @@ def command(
 
     def say(out: Console) -> None:
         out.print(f"scored {len(scores):,} rows{counts(is_outlier)}")
-        out.print(f"by {objective} a row is an outlier if its score is above {-tuned.offset_:.4g}\n")
+        threshold = f"{-tuned.offset_:.4g}"
+        out.print(f"by {objective} a row is an outlier if its score is above {threshold}\n")
         show.table(out, ["", *figures.columns], figures.itertuples())
         if unsure:
             out.print(unsure)
