@@ -13,7 +13,7 @@ from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.scoring import score_frame
 
 if TYPE_CHECKING:
-    from vae_anomaly.batch.source import Source
+    from vae_anomaly.batch.source import Bad, Source
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def evaluate_table(
     labels: np.ndarray,
     *,
     rows: np.ndarray | None = None,
-    bad: str = "stop",
+    bad: Bad = "stop",
 ) -> Evaluation:
     """Measure a model on the labelled rows of a table.
 

@@ -18,7 +18,7 @@ from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.calendar_encoder import CalendarEncoder
 
 if TYPE_CHECKING:
-    from vae_anomaly.batch.source import Source
+    from vae_anomaly.batch.source import Bad, Source
     from vae_anomaly.detector import VAEAnomalyDetector
 
 MAX_CELLS = 50_000_000
@@ -70,7 +70,7 @@ def fit_table(
     *,
     n_rows: int,
     train: np.ndarray | None = None,
-    bad: str = "stop",
+    bad: Bad = "stop",
     in_memory: bool | None = None,
 ) -> Pipeline:
     """Train a detector on the rows of a table.
@@ -148,7 +148,7 @@ def make_pipeline_for(
 
 
 def _frames(
-    source: Source, schema: TableSchema, train: np.ndarray | None, bad: str
+    source: Source, schema: TableSchema, train: np.ndarray | None, bad: Bad
 ) -> Iterator[pd.DataFrame]:
     for frame in source.frames(schema, bad=bad):
         yield frame.table if train is None else frame.table[train[frame.rows - 1]]

@@ -83,7 +83,7 @@ def command(tables: tuple[str, ...], model_path: Path, **given: Any) -> None:
     frames = source.frames(schema_of(model), keep=given["keep"], bad=given["bad_cells"])
     chosen = _named(frames, numbers) if numbers else _most_abnormal(frames, model, top or 5)
     names = list(given["keep"])
-    rows = chosen[[name for name in chosen if name != _ROW and not name.startswith(_KEPT)]]
+    rows = chosen[[name for name in chosen if not str(name).startswith("\0")]]
     explanation = explain(model, rows, attribution=given["attribution"])
     sentences = list(explanation.text(given["reasons"]))
     remedies = list(counterfactuals(model, rows).text()) if given["counterfactuals"] else None

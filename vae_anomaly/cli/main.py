@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     state = State()
     try:
         with termination_raises(), warnings.catch_warnings():
-            warnings.showwarning = _say_warning
+            warnings.showwarning = _say_warning  # type: ignore[assignment]
             status = app.main(
                 list(arguments), prog_name="vae-anomaly", standalone_mode=False, obj=state
             )
@@ -55,9 +55,6 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit status."""
     match error:
-        case click.exceptions.NoArgsIsHelpError():
-            error.show()
-            return BAD_INPUT
         case click.ClickException():
             return _say(error.format_message(), BAD_INPUT, error)
         case KeyboardInterrupt() | click.Abort():

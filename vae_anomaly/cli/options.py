@@ -63,7 +63,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}") from error
     shared = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    own = content.get(context.info_name, {})
+    own = content.get(str(context.info_name), {})
     names = {_spelled(known): known.name for known in context.command.params}
     if strangers := [name for name in own if name not in names]:
         raise click.BadParameter(

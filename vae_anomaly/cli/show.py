@@ -36,7 +36,7 @@ def result(value: dict[str, Any], say: Callable[[Console], None], *, aside: bool
 
     It goes to the standard error if it is to be `aside`, as rows go to the standard output.
     """
-    state = click.get_current_context().ensure_object(State)
+    state = _state()
     file = sys.stderr if aside else sys.stdout
     if state.as_json:
         print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False), file=file)
@@ -53,13 +53,12 @@ def findings(out: Console, sentences: Iterable[str]) -> None:
 
 def table(out: Console, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table, whose numbers are aligned to the right."""
-    rows = [[_cell(value) for value in row] for row in rows]
-    heads = list(heads)
+    cells = [[_cell(value) for value in row] for row in rows]
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for at, head in enumerate(heads):
-        is_number = all(row[at][1] for row in rows)
+        is_number = all(row[at][1] for row in cells)
         shown.add_column(head, justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
+    for row in cells:
         shown.add_row(*(Text(text) for text, _ in row))
     out.print(shown)
 
@@ -83,7 +82,7 @@ def progress(what: str, n_rows: int | None) -> Iterator[Callable[[int, int | Non
 
 def shows_progress() -> bool:
     """Return whether there is someone to see progress."""
-    state = click.get_current_context().ensure_object(State)
+    state = _state()
     return sys.stderr.isatty() and not state.quiet
 
 
@@ -91,6 +90,11 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed
         return Text(f"{int(task.completed):,} rows, {rate:,.0f} rows/s" if rate else "")
+
+
+def _state() -> State:
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(State)) or State()
 
 
 def _cell(value: Any) -> tuple[str, bool]:
