@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from malformed import FIT, GOOD, SCORE
 
 from vae_anomaly import explain, load
 from vae_anomaly.cli.main import run
@@ -179,7 +180,7 @@ def test_fit_says_what_it_has_learned_from(capsys, tmp_path):
     call("fit", BREAST_CANCER, "--model", tmp_path / "m.skops", *LABELLED, *FAST)
     told = capsys.readouterr().out
     assert "trained on 284 rows" in told
-    assert "30 numbers, 0 dates, 0 categories" in told
+    assert "columns: 30 of numbers\n" in told
     assert "AUROC" in told
 
 
@@ -259,6 +260,45 @@ def test_outputs_of_fit_are_different_files_and_not_its_table(table, tmp_path, c
         assert "another file" in error_line(capsys, "fit", path, *files, *LABELLED, *FAST)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+# Files that cannot be used
+
+
+def by_name(cases):
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
+
+
+def refused(case, folder, capsys, command, *arguments):
+    """Check that a command refuses a file in one line, and writes nothing."""
+    folder.mkdir()
+    table = folder / case.file
+    table.write_bytes(case.content)
+    line = error_line(capsys, command, table, *arguments, *case.flags)
+    assert line.startswith("vae-anomaly: error: ")
+    assert all(word in line for word in case.words)
+    assert [path.name for path in folder.iterdir()] == [case.file]
+
+
+@by_name(FIT)
+def test_fit_names_what_is_wrong_with_a_file(case, tmp_path, capsys):
+    folder = tmp_path / "run"
+    refused(case, folder, capsys, "fit", "--model", folder / "m.skops", *FAST)
+
+
+@pytest.fixture(scope="module")
+def good_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good")
+    GOOD.to_csv(folder / "table.csv", index=False)
+    call("fit", folder / "table.csv", "--model", folder / "m.skops", *FAST)
+    return folder / "m.skops"
+
+
+@by_name(SCORE)
+def test_score_names_what_is_wrong_with_a_file(case, good_model, tmp_path, capsys):
+    folder = tmp_path / "run"
+    files = ["--model", good_model, "--output", folder / "scores.csv"]
+    refused(case, folder, capsys, "score", *files)
 
 
 # score

@@ -212,8 +212,9 @@ def command(
     def say(out: Console) -> None:
         kinds = [column["kind"] for column in found.columns]
         counts = ", ".join(
-            f"{kinds.count(kind)} {name}"
+            f"{kinds.count(kind)} of {name}"
             for kind, name in (("number", "numbers"), ("date", "dates"), ("category", "categories"))
+            if kind in kinds
         )
         out.print(f"trained on {n_train:,} rows in {seconds:.1f} s; columns: {counts}")
         show.findings(out, value["findings"])

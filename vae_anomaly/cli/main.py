@@ -83,12 +83,16 @@ def _told(error: BaseException) -> int:
 def _say(message: str, status: int, error: click.ClickException | None = None) -> int:
     context = getattr(error, "ctx", None)
     hint = f" (try '{context.command_path} --help')" if context is not None else ""
-    print(f"vae-anomaly: error: {' '.join(message.split())}{hint}", file=sys.stderr)
+    print(f"vae-anomaly: error: {_in_one_line(message)}{hint}", file=sys.stderr)
     return status
 
 
 def _say_warning(message: Warning | str, *_: Any) -> None:
-    print(f"vae-anomaly: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"vae-anomaly: warning: {_in_one_line(str(message))}", file=sys.stderr)
+
+
+def _in_one_line(message: str) -> str:
+    return " ".join(line.strip() for line in message.splitlines())
 
 
 def _noted(error: BaseException, message: str) -> str:

@@ -10,6 +10,7 @@ import rich_click as click
 from rich.console import Console
 
 from vae_anomaly.cli import options, show
+from vae_anomaly.explanations.sentences import counted
 
 
 @options.command("score")
@@ -136,8 +137,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
     def say(out: Console) -> None:
         rejected = f", {summary.rows_rejected:,} rejected" if rejects is not None else ""
         out.print(
-            f"scored {summary.rows_out:,} rows{rejected}: {summary.alarms:,} alarms, with a score "
-            f"above {summary.threshold:.4g}"
+            f"scored {counted(summary.rows_out, 'row')}{rejected}: "
+            f"{counted(summary.alarms, 'alarm')}, with a score above {summary.threshold:.4g}"
         )
         show.findings(out, [*summary.findings, *summary.warnings])
         out.print("saved " + " and ".join(str(path) for path in (output, rejects) if path))
