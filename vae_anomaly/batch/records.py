@@ -22,7 +22,7 @@ from vae_anomaly.batch.dialect import Dialect, csv_reader, opened
 from vae_anomaly.batch.errors import TableError
 
 ROWS_PER_PIECE = 65_536
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20
 _SEPARATOR = "\x1f"
 """What no line of JSON holds, as control characters are escaped in it."""
 
@@ -139,22 +139,25 @@ class ParquetFile:
 
     def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
         """Yield the cells of the named columns, from the row of index `start` on."""
+        try:
+            yield from self._pieces(list(columns), start)
+        except (pa.ArrowException, OSError) as error:
+            raise TableError(f"{self.path} cannot be read as Parquet: {error}") from error
+
+    def _pieces(self, columns: list[str], start: int) -> Iterator[Piece]:
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
             ends = list(itertools.accumulate(sizes))
             groups = [at for at, end in enumerate(ends) if end > start]
             if not groups:
                 return
-            first = ends[groups[0]] - sizes[groups[0]]
-            for batch in file.iter_batches(
-                ROWS_PER_PIECE, row_groups=groups, columns=list(columns)
-            ):
-                table = pa.Table.from_batches([batch]).select(list(columns))
-                rows = np.arange(first, first + len(batch)) + 1
-                first += len(batch)
-                keep = rows > start
-                if keep.any():
-                    n_left_out = int((~keep).sum())
+            last = ends[groups[0]] - sizes[groups[0]]
+            for batch in file.iter_batches(ROWS_PER_PIECE, row_groups=groups, columns=columns):
+                rows = np.arange(last, last + len(batch)) + 1
+                last += len(batch)
+                if last > start:
+                    n_left_out = int(np.searchsorted(rows, start, side="right"))
+                    table = pa.Table.from_batches([batch]).select(columns)
                     yield Piece(table.slice(n_left_out), rows[n_left_out:])
 
     def lines(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -95,13 +95,42 @@ class TableSchema(TransformerMixin, BaseEstimator):
         ValueError
             If X lacks one of the columns, or has values that do not fit its kind.
         """
-        from vae_anomaly.batch.profile import profile
+        return self.fit_batches(lambda: iter([X]))
 
-        columns = columns_of_frame(X) if self.columns is None else self.columns
-        schemas = _checked(columns)
-        values = self._values(X, schemas)
-        self._remember(schemas)
-        self.profile_ = profile(values, schemas)
+    def fit_batches(self, batches: Callable[[], Iterable[pd.DataFrame]]) -> Self:
+        """Learn the columns and what they hold from a table in parts.
+
+        Parameters
+        ----------
+        batches : callable
+            Returns an iterable of the parts, DataFrames of the same columns.
+
+        Returns
+        -------
+        self : TableSchema
+            The transformer.
+
+        Raises
+        ------
+        ValueError
+            If a part lacks one of the columns, has values that do not fit its kind, or there is no
+            part.
+        """
+        from vae_anomaly.batch.profile import Profiler
+
+        schemas: list[ColumnSchema] | None = None
+        for X in batches():
+            if schemas is None:
+                columns = columns_of_frame(X) if self.columns is None else self.columns
+                schemas = _checked(columns)
+                profiler = Profiler(schemas)
+            profiler.add(self._values(X, schemas))
+        if schemas is None:
+            raise ValueError("There is no part of the table to learn from.")
+        self.columns_ = [column.to_dict() for column in schemas]
+        self.feature_names_in_ = np.array([column.name for column in schemas], object)
+        self.n_features_in_ = len(schemas)
+        self.profile_ = profiler.profile()
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -144,9 +173,7 @@ class TableSchema(TransformerMixin, BaseEstimator):
     def no_rows(self) -> pd.DataFrame:
         """Return a table without rows, whose columns have the types of what `transform` returns."""
         dtypes = {"number": "float64", "date": "datetime64[us, UTC]", "category": "object"}
-        return pd.DataFrame(
-            {c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()}  # type: ignore[call-overload]
-        )
+        return pd.DataFrame({c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()})
 
     def schemas(self) -> list[ColumnSchema]:
         """Return the columns, of the parameter before `fit`."""
@@ -154,11 +181,6 @@ class TableSchema(TransformerMixin, BaseEstimator):
 
         columns = getattr(self, "columns_", self.columns) or []
         return [ColumnSchema.of(column) for column in columns]
-
-    def _remember(self, schemas: Sequence[ColumnSchema]) -> None:
-        self.columns_ = [column.to_dict() for column in schemas]
-        self.feature_names_in_ = np.array([column.name for column in schemas], object)
-        self.n_features_in_ = len(schemas)
 
     def _values(self, X: Any, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
         if not isinstance(X, pd.DataFrame):

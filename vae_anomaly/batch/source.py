@@ -370,8 +370,7 @@ class _Frames:
             )
             typed.append((part, values))
             self._check_first(part, values, cells)
-            for row in part.piece.bad:
-                found[row.row] = part, None, row.reason
+            found.update({bad.row: (part, None, bad.reason) for bad in part.piece.bad})
             if self.bad == "missing":
                 n_bad.update(cell.column.name for cell in cells)
                 continue
@@ -468,8 +467,8 @@ class _Found(NamedTuple):
 def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that paths and patterns name, each once, in order."""
     found: dict[Path, None] = {}
-    for pattern in map(os.fspath, patterns):
-        path = Path(pattern)
+    for given in patterns:
+        pattern, path = str(given), Path(given)
         if not path.exists() and glob.has_magic(pattern):
             matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
             matches = [match for match in matches if match.is_file()]

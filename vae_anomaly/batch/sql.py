@@ -181,7 +181,7 @@ def even(text: str) -> str:
 def number_pattern(column: ColumnSchema) -> str:
     """Return the regular expression of the numbers of a column, as `even` has made them."""
     decimal, thousands = re.escape(column.decimal), re.escape(column.thousands)
-    whole = rf"(?:\d{{1,3}}(?:{thousands}\d{{3}})+|\d+)" if column.thousands else r"\d+"
+    whole = rf"(?:[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+|\d+)" if column.thousands else r"\d+"
     digits = rf"(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)"
     if column.affix:
         affix = re.escape(column.affix)
