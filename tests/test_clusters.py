@@ -1,6 +1,6 @@
 """Scoring with Dask and with Spark: the same scores as in one process, whatever happens to workers.
 
-The tests of Spark need Java and PySpark, which tests/run_clusters.sh installs.
+The tests of Spark need Java and PySpark, which tests/run_clients.sh installs.
 """
 
 import importlib.util
@@ -33,9 +33,10 @@ ROOT = Path(__file__).parents[1]
 N_PARTS = 5
 OPTIONS = {"p_value": True, "reasons": 2}
 
-has_spark = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
+has_java = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 needs_spark = pytest.mark.skipif(
-    not has_spark, reason="PySpark or Java is missing: run tests/run_clusters.sh"
+    importlib.util.find_spec("pyspark") is None or not has_java,
+    reason="PySpark or Java is missing: run tests/run_clients.sh",
 )
 
 
