@@ -169,7 +169,8 @@ def kills_and_pairs(model: Path, folder: Path, n_kills: int, n_pairs: int) -> No
         n_kept += (output.parent / ".scores.csv.run" / "checkpoint.json").exists()
         n_partial += output.exists() and output.read_bytes() != whole
         if names(output.parent) != complete:
-            assert status_of(start(lambda output=output: score(output, resume=True))) == 0
+            resumed = status_of(start(lambda output=output: score(output, resume=True)))
+            assert resumed == 0, (resumed, names(output.parent))
         n_same += output.read_bytes() == whole and names(output.parent) == complete
     print(
         f"{n_kills} kills, {n_killed} during the run and {n_kept} with parts to go on from: "

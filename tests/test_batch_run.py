@@ -587,8 +587,11 @@ def test_rejects_go_beside_a_pipe(score, bad_table, tmp_path):
         assert [row["row"] for row in csv.DictReader(file)] == ["500", "800"]
 
 
-def test_a_closed_pipe_is_an_error_of_its_own(score, tmp_path):
-    pipe = tmp_path / "pipe"
+@pytest.mark.parametrize(
+    "name", ["pipe", "pipe.csv.gz", "pipe.csv.zst", "pipe.jsonl", "pipe.parquet"]
+)
+def test_a_closed_pipe_is_an_error_of_its_own(name, score, tmp_path):
+    pipe = tmp_path / name
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: pipe.open("rb").close())
     reader.start()

@@ -140,7 +140,8 @@ class PartedRun:
     def _take_up(self) -> None:
         """Find out what an earlier run has left, and whether this one may write."""
         left = self._left()
-        if left is not None and not (self._resume or self._overwrite):
+        asked = self._resume or self._overwrite
+        if left is not None and left["stage"] != "done" and not asked:
             raise FileExistsError(
                 f"An interrupted run has left {left['tally']['rows_in']:,} rows of {self._target} "
                 f"in {self._folder.path}: resume it, or overwrite it to start anew."
