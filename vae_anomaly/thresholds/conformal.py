@@ -49,7 +49,21 @@ class PValuesMixin:
         p_values : ndarray of shape (n_samples,)
             The p-values, from 1 / (n_calibration + 1) to 1. The smaller, the more abnormal.
         """
-        scores = self.score_samples(X)
+        return self.p_values_of(self.score_samples(X))
+
+    def p_values_of(self, scores: ArrayLike) -> np.ndarray:
+        """Return the p-values of rows that have been scored already.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            What `score_samples` has returned.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            The p-values, as of `p_values`.
+        """
         n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
         return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
 
