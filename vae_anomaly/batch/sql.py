@@ -214,23 +214,23 @@ def _finite(number: str) -> str:
 
 
 def converted(
-    connection: duckdb.DuckDBPyConnection,
     table: pa.Table,
     columns: Iterable[ColumnSchema],
     missing: Sequence[str] = (),
+    connection: duckdb.DuckDBPyConnection | None = None,
 ) -> tuple[pa.Table, list[BadCell]]:
     """Return the values of the columns of a table, and its cells that are none.
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        Where to compute.
     table : pa.Table
         The cells; columns whose types do not fit are an error of the caller.
     columns : iterable of ColumnSchema
         The columns to convert.
     missing : sequence of str, default=()
         Texts that stand for a missing cell, besides an empty one.
+    connection : DuckDBPyConnection, default=None
+        Where to compute; by default a new one, if one is needed.
 
     Returns
     -------
@@ -247,6 +247,7 @@ def converted(
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
+        connection = connection or connect()
         cells = ", ".join(
             f"{cell(c.name, table.schema.field(c.name).type, missing)} AS c{at}, "
             f"{value(c, table.schema.field(c.name).type, missing)} AS v{at}"
@@ -278,12 +279,12 @@ def quickly(
     import pyarrow.compute as pc
 
     if is_text(values.type):
-        if missing or values.type != pa.string():
-            return None
         if column.kind == "date" or not column.is_plain:
             return None
-        if pc.min(pc.binary_length(values)).as_py() == 0:
-            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+        values = values.cast(pa.string())
+        if missing or pc.min(pc.binary_length(values)).as_py() == 0:
+            is_missing = pc.is_in(values, pa.array(["", *missing], pa.string()))
+            values = pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
         if column.kind == "category":
             return values
     if column.kind != "number" or natural_kind(values.type) not in (None, "number"):
