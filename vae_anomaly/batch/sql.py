@@ -20,6 +20,9 @@ Kind = Literal["number", "date", "category"]
 CURRENCIES = r"\p{Sc}|[A-Z]{1,2}\$|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|SEK|NOK|DKK|PLN|CZK|BRL"
 """The signs and codes that may stand before or after an amount, as a regular expression."""
 
+_UNIT = r"^[-+(]?\s*\d[\d.,' ]*?\s*([^\d\s.,'()+-][^\d\s()-]{0,5})\)?\s*-?$"
+"""A number and its unit."""
+
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 """ISO 8601: a date, or a date and a time, perhaps with its offset from UTC."""
 
@@ -37,7 +40,7 @@ class ColumnSchema:
     thousands: str = ""
     """The sign between groups of three digits of its numbers."""
     affix: str = ""
-    """The currency or percent sign before or after each of its numbers."""
+    """The currency, percent sign or unit before or after each of its numbers."""
     signs: bool = False
     """Whether (5) and 5- stand for -5."""
 
@@ -176,6 +179,13 @@ def number(text: str, column: ColumnSchema) -> str:
 def even(text: str) -> str:
     """Return a text with the usual characters for blanks, apostrophes and minus signs, as SQL."""
     return f"trim(translate({text}, '\u00a0\u202f\u2009\u2019\u2212', '   ''-'))"
+
+
+def affix(text: str) -> str:
+    """Return the currency, percent sign or unit of a text as `even` has made it, or '', as SQL."""
+    sign = f"regexp_extract({text}, {literal(f'%|{CURRENCIES}')})"
+    unit = f"regexp_extract({text}, {literal(_UNIT)}, 1)"
+    return f"CASE WHEN {sign} <> '' THEN {sign} ELSE {unit} END"
 
 
 def number_pattern(column: ColumnSchema) -> str:
