@@ -291,7 +291,7 @@ class _Surveyor:
             if self.decimal in (None, style[0])
             and (thousands is None or (style[1] in ("", thousands) and style[0] != thousands))
         ]
-        self.connection = sql.connect()
+        self.engine = sql.Engine()
 
     def add(self, survey: _Survey, values: pa.ChunkedArray, rows: np.ndarray) -> None:
         """Add the cells of the next rows."""
@@ -350,7 +350,7 @@ class _Surveyor:
         survey.counts_up = False
         column = ColumnSchema(survey.name, sql.natural_kind(survey.dtype) or "category")
         table = pa.table({survey.name: values})
-        typed, bad = sql.converted(table, [column], self.missing, self.connection)
+        typed, bad = sql.converted(table, [column], self.missing, self.engine)
         good = typed[survey.name]
         survey.n_present += len(good) - good.null_count + len(bad)
         survey.n_plain += len(good) - good.null_count
@@ -379,7 +379,7 @@ class _Surveyor:
     def _add_digits(self, survey: _Survey, table: pa.Table) -> None:
         """Add texts with digits, and how often each of them occurs."""
         iso = f"({sql.date('x', None)}) IS NOT NULL"
-        table = sql.query(self.connection, table, f"SELECT x, n, {iso} AS iso FROM cells")
+        table = self.engine.query(table, f"SELECT x, n, {iso} AS iso FROM cells")
         survey.n_iso += pc.sum(table.filter(table["iso"])["n"]).as_py() or 0
         table = table.filter(pc.invert(table["iso"]))
         if not len(table):
@@ -403,8 +403,7 @@ class _Surveyor:
             f"coalesce(sum(n) FILTER ({check}), 0)::BIGINT AS {name}"
             for name, check in checks.items()
         )
-        counts = sql.query(
-            self.connection,
+        counts = self.engine.query(
             table,
             f"SELECT a, {sums}, min(x) FILTER (NOT ({plain})) AS odd, "
             f"min(x) FILTER ({checks['dates']}) AS date "
@@ -427,7 +426,7 @@ class _Surveyor:
                 f"coalesce(sum(n) FILTER ({sql.date('x', text)} IS NOT NULL), 0)::BIGINT AS f{at}"
                 for at, text in enumerate(FORMATS)
             )
-            (row,) = sql.query(self.connection, table, f"SELECT {tests} FROM cells").to_pylist()
+            (row,) = self.engine.query(table, f"SELECT {tests} FROM cells").to_pylist()
             for at, text in enumerate(FORMATS):
                 survey.formats[text] += row[f"f{at}"]
 
@@ -615,11 +614,11 @@ def _check_cells(source: Source, columns: Sequence[ColumnSchema], *, stop: bool)
     TableError
         If there is such a cell and `stop` is True.
     """
-    connection = sql.connect()
+    engine = sql.Engine()
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for part in source.pieces([column.name for column in columns]):
-        _, bad = sql.converted(part.piece.table, columns, source.options.missing, connection)
+        _, bad = sql.converted(part.piece.table, columns, source.options.missing, engine)
         for cell in bad:
             name = cell.column.name
             counts[name] += 1

@@ -338,7 +338,7 @@ class _Frames:
         self.rows_per_frame = rows_per_frame
         self.columns = schema.schemas()
         self.missing = (*schema.missing, *source.options.missing)
-        self.connection = sql.connect()
+        self.engine = sql.Engine()
         self.lines: dict[int, Lines | None] = {}
         self.is_first = True
 
@@ -365,9 +365,7 @@ class _Frames:
         n_bad: Counter[str] = Counter()
         typed: list[tuple[Part, pa.Table]] = []
         for part in parts:
-            values, cells = sql.converted(
-                part.piece.table, self.columns, self.missing, self.connection
-            )
+            values, cells = sql.converted(part.piece.table, self.columns, self.missing, self.engine)
             typed.append((part, values))
             self._check_first(part, values, cells)
             found.update({bad.row: (part, None, bad.reason) for bad in part.piece.bad})

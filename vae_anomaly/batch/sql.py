@@ -5,6 +5,7 @@ The rules are expressions of DuckDB, so that files and dataframes of any size ob
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -64,16 +65,29 @@ class ColumnSchema:
         return (self.decimal, self.thousands, self.affix, self.signs) == (".", "", "", False)
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return a database in memory that keeps the order of rows and needs a bounded amount of it."""
-    import duckdb
+class Engine:
+    """A database in memory, opened when it is first needed, that takes a bounded amount of it."""
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    connection = duckdb.connect(
-        config={"memory_limit": "500MB", "threads": min(threads or 1, 8), "temp_directory": ""}
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    @functools.cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        n_threads = os.cpu_count() or 1
+        if hasattr(os, "sched_getaffinity"):
+            n_threads = len(os.sched_getaffinity(0))
+        connection = duckdb.connect(
+            config={"memory_limit": "500MB", "threads": min(n_threads, 8), "temp_directory": ""}
+        )
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+    def query(self, table: pa.Table, select: str) -> pa.Table:
+        """Return the result of a query on a table that it calls cells, in the order of its rows."""
+        self._connection.register("cells", table)
+        try:
+            return self._connection.sql(select).to_arrow_table()
+        finally:
+            self._connection.unregister("cells")
 
 
 def name(column: str) -> str:
@@ -227,7 +241,7 @@ def converted(
     table: pa.Table,
     columns: Iterable[ColumnSchema],
     missing: Sequence[str] = (),
-    connection: duckdb.DuckDBPyConnection | None = None,
+    engine: Engine | None = None,
 ) -> tuple[pa.Table, list[BadCell]]:
     """Return the values of the columns of a table, and its cells that are none.
 
@@ -239,8 +253,8 @@ def converted(
         The columns to convert.
     missing : sequence of str, default=()
         Texts that stand for a missing cell, besides an empty one.
-    connection : DuckDBPyConnection, default=None
-        Where to compute; by default a new one, if one is needed.
+    engine : Engine, default=None
+        Where to compute; by default a new one.
 
     Returns
     -------
@@ -257,7 +271,7 @@ def converted(
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
-        connection = connection or connect()
+        engine = engine or Engine()
         cells = ", ".join(
             f"{cell(c.name, table.schema.field(c.name).type, missing)} AS c{at}, "
             f"{value(c, table.schema.field(c.name).type, missing)} AS v{at}"
@@ -266,7 +280,7 @@ def converted(
         checks = ", ".join(
             f"v{at}, c{at} IS NOT NULL AND v{at} IS NULL AS b{at}" for at in range(len(rest))
         )
-        values = query(connection, table, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
+        values = engine.query(table, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
         for at, column in enumerate(rest):
             found[column.name] = values[f"v{at}"]
             texts = table[column.name]
@@ -306,15 +320,6 @@ def quickly(
     if pa.types.is_floating(values.type) and pc.any(pc.is_nan(numbers)).as_py():
         numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
     return numbers if pc.all(pc.is_finite(numbers)).as_py() is not False else None
-
-
-def query(connection: duckdb.DuckDBPyConnection, table: pa.Table, select: str) -> pa.Table:
-    """Return the result of a query on a table that it calls cells."""
-    connection.register("cells", table)
-    try:
-        return connection.sql(select).to_arrow_table()
-    finally:
-        connection.unregister("cells")
 
 
 @dataclass(frozen=True)
