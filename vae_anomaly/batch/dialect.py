@@ -259,10 +259,12 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[_Record]:
         raise TableError(f"{path}, line {line} cannot be read: {error}") from error
 
 
-def csv_reader(lines: Iterator[str], delimiter: str, escape: str | None) -> Any:
+def csv_reader(
+    lines: Iterator[str], delimiter: str, escape: str | None, *, strict: bool = False
+) -> Any:
     """Return the reader of the standard library that takes records apart as the rest does."""
     return csv.reader(
-        lines, delimiter=delimiter, doublequote=escape is None, escapechar=escape, strict=False
+        lines, delimiter=delimiter, doublequote=escape is None, escapechar=escape, strict=strict
     )
 
 

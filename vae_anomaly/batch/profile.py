@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from vae_anomaly.batch.schema import TableSchema
     from vae_anomaly.batch.sql import ColumnSchema
 
 N_BINS = 10
@@ -27,58 +28,136 @@ MAX_LEVELS = 255
 MAX_NAMES = 20
 """The number of unseen levels that are reported by name."""
 
+_MAX_COUNTED = 10_000
+"""The number of different levels that are counted in training."""
+
+_MAX_UNSEEN = 1000
+"""The number of different unseen levels that are counted one by one."""
+
+_SAMPLE = 100_000
+"""The number of values from which the bins of a column are told."""
+
 _LARGE = 0.25
 """The index above which a distribution is usually said to have changed."""
 
 
-def profile(values: pd.DataFrame, columns: Sequence[ColumnSchema]) -> dict[str, dict[str, Any]]:
-    """Return what columns hold, as plain lists and numbers.
+class Profiler:
+    """Adds up what columns hold.
 
     Parameters
     ----------
-    values : DataFrame of shape (n_rows, n_columns)
-        The values of the columns, of their types.
     columns : sequence of ColumnSchema
         The columns.
-
-    Returns
-    -------
-    profile : dict of str to dict
-        For each column "n" (rows), "missing" (share of the rows) and either "low", "high", "edges"
-        and "shares" of the bins between them (of numbers, and of dates in seconds since 1970), or
-        "levels", their "shares" and whether these are "all" of them (of categories). Shares are of
-        the rows that are not missing.
     """
-    return {column.name: _held(values[column.name], column.kind) for column in columns}
 
-
-def _held(values: pd.Series, kind: str) -> dict[str, Any]:
-    present = values.dropna()
-    held: dict[str, Any] = {
-        "kind": kind,
-        "n": len(values),
-        "missing": 1.0 - len(present) / len(values) if len(values) else 0.0,
-    }
-    if kind == "category":
-        counts = present.value_counts()
-        top = counts.head(MAX_LEVELS)
-        return held | {
-            "levels": [str(level) for level in top.index],
-            "shares": [float(share) for share in top / max(len(present), 1)],
-            "all": len(top) == len(counts),
+    def __init__(self, columns: Sequence[ColumnSchema]) -> None:
+        self._columns = {
+            column.name: _Levels() if column.kind == "category" else _Numbers(column.kind)
+            for column in columns
         }
-    numbers = _as_numbers(present)
-    if not len(numbers):
-        return held | {"low": None, "high": None, "edges": [], "shares": []}
-    quantiles = np.quantile(numbers, np.arange(1, N_BINS) / N_BINS)
-    edges = np.unique(quantiles)
-    counts = np.bincount(_bins(numbers, edges), minlength=len(edges) + 1)
-    return held | {
-        "low": float(numbers.min()),
-        "high": float(numbers.max()),
-        "edges": edges.tolist(),
-        "shares": (counts / len(numbers)).tolist(),
-    }
+
+    def add(self, values: pd.DataFrame) -> None:
+        """Add the next rows, whose columns have their types."""
+        for name, held in self._columns.items():
+            held.add(values[name])
+
+    def profile(self) -> dict[str, dict[str, Any]]:
+        """Return what the columns hold, as plain lists and numbers.
+
+        Returns
+        -------
+        profile : dict of str to dict
+            For each column its "kind", "n" (rows), "missing" (share of the rows) and either "low",
+            "high", "edges" and "shares" of the bins between them (of numbers, and of dates in
+            seconds since 1970), or "levels", their "shares" and whether these are "all" of them
+            (of categories). Shares are of the rows that are not missing.
+        """
+        return {name: held.profile() for name, held in self._columns.items()}
+
+
+class _Held:
+    """What a column holds."""
+
+    kind = "category"
+
+    def __init__(self) -> None:
+        self.n = self.n_present = 0
+
+    def add(self, values: pd.Series) -> None:
+        present = values.dropna()
+        self.n += len(values)
+        self.n_present += len(present)
+        self.add_present(present)
+
+    def add_present(self, present: pd.Series) -> None:
+        raise NotImplementedError
+
+    def profile(self) -> dict[str, Any]:
+        missing = 1.0 - self.n_present / self.n if self.n else 0.0
+        return {"kind": self.kind, "n": self.n, "missing": missing}
+
+
+class _Levels(_Held):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self.is_complete = True
+
+    def add_present(self, present: pd.Series) -> None:
+        self.is_complete &= not _count(self.counts, present.value_counts(), _MAX_COUNTED)
+
+    def profile(self) -> dict[str, Any]:
+        # Levels that are as frequent are in order, whatever the order of the rows.
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return super().profile() | {
+            "levels": [level for level, _ in ordered[:MAX_LEVELS]],
+            "shares": [count / max(self.n_present, 1) for _, count in ordered[:MAX_LEVELS]],
+            "all": self.is_complete and len(ordered) <= MAX_LEVELS,
+        }
+
+
+class _Numbers(_Held):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.low, self.high = np.inf, -np.inf
+        self.sample = np.zeros(0)
+        self.step = 1
+        """Every how manyth value is in the sample."""
+
+    def add_present(self, present: pd.Series) -> None:
+        numbers = _as_numbers(present)
+        if not len(numbers):
+            return
+        self.low, self.high = min(self.low, numbers.min()), max(self.high, numbers.max())
+        first = -(self.n_present - len(numbers)) % self.step
+        self.sample = np.append(self.sample, numbers[first :: self.step])
+        while len(self.sample) > _SAMPLE:
+            self.sample, self.step = self.sample[::2], 2 * self.step
+
+    def profile(self) -> dict[str, Any]:
+        held = super().profile()
+        if not self.n_present:
+            return held | {"low": None, "high": None, "edges": [], "shares": []}
+        edges = np.unique(np.quantile(self.sample, np.arange(1, N_BINS) / N_BINS))
+        counts = np.bincount(_bins(self.sample, edges), minlength=len(edges) + 1)
+        return held | {
+            "low": float(self.low),
+            "high": float(self.high),
+            "edges": edges.tolist(),
+            "shares": (counts / len(self.sample)).tolist(),
+        }
+
+
+def _count(counts: Counter[str], found: pd.Series, limit: int) -> bool:
+    """Add counts of levels to others; return whether there are too many to count them all."""
+    too_many = False
+    for level, count in zip(found.index, found, strict=True):
+        if level in counts or len(counts) < limit:
+            counts[str(level)] += int(count)
+        else:
+            too_many = True
+    return too_many
 
 
 def _as_numbers(values: pd.Series) -> np.ndarray:
@@ -93,18 +172,20 @@ def _bins(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 class Drift:
-    """How far tables have drifted from what a model was trained on, column by column.
+    """How far a table has drifted from what a model was trained on, column by column.
 
     Parameters
     ----------
-    profile : dict of str to dict
-        What the columns held in training, as `profile` returns it.
+    schema : TableSchema
+        The columns of the model. Those whose contents in training are not known are not compared.
     """
 
-    def __init__(self, profile: dict[str, dict[str, Any]]) -> None:
-        self.profile = profile
-        self.n_rows = 0
-        self._columns = {name: _Counts(held) for name, held in profile.items()}
+    def __init__(self, schema: TableSchema) -> None:
+        held = getattr(schema, "profile_", {})
+        self._columns: dict[str, _Counts] = {
+            name: _LevelCounts(found) if found["kind"] == "category" else _NumberCounts(found)
+            for name, found in held.items()
+        }
 
     def add(self, values: pd.DataFrame) -> None:
         """Count the rows of another part of the table.
@@ -114,28 +195,28 @@ class Drift:
         values : DataFrame of shape (n_rows, n_columns)
             The columns of the model, with their types.
         """
-        self.n_rows += len(values)
         for name, counts in self._columns.items():
             counts.add(values[name])
 
-    def to_dict(self) -> dict[str, dict[str, Any]]:
+    def summary(self) -> dict[str, dict[str, Any]]:
         """Return the drift of each column, as plain numbers.
 
         Returns
         -------
         drift : dict of str to dict
             For each column "psi" (None if there is nothing to compare), "missing" and
-            "missing_in_training" (shares), and either "below" and "above" (shares of the values
-            outside of the range of training) or "unseen" (share of the values whose level was not
-            seen in training) and "unseen_levels" (the most frequent of these with their counts).
+            "missing_in_training" (shares of the rows), and either "below" and "above" (shares of
+            the values outside of the range of training) or "unseen" (share of the values whose
+            level training did not have; None if it had too many to remember) and "unseen_levels"
+            (the most frequent of these with their counts).
         """
-        return {name: counts.to_dict() for name, counts in self._columns.items()}
+        return {name: counts.summary() for name, counts in self._columns.items()}
 
     def warnings(self) -> list[str]:
-        """Return what no longer looks like training, in sentences.
+        """Return in sentences what no longer looks like training.
 
-        The index of a column warns above 0.25, after what rows as few as these give by chance is
-        taken off.
+        The index of a column warns above 0.25, when three times what so few rows give by chance is
+        taken off; unseen levels always do.
         """
         return [
             f"column {name!r}: {sentence}"
@@ -143,96 +224,68 @@ class Drift:
             for sentence in counts.warnings()
         ]
 
-    def state(self) -> dict[str, Any]:
-        """Return the counts, as plain numbers, for `restore`."""
-        return {
-            "n_rows": self.n_rows,
-            "columns": {name: counts.state() for name, counts in self._columns.items()},
-        }
+    def to_state(self) -> dict[str, Any]:
+        """Return what `from_state` needs, as JSON can hold it."""
+        return {"columns": {name: counts.to_state() for name, counts in self._columns.items()}}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Set the counts to those of `state`."""
-        self.n_rows = state["n_rows"]
-        for name, counts in self._columns.items():
+    @classmethod
+    def from_state(cls, schema: TableSchema, state: dict[str, Any]) -> Self:
+        """Return the drift that gave a state."""
+        drift = cls(schema)
+        for name, counts in drift._columns.items():
             counts.restore(state["columns"][name])
+        return drift
 
 
 class _Counts:
-    """The counts of one column."""
+    """The cells of one column, by bins."""
 
     def __init__(self, held: dict[str, Any]) -> None:
         self.held = held
-        self.n = self.n_missing = self.below = self.above = self.n_unseen = 0
-        self.unseen: Counter[str] = Counter()
-        self.is_category = held["kind"] == "category"
-        self.edges = np.array(held.get("edges", []))
-        self.levels = held.get("levels", [])
+        self.n = self.n_present = 0
         self.counts = np.zeros(len(held["shares"]), int)
 
     def add(self, values: pd.Series) -> None:
         present = values.dropna()
         self.n += len(values)
-        self.n_missing += len(values) - len(present)
-        if self.is_category:
-            self._add_levels(present)
-        elif self.held["low"] is not None:
-            numbers = _as_numbers(present)
-            self.counts += np.bincount(_bins(numbers, self.edges), minlength=len(self.counts))
-            self.below += int((numbers < self.held["low"]).sum())
-            self.above += int((numbers > self.held["high"]).sum())
+        self.n_present += len(present)
+        if len(self.counts):
+            self.add_present(present)
 
-    def _add_levels(self, present: pd.Series) -> None:
-        found = present.value_counts()
-        self.counts += found.reindex(self.levels, fill_value=0).to_numpy()
-        others = found.drop(self.levels, errors="ignore")
-        self.n_unseen += int(others.sum())
-        for level, count in others.items():
-            if level in self.unseen or len(self.unseen) < 50 * MAX_NAMES:
-                self.unseen[str(level)] += int(count)
+    def add_present(self, present: pd.Series) -> None:
+        raise NotImplementedError
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of rows in the bins, in training and now."""
+        return np.array(self.held["shares"]) * self.n_then, self.counts
 
     @property
-    def n_present(self) -> int:
-        return self.n - self.n_missing
+    def n_then(self) -> float:
+        """The number of rows of training that are not missing."""
+        return self.held["n"] * (1 - self.held["missing"])
 
     def psi(self) -> float | None:
         """Return the population stability index."""
         if not self.n_present or not len(self.counts):
             return None
-        then, now = np.array(self.held["shares"]) * self._n_then, self.counts
-        if self.is_category:
-            then = np.append(then, self._n_then - then.sum())
-            now = np.append(now, self.n_present - now.sum())
         # Half a row more in each bin keeps the index finite, and small in small tables.
-        then = (then + 0.5) / (then + 0.5).sum()
-        now = (now + 0.5) / (now + 0.5).sum()
+        then, now = ((rows + 0.5) / (rows + 0.5).sum() for rows in self.pairs())
         return float(((now - then) * np.log(now / then)).sum())
 
-    @property
-    def _n_then(self) -> float:
-        return self.held["n"] * (1 - self.held["missing"])
-
     def by_chance(self) -> float:
-        """Return the index that rows of the same distribution are expected to have.
+        """Return the index that as many rows of the same distribution are expected to have.
 
-        It is (number of bins - 1) * (1 / rows now + 1 / rows then) to first order, as that of a
+        To first order it is (number of bins - 1) * (1 / rows now + 1 / rows then), that of a
         chi-squared statistic.
         """
-        n_bins = len(self.counts) + self.is_category - 1
-        return n_bins * (1 / max(self.n_present, 1) + 1 / max(self._n_then, 1))
+        then, _ = self.pairs()
+        return (len(then) - 1) * (1 / self.n_present + 1 / max(self.n_then, 1))
 
-    def to_dict(self) -> dict[str, Any]:
-        drift: dict[str, Any] = {
+    def summary(self) -> dict[str, Any]:
+        return {
             "psi": self.psi(),
-            "missing": self.n_missing / self.n if self.n else 0.0,
+            "missing": 1.0 - self.n_present / self.n if self.n else 0.0,
             "missing_in_training": self.held["missing"],
-        }
-        n = max(self.n_present, 1)
-        if not self.is_category:
-            return drift | {"below": self.below / n, "above": self.above / n}
-        names = dict(self.unseen.most_common(MAX_NAMES)) if self.held["all"] else {}
-        return drift | {
-            "unseen": self.n_unseen / n if self.held["all"] else None,
-            "unseen_levels": names,
         }
 
     def warnings(self) -> list[str]:
@@ -240,41 +293,108 @@ class _Counts:
         psi = self.psi()
         if psi is not None and psi - 3 * self.by_chance() > _LARGE:
             sentences.append(
-                f"its values are distributed otherwise than in training (population stability "
+                "its values are distributed otherwise than in training (population stability "
                 f"index {psi:.2f})"
             )
         if self.n:
-            now, then = self.n_missing / self.n, self.held["missing"]
+            now, then = 1 - self.n_present / self.n, self.held["missing"]
             error = 3 * np.sqrt(max(then, 1 / self.held["n"]) / self.n)
             if now - then > 0.1 + error:
                 sentences.append(f"{now:.0%} of its cells are missing, {then:.0%} were in training")
-        outside = self.below + self.above
-        if outside and outside / self.n_present > 0.05 + 3 * np.sqrt(0.05 / self.n_present):
+        return sentences
+
+    def to_state(self) -> dict[str, Any]:
+        return {"n": self.n, "n_present": self.n_present, "counts": self.counts.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.n, self.n_present = state["n"], state["n_present"]
+        self.counts = np.array(state["counts"], int)
+
+
+class _NumberCounts(_Counts):
+    def __init__(self, held: dict[str, Any]) -> None:
+        super().__init__(held)
+        self.below = self.above = 0
+        self.edges = np.array(held["edges"])
+
+    def add_present(self, present: pd.Series) -> None:
+        numbers = _as_numbers(present)
+        self.counts += np.bincount(_bins(numbers, self.edges), minlength=len(self.counts))
+        self.below += int((numbers < self.held["low"]).sum())
+        self.above += int((numbers > self.held["high"]).sum())
+
+    def summary(self) -> dict[str, Any]:
+        n = max(self.n_present, 1)
+        return super().summary() | {"below": self.below / n, "above": self.above / n}
+
+    def warnings(self) -> list[str]:
+        sentences = super().warnings()
+        n_outside = self.below + self.above
+        if n_outside > 0.05 * self.n_present + 3 * np.sqrt(0.05 * self.n_present):
+            low, high = self.held["low"], self.held["high"]
+            if self.held["kind"] == "date":
+                low, high = (
+                    pd.Timestamp(t, unit="s").isoformat(" ", "seconds") for t in (low, high)
+                )
+            else:
+                low, high = f"{low:g}", f"{high:g}"
             sentences.append(
-                f"{outside:,} of {self.n_present:,} values are outside of the range of training, "
-                f"{self.held['low']:g} to {self.held['high']:g}"
-            )
-        if self.unseen and self.held["all"]:
-            names = [repr(level) for level, _ in self.unseen.most_common(5)]
-            more = ", ..." if len(self.unseen) > 5 else ""
-            sentences.append(
-                f"{self.n_unseen:,} values were never seen in training: {', '.join(names)}{more}"
+                f"{n_outside:,} of {self.n_present:,} values are outside of the range of training, "
+                f"{low} to {high}"
             )
         return sentences
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "n": self.n,
-            "n_missing": self.n_missing,
-            "below": self.below,
-            "above": self.above,
-            "n_unseen": self.n_unseen,
-            "unseen": dict(self.unseen),
-            "counts": self.counts.tolist(),
-        }
+    def to_state(self) -> dict[str, Any]:
+        return super().to_state() | {"below": self.below, "above": self.above}
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.unseen = Counter(state["unseen"])
-        self.counts = np.array(state["counts"], int)
+        super().restore(state)
+        self.below, self.above = state["below"], state["above"]
+
+
+class _LevelCounts(_Counts):
+    def __init__(self, held: dict[str, Any]) -> None:
+        super().__init__(held)
+        self.n_unseen = 0
+        self.unseen: Counter[str] = Counter()
+
+    def add_present(self, present: pd.Series) -> None:
+        found = present.value_counts()
+        self.counts += found.reindex(self.held["levels"], fill_value=0).to_numpy()
+        others = found.drop(self.held["levels"], errors="ignore")
+        self.n_unseen += int(others.sum())
+        _count(self.unseen, others, _MAX_UNSEEN)
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        then, now = super().pairs()
+        return np.append(then, self.n_then - then.sum()), np.append(now, self.n_unseen)
+
+    @property
+    def names(self) -> list[tuple[str, int]]:
+        """The levels that training did not have, the most frequent ones first."""
+        if not self.held["all"]:
+            return []
+        return sorted(self.unseen.items(), key=lambda item: (-item[1], item[0]))
+
+    def summary(self) -> dict[str, Any]:
+        share = self.n_unseen / max(self.n_present, 1) if self.held["all"] else None
+        names = dict(self.names[:MAX_NAMES])
+        return super().summary() | {"unseen": share, "unseen_levels": names}
+
+    def warnings(self) -> list[str]:
+        sentences = super().warnings()
+        if self.names:
+            shown = ", ".join(repr(level) for level, _ in self.names[:5])
+            more = ", ..." if len(self.names) > 5 else ""
+            sentences.append(
+                f"{self.n_unseen:,} of {self.n_present:,} values have levels that training did not "
+                f"have: {shown}{more}"
+            )
+        return sentences
+
+    def to_state(self) -> dict[str, Any]:
+        return super().to_state() | {"n_unseen": self.n_unseen, "unseen": dict(self.unseen)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.n_unseen, self.unseen = state["n_unseen"], Counter(state["unseen"])

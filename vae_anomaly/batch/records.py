@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -138,22 +139,25 @@ class ParquetFile:
 
     def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
         """Yield the cells of the named columns, from the row of index `start` on."""
+        try:
+            yield from self._pieces(list(columns), start)
+        except (pa.ArrowException, OSError) as error:
+            raise TableError(f"{self.path} cannot be read as Parquet: {error}") from error
+
+    def _pieces(self, columns: list[str], start: int) -> Iterator[Piece]:
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
             ends = list(itertools.accumulate(sizes))
             groups = [at for at, end in enumerate(ends) if end > start]
             if not groups:
                 return
-            first = ends[groups[0]] - sizes[groups[0]]
-            for batch in file.iter_batches(
-                ROWS_PER_PIECE, row_groups=groups, columns=list(columns)
-            ):
-                table = pa.Table.from_batches([batch]).select(list(columns))
-                rows = np.arange(first, first + len(batch)) + 1
-                first += len(batch)
-                keep = rows > start
-                if keep.any():
-                    n_left_out = int((~keep).sum())
+            last = ends[groups[0]] - sizes[groups[0]]
+            for batch in file.iter_batches(ROWS_PER_PIECE, row_groups=groups, columns=columns):
+                rows = np.arange(last, last + len(batch)) + 1
+                last += len(batch)
+                if last > start:
+                    n_left_out = int(np.searchsorted(rows, start, side="right"))
+                    table = pa.Table.from_batches([batch]).select(columns)
                     yield Piece(table.slice(n_left_out), rows[n_left_out:])
 
     def lines(self) -> None:
@@ -183,10 +187,7 @@ class Lines:
     def _starts(self, is_one_column: bool) -> Iterator[int]:
         dialect = self._dialect
         with opened(self._path, dialect.compression, dialect.encoding) as stream:
-            before = stream.read(dialect.n_bytes_before)
-            line = offset = before.decode(errors="replace").replace("\r\n", "\n").count("\n")
-            if b"\n" not in before:
-                line = offset = before.count(b"\r")
+            line = offset = _n_lines(stream.read(dialect.n_bytes_before))
             text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
             reader: Any = csv_reader(iter(text), dialect.delimiter, dialect.escape)
             for fields in reader:
@@ -209,8 +210,9 @@ def _read_csv(
     try:
         with opened(path, dialect.compression, dialect.encoding) as stream:
             stream.read(dialect.n_bytes_before)
+            watched = _Watched(stream)
             reader = pyarrow.csv.open_csv(
-                stream,
+                watched,
                 read_options=pyarrow.csv.ReadOptions(
                     column_names=names, use_threads=False, block_size=_BLOCK_BYTES
                 ),
@@ -237,6 +239,8 @@ def _read_csv(
                 among = [row for row in bad if row.row <= last]
                 del found[: len(among)]
                 yield _decoded(path, batch, rows, among)
+            if quotes and watched.may_hide_rows(last + len(found)):
+                _check_quotes(path, dialect)
             if found:
                 empty = pa.table({name: pa.array([], pa.string()) for name in columns})
                 yield Piece(empty, np.zeros(0, int), list(found))
@@ -251,6 +255,49 @@ def _read_csv(
         raise TableError(f"{path} cannot be read below row {last:,}: {error}") from error
     except (OSError, UnicodeError) as error:
         raise TableError(f"{path} cannot be read: {error}") from error
+
+
+class _Watched(io.RawIOBase):
+    """A stream whose quotes and ends of lines are counted."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self._stream = stream
+        self._n_quotes = self._n_lines = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._n_quotes += data.count(b'"')
+        self._n_lines += data.count(b"\n")
+        return data
+
+    def may_hide_rows(self, n_rows: int) -> bool:
+        """Return whether a quote that is not closed may have made one row of several lines."""
+        return self._n_quotes % 2 == 1 or (self._n_quotes > 0 and self._n_lines > n_rows)
+
+
+def _check_quotes(path: Path, dialect: Dialect) -> None:
+    """Raise TableError if a quoted field goes on behind its second quote, or never ends."""
+    with opened(path, dialect.compression, dialect.encoding) as stream:
+        line = _n_lines(stream.read(dialect.n_bytes_before))
+        text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
+        reader = csv_reader(iter(text), dialect.delimiter, dialect.escape, strict=True)
+        before = 0
+        try:
+            for _ in reader:
+                before = reader.line_num
+        except csv.Error as error:
+            raise TableError(
+                f"{path}, line {line + before + 1}: a quote is not closed, or not doubled inside "
+                f"of a quoted field ({error})"
+            ) from None
+
+
+def _n_lines(data: bytes) -> int:
+    """Return the number of ends of lines."""
+    return data.count(b"\n") or data.count(b"\r")
 
 
 def _field_count(row: Any) -> str:

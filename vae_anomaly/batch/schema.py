@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -95,13 +95,42 @@ class TableSchema(TransformerMixin, BaseEstimator):
         ValueError
             If X lacks one of the columns, or has values that do not fit its kind.
         """
-        from vae_anomaly.batch.profile import profile
+        return self.fit_batches(lambda: iter([X]))
 
-        columns = columns_of_frame(X) if self.columns is None else self.columns
-        schemas = _checked(columns)
-        values = self._values(X, schemas)
-        self._remember(schemas)
-        self.profile_ = profile(values, schemas)
+    def fit_batches(self, batches: Callable[[], Iterable[pd.DataFrame]]) -> Self:
+        """Learn the columns and what they hold from a table in parts.
+
+        Parameters
+        ----------
+        batches : callable
+            Returns an iterable of the parts, DataFrames of the same columns.
+
+        Returns
+        -------
+        self : TableSchema
+            The transformer.
+
+        Raises
+        ------
+        ValueError
+            If a part lacks one of the columns, has values that do not fit its kind, or there is no
+            part.
+        """
+        from vae_anomaly.batch.profile import Profiler
+
+        schemas: list[ColumnSchema] | None = None
+        for X in batches():
+            if schemas is None:
+                columns = columns_of_frame(X) if self.columns is None else self.columns
+                schemas = _checked(columns)
+                profiler = Profiler(schemas)
+            profiler.add(self._values(X, schemas))
+        if schemas is None:
+            raise ValueError("There is no part of the table to learn from.")
+        self.columns_ = [column.to_dict() for column in schemas]
+        self.feature_names_in_ = np.array([column.name for column in schemas], object)
+        self.n_features_in_ = len(schemas)
+        self.profile_ = profiler.profile()
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +170,11 @@ class TableSchema(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.feature_names_in_
 
+    def no_rows(self) -> pd.DataFrame:
+        """Return a table without rows, whose columns have the types of what `transform` returns."""
+        dtypes = {"number": "float64", "date": "datetime64[us, UTC]", "category": "object"}
+        return pd.DataFrame({c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()})
+
     def schemas(self) -> list[ColumnSchema]:
         """Return the columns, of the parameter before `fit`."""
         from vae_anomaly.batch.sql import ColumnSchema
@@ -148,18 +182,13 @@ class TableSchema(TransformerMixin, BaseEstimator):
         columns = getattr(self, "columns_", self.columns) or []
         return [ColumnSchema.of(column) for column in columns]
 
-    def _remember(self, schemas: Sequence[ColumnSchema]) -> None:
-        self.columns_ = [column.to_dict() for column in schemas]
-        self.feature_names_in_ = np.array([column.name for column in schemas], object)
-        self.n_features_in_ = len(schemas)
-
     def _values(self, X: Any, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
         if not isinstance(X, pd.DataFrame):
             if not hasattr(X, "to_pandas"):
                 raise TypeError(f"TableSchema takes a DataFrame, got {type(X).__name__}.")
             X = X.to_pandas()
-        check_names(list(X.columns), schemas)
         names = [column.name for column in schemas]
+        check_names(list(X.columns), names)
         if not X.columns.is_unique:
             twice = [n for n in names if (X.columns == n).sum() > 1]
             if twice:
@@ -202,14 +231,13 @@ def columns_of_frame(X: pd.DataFrame) -> list[dict[str, Any]]:
     return columns
 
 
-def check_names(names: Sequence[Any], schemas: Iterable[ColumnSchema]) -> None:
-    """Raise TableError if a column is not among these names."""
-    present = set(names)
-    missing = [column.name for column in schemas if column.name not in present]
+def check_names(names: Sequence[Any], wanted: Iterable[str]) -> None:
+    """Raise TableError if a column that is wanted is not among these names."""
+    wanted = list(wanted)
+    missing = [name for name in wanted if name not in set(names)]
     if not missing:
         return
-    expected = {column.name for column in schemas}
-    others = [str(name) for name in names if name not in expected]
+    others = [str(name) for name in names if name not in set(wanted)]
     hints = []
     for name in missing:
         near = _nearest(name, others)
@@ -238,8 +266,10 @@ def no_value(cell: BadCell) -> str:
     if column.kind == "date":
         written = " in ISO 8601" if column.format is None else f" of the form {column.format}"
     elif not column.is_plain:
-        signs = [s for s in (column.thousands, column.decimal, column.affix) if s]
-        written = f" written with {' and '.join(map(repr, signs))}"
+        signs = [column.thousands, column.decimal.replace(".", ""), column.affix]
+        written = (
+            f" with {' and '.join(repr(sign) for sign in signs if sign)}" if any(signs) else ""
+        )
     article = "finite number" if column.kind == "number" and column.is_plain else column.kind
     return f"{cell.text!r} is no {article}{written}"
 

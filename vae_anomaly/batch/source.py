@@ -121,10 +121,8 @@ class Source:
     options: ReadOptions
     findings: tuple[str, ...]
     """What was found about delimiters, encodings, headers and names, in sentences."""
-    duplicates: frozenset[str]
-    """The names that two or more columns have, as the first of them is called."""
-    unnamed: frozenset[str]
-    """The columns without a name, as they are called here."""
+    originals: dict[str, str]
+    """The names in the header of further columns of one name, by how they are called here."""
     stamps: tuple[dict[str, object], ...]
 
     @classmethod
@@ -174,8 +172,7 @@ class Source:
             format,
             options,
             tuple(findings),
-            opened[0][1].duplicates,
-            opened[0][1].unnamed,
+            opened[0][1].originals,
             stamps,
         )
 
@@ -193,6 +190,11 @@ class Source:
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return self.files[0].names
+
+    @property
+    def duplicates(self) -> set[str]:
+        """The names that two or more columns have."""
+        return set(self.originals.values())
 
     @property
     def types(self) -> dict[str, pa.DataType]:
@@ -224,14 +226,11 @@ class Source:
         columns = schema.schemas()
         for file in self.files:
             try:
-                check_names(file.names, columns)
+                check_names(file.names, [*(column.name for column in columns), *keep])
                 types = file.types()
                 check_types(pa.schema(list(types.items())), columns)
             except TableError as error:
                 raise TableError(f"{file.path}: {error}") from None
-            for name in keep:
-                if name not in file.names:
-                    raise TableError(f"{file.path}: there is no column {name!r} to keep")
         wanted = [*(column.name for column in columns), *keep]
         if twice := [name for name in wanted if name in self.duplicates]:
             raise TableError(
@@ -260,6 +259,13 @@ class Source:
                 last = max(last, _last_row(part.piece))
                 yield part
             before = last
+
+    def sentence(self, part: Part, row: int, reason: str, column: str | None = None) -> str:
+        """Return what is wrong with a row, and where it is."""
+        lines = self.files[part.at].lines()
+        line = None if lines is None else lines.of(row - part.before)
+        path = str(self.files[part.at].path)
+        return _sentence(Reject(path, line, row, column, None, reason))
 
     def frames(
         self,
@@ -364,8 +370,7 @@ class _Frames:
             )
             typed.append((part, values))
             self._check_first(part, values, cells)
-            for row in part.piece.bad:
-                found[row.row] = part, None, row.reason
+            found.update({bad.row: (part, None, bad.reason) for bad in part.piece.bad})
             if self.bad == "missing":
                 n_bad.update(cell.column.name for cell in cells)
                 continue
@@ -455,16 +460,15 @@ def _cut(part: Part, after: int, end: int | None) -> Part:
 class _Found(NamedTuple):
     """What is special about a file."""
 
-    findings: tuple[str, ...] = ()
-    duplicates: frozenset[str] = frozenset()
-    unnamed: frozenset[str] = frozenset()
+    findings: tuple[str, ...]
+    originals: dict[str, str]
 
 
 def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that paths and patterns name, each once, in order."""
     found: dict[Path, None] = {}
-    for pattern in map(os.fspath, patterns):
-        path = Path(pattern)
+    for given in patterns:
+        pattern, path = str(given), Path(given)
         if not path.exists() and glob.has_magic(pattern):
             matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
             matches = [match for match in matches if match.is_file()]
@@ -534,7 +538,7 @@ def _opened_parquet(path: Path) -> tuple[File, _Found, bool]:
         raise TableError(f"{path} cannot be read as Parquet: {error}") from error
     if twice := {name for name in schema.names if schema.names.count(name) > 1}:
         raise TableError(f"{path}: two columns are named {min(twice)!r}")
-    return ParquetFile(path, schema, n_rows), _Found(), n_rows > 0
+    return ParquetFile(path, schema, n_rows), _Found((), {}), n_rows > 0
 
 
 def _opened_json(
@@ -571,7 +575,8 @@ def _opened_json(
     dialect = Dialect(
         compression, encoding, ",", None, tuple(names), None, 1, len(mark.encode()), (), True, ()
     )
-    found = _Found((f"JSON lines, {encoding}" + (f", {compression}" if compression else ""),))
+    packed = f", {compression}" if compression else ""
+    found = _Found((f"JSON lines, {encoding}{packed}",), {})
     return JsonFile(path, dialect, tuple(names), frozenset(nested)), found, True
 
 
@@ -593,25 +598,26 @@ def _opened_csv(
             f"{n} line{'s' * (n > 1)} above the header left out, beginning with {shown!r}"
         )
     names: list[str] = []
-    duplicates, unnamed, padded = set(), set(), []
+    originals: dict[str, str] = {}
+    unnamed, padded = [], []
     for number, original in enumerate(dialect.names, start=1):
         name = original.strip()
         if name != original and name:
             padded.append(name)
         if not name:
             name = f"column_{number}"
-            unnamed.add(name)
+            unnamed.append(name)
         if name in names:
-            duplicates.add(name)
+            originals[f"{name} (column {number})"] = name
             name = f"{name} (column {number})"
         names.append(name)
     if padded:
         findings.append(f"blanks around names of columns removed: {', '.join(padded)}")
     if unnamed:
-        findings.append(f"columns without a name are called {', '.join(sorted(unnamed))}")
-    if duplicates:
-        findings.append(f"two columns are named {', '.join(sorted(duplicates))}")
-    found = _Found(tuple(findings), frozenset(duplicates), frozenset(unnamed))
+        findings.append(f"columns without a name are called {', '.join(unnamed)}")
+    if originals:
+        findings.append(f"two columns are named {', '.join(sorted(set(originals.values())))}")
+    found = _Found(tuple(findings), originals)
     return CsvFile(path, dialect, tuple(names)), found, dialect.has_rows
 
 

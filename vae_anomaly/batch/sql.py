@@ -181,7 +181,7 @@ def even(text: str) -> str:
 def number_pattern(column: ColumnSchema) -> str:
     """Return the regular expression of the numbers of a column, as `even` has made them."""
     decimal, thousands = re.escape(column.decimal), re.escape(column.thousands)
-    whole = rf"(?:\d{{1,3}}(?:{thousands}\d{{3}})+|\d+)" if column.thousands else r"\d+"
+    whole = rf"(?:[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+|\d+)" if column.thousands else r"\d+"
     digits = rf"(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)"
     if column.affix:
         affix = re.escape(column.affix)
@@ -241,7 +241,7 @@ def converted(
     import pyarrow.compute as pc
 
     columns = list(columns)
-    found = {c.name: _quickly(table[c.name], c, missing) for c in columns}
+    found = {c.name: quickly(table[c.name], c, missing) for c in columns}
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
@@ -265,7 +265,7 @@ def converted(
     return pa.table({column.name: found[column.name] for column in columns}), bad
 
 
-def _quickly(
+def quickly(
     values: pa.ChunkedArray, column: ColumnSchema, missing: Sequence[str]
 ) -> pa.ChunkedArray | None:
     """Return the values of a column if they can be told without DuckDB, which is far slower.

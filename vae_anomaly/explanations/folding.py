@@ -20,6 +20,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
+from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.sklearn_private import _safe_indexing
 
 Label = int | str
@@ -73,7 +74,9 @@ def fold(step: Any, labels: list[Label], names: Sequence[Any], n_outputs: int | 
         return _fold_columns(step, labels, names)
     if isinstance(step, FeatureUnion):
         return _fold_union(step, labels, names)
-    if isinstance(step, FunctionTransformer) and step.func is None:
+    if isinstance(step, TableSchema) or (
+        isinstance(step, FunctionTransformer) and step.func is None
+    ):
         return Folding(labels, _unchanged)
     if isinstance(step, OneHotEncoder):
         return _fold_one_hot(step, labels)

@@ -11,6 +11,7 @@ from onnx import helper
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.columns import Category
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.model_info import ModelInfo
@@ -33,6 +34,10 @@ _IR_VERSION = 8  # the format of files that goes with OPSET, which older runtime
 def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
     """Return the bytes of the file for a model; the parameters are those of `to_onnx`."""
     before, detector = taken_apart(model)
+    # A graph takes numbers and texts as they are, so nothing is left of a schema but its kinds.
+    for schema in [step for step in before if isinstance(step, TableSchema)]:
+        before.remove(schema)
+        X = schema.no_rows() if X is None else X
     graph, texts = Graph("vae/"), text_columns(detector)
     missing = missing_text(texts)
     if before:

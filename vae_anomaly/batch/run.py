@@ -1,0 +1,251 @@
+"""score_table: the scores of a table in files, in a run that is safe and can be resumed."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from vae_anomaly.batch.job import REJECT_COLUMNS, ScoringJob
+from vae_anomaly.batch.models import training_scores
+from vae_anomaly.batch.outputs import OutputFormat, Write, writing
+from vae_anomaly.batch.parts import PartedRun
+from vae_anomaly.batch.summary import Summary, Tally
+from vae_anomaly.files import (
+    check_distinct,
+    check_new,
+    destination,
+    is_stream,
+    open_replacing,
+    open_stream,
+)
+from vae_anomaly.thresholds.fitting import own_threshold
+
+if TYPE_CHECKING:
+    from vae_anomaly.batch.source import Source
+
+
+def score_table(
+    model: Any,
+    source: Source,
+    output: str | os.PathLike[str],
+    *,
+    model_path: str | os.PathLike[str] | None = None,
+    keep: Sequence[str] = (),
+    p_value: bool = False,
+    reasons: int = 0,
+    attribution: str = "terms",
+    rejects: str | os.PathLike[str] | None = None,
+    bad_cells: Literal["stop", "missing"] = "stop",
+    escape_formulas: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    rows_per_part: int = 262_144,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Summary:
+    """Score the rows of a table in files, and write them to another file.
+
+    The output appears under its name once it is whole, and a summary in JSON beside it. Until then
+    the parts that are done lie in a hidden folder beside it, which also locks the output. If the
+    run is interrupted, the parts stay there for another one to go on from.
+
+    Parameters
+    ----------
+    model : estimator
+        What `score_frame` takes. The columns of a `TableSchema` in it are read with its types.
+    source : Source
+        The table.
+    output : str or path-like
+        The file to write. Its name tells the format: .csv, .jsonl (JSON lines) or .parquet; the
+        former two may be followed by .gz or .zst. A pipe or a device, and "-" for standard output,
+        is written to row after row and gets no summary.
+    model_path : str or path-like, default=None
+        The file that the model was loaded from, to tell whether an interrupted run used the same.
+    keep : sequence of str, default=()
+        Columns of the table to copy to the output.
+    p_value, reasons, attribution
+        What to add to the scores, see `score_frame`.
+    rejects : str or path-like, default=None
+        A file for the rows that cannot be scored, with the reasons. Without it, the first such row
+        is an error.
+    bad_cells : {"stop", "missing"}, default="stop"
+        What cells are that do not fit the kind of their column: an error, or missing values.
+    escape_formulas : bool, default=False
+        Whether cells of text in CSV that a spreadsheet would run get an apostrophe in front.
+    overwrite : bool, default=False
+        Whether to replace an existing output, and what an interrupted run has left.
+    resume : bool, default=False
+        Whether to go on from what an interrupted run has left. The output has the same bytes as if
+        there had been no interruption. With `overwrite`, a run that used another table, model or
+        options is started anew, otherwise that is an error.
+    rows_per_part : int, default=262_144
+        About how many rows may be lost by an interruption, and how many there are in a row group of
+        Parquet.
+    progress : callable, default=None
+        Called with the number of rows done and the number of all rows, which is None if the files
+        do not tell.
+
+    Returns
+    -------
+    summary : Summary
+        What was written beside the output.
+
+    Raises
+    ------
+    TableError
+        If the table cannot be read, does not fit the model or changes while it is read.
+    ValueError
+        If arguments do not fit together, or name one file twice.
+    FileExistsError
+        If the output exists, or an interrupted run has left parts of it, and neither `overwrite`
+        nor `resume` says what to do.
+    RunLockedError
+        If another run is writing to the same output.
+
+    Notes
+    -----
+    After an interruption the exception has a note that names the folder with the parts.
+    """
+    job = ScoringJob(
+        model,
+        source,
+        model_path=model_path,
+        keep=tuple(dict.fromkeys(keep)),
+        scores={"p_value": p_value, "reasons": reasons, "attribution": attribution},
+        bad=_bad(bad_cells, rejects),
+        form=OutputFormat.of(output, escape_formulas=escape_formulas),
+        rejects_form=OutputFormat.of(
+            "rejects.csv" if rejects is None else rejects, escape_formulas=escape_formulas
+        ),
+        rows_per_part=rows_per_part,
+    )
+    clock = _Clock(progress, source.n_rows)
+    read = [*source.paths, *([] if model_path is None else [model_path])]
+    if is_stream(output):
+        if resume:
+            raise ValueError(f"{output} is a pipe or a device, which cannot be resumed.")
+        check_distinct(read, [output, *([] if rejects is None else [rejects])])
+        tally = _pass_through(job, output, rejects, overwrite=overwrite, clock=clock)
+        return _summary(job, tally, output, rejects, model_path, clock)
+    target = destination(output)
+    beside = target.with_name(f"{target.name}.summary.json")
+    check_distinct(read, [output, beside, *([] if rejects is None else [rejects])])
+    with PartedRun(job, target, rejects, overwrite=overwrite, resume=resume) as run:
+        clock.start_at(run.tally.rows_in)
+        run.score(clock.show)
+        if resume and not clock.resumed_at:
+            job.findings.append("There was nothing to resume: all rows were scored.")
+        summary = _summary(job, run.tally, output, rejects, model_path, clock)
+        run.finish(beside, summary.to_json())
+    return summary
+
+
+class _Clock:
+    """Tells how far and how fast a run is."""
+
+    def __init__(self, progress: Callable[[int, int | None], None] | None, n: int | None) -> None:
+        self._progress, self._n_rows = progress, n
+        self._start = time.perf_counter()
+        self.started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        self.resumed_at = 0
+
+    def start_at(self, row: int) -> None:
+        self.resumed_at = row
+        self.show(row)
+
+    def show(self, row: int) -> None:
+        if self._progress is not None:
+            self._progress(row, self._n_rows)
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+
+def _pass_through(
+    job: ScoringJob,
+    output: str | os.PathLike[str],
+    rejects: str | os.PathLike[str] | None,
+    *,
+    overwrite: bool,
+    clock: _Clock,
+) -> Tally:
+    """Write the rows to a pipe or a device as they are scored."""
+    if rejects is not None and not overwrite:
+        check_new(rejects)
+    tally = Tally(job.schema, training_scores(job.model))
+    with ExitStack() as open_files:
+
+        def add_to(file: BinaryIO, form: OutputFormat, schema: pa.Schema) -> Write:
+            return open_files.enter_context(writing(file, form, schema))
+
+        write: Write | None = None
+        write_rejects: Write | None = None
+        if rejects is not None:
+            file = open_files.enter_context(open_replacing(rejects))
+            write_rejects = add_to(file, job.rejects_form, REJECT_COLUMNS)
+        for table, rejected in open_files.enter_context(closing(job.scored(0, tally))):
+            if write is None:  # nothing is opened before the table and the model are known to fit
+                file = open_files.enter_context(open_stream(output))
+                write = add_to(file, job.form, table.schema)
+            write(table)
+            if write_rejects is not None:
+                write_rejects(rejected)
+            clock.show(tally.rows_in)
+        job.source.check_unchanged()
+    return tally
+
+
+def _bad(
+    bad_cells: str, rejects: str | os.PathLike[str] | None
+) -> Literal["stop", "missing", "reject"]:
+    if bad_cells not in ("stop", "missing"):
+        raise ValueError(f"bad_cells must be 'stop' or 'missing', got {bad_cells!r}.")
+    if rejects is None:
+        return bad_cells  # type: ignore[return-value]
+    if bad_cells == "missing":
+        raise ValueError("Rows with bad cells cannot be both rejected and scored as missing.")
+    return "reject"
+
+
+def _summary(
+    job: ScoringJob,
+    tally: Tally,
+    output: str | os.PathLike[str],
+    rejects: str | os.PathLike[str] | None,
+    model_path: str | os.PathLike[str] | None,
+    clock: _Clock,
+) -> Summary:
+    seconds = clock.seconds()
+    offset = own_threshold(job.model)
+    return Summary(
+        vae_anomaly=version("vae-anomaly"),
+        output=str(output),
+        rejects=None if rejects is None else str(rejects),
+        model={
+            "path": None if model_path is None else str(model_path),
+            "digest": job.model_digest,
+        },
+        inputs=job.source.fingerprint(),
+        findings=tuple(job.findings),
+        started=clock.started,
+        seconds=round(seconds, 3),
+        rows_per_second=round((tally.rows_in - clock.resumed_at) / seconds, 1),
+        resumed_at_row=clock.resumed_at,
+        rows_in=tally.rows_in,
+        rows_out=tally.rows_out,
+        rows_rejected=tally.rows_in - tally.rows_out,
+        bad_cells=tally.bad_cells,
+        alarms=tally.alarms,
+        threshold=float(-np.asarray(offset).item()),
+        score_quantiles=tally.scores.quantiles(),
+        training_score_quantiles=tally.training,
+        drift=None if tally.drift is None else tally.drift.to_dict(),
+        warnings=tally.warnings(),
+    )

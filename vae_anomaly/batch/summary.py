@@ -1,0 +1,122 @@
+"""What a run counts: the rows, the alarms, the scores, and how they differ from training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vae_anomaly.batch.profile import Drift
+from vae_anomaly.batch.quantiles import ScoreQuantiles, quantiles_of
+
+if TYPE_CHECKING:
+    from vae_anomaly.batch.schema import TableSchema
+    from vae_anomaly.batch.source import Frame
+
+_FEWEST_SCORES = 100  # to compare their median
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a run has done, as it is written beside the output."""
+
+    vae_anomaly: str
+    """The version of the package."""
+    output: str
+    rejects: str | None
+    model: dict[str, Any]
+    """The path and the SHA-256 digest of the model."""
+    inputs: list[dict[str, Any]]
+    """The path, size, time of change and inode of each file."""
+    findings: tuple[str, ...]
+    """What was found out about the input, in sentences."""
+    started: str
+    seconds: float
+    """How long this process took, without what an interrupted run had done before it."""
+    rows_per_second: float
+    resumed_at_row: int
+    """The number of rows that interrupted runs had done; 0 if there was none."""
+    rows_in: int
+    rows_out: int
+    rows_rejected: int
+    bad_cells: dict[str, int]
+    """The number of cells that were not of the kind of their column and were taken for missing."""
+    alarms: int
+    threshold: float
+    score_quantiles: dict[str, float]
+    """Quantiles of the scores, by level, right to 0.5 %."""
+    training_score_quantiles: dict[str, float] | None
+    """Those of the training rows, if the model tells."""
+    drift: dict[str, Any] | None
+    """How each column differs from training, if the model tells what that held."""
+    warnings: tuple[str, ...]
+    """In what the rows no longer look like training, in sentences."""
+
+    def to_json(self) -> str:
+        """Return the summary as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+class Tally:
+    """The counts of a run, which can be put aside as JSON and taken up again.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The columns of the model, with what they held in training, if it tells.
+    training : ndarray of shape (n_training_rows,) or None
+        The scores of the training rows, higher for abnormal ones, if the model tells.
+    """
+
+    def __init__(self, schema: TableSchema, training: np.ndarray | None = None) -> None:
+        self.rows_in = self.rows_out = self.alarms = 0
+        self.bad_cells: dict[str, int] = {}
+        self.scores = ScoreQuantiles()
+        self.drift = Drift(schema.profile_) if hasattr(schema, "profile_") else None
+        self.training = None if training is None else quantiles_of(training)
+
+    def add(self, frame: Frame, scores: np.ndarray, is_outlier: np.ndarray) -> None:
+        """Count a frame and what its rows, without rejects, got."""
+        self.rows_in = frame.stop
+        self.rows_out += len(frame.rows)
+        self.alarms += int(np.count_nonzero(is_outlier))
+        self.scores.add(scores)
+        for column, count in frame.n_bad.items():
+            self.bad_cells[column] = self.bad_cells.get(column, 0) + int(count)
+        if self.drift is not None:
+            self.drift.add(frame.table)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say in what the rows no longer look like training."""
+        found = () if self.drift is None else tuple(self.drift.warnings())
+        here, training = self.scores.quantiles(), self.training or {}
+        usual = training.get("0.95", np.inf)
+        if self.rows_out >= _FEWEST_SCORES and here["0.5"] > usual:
+            found += (
+                f"More than half of the scores are above {usual:.4g}, which 95 % of the training "
+                "scores are below.",
+            )
+        if self.rows_out == 0:
+            found += ("All rows were rejected.",)
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them, for `restore`."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "alarms": self.alarms,
+            "bad_cells": self.bad_cells,
+            "scores": self.scores.state(),
+            "drift": None if self.drift is None else self.drift.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set the counts to those of `state`."""
+        self.rows_in, self.rows_out = state["rows_in"], state["rows_out"]
+        self.alarms, self.bad_cells = state["alarms"], state["bad_cells"]
+        self.scores.restore(state["scores"])
+        if self.drift is not None:
+            self.drift.restore(state["drift"])
