@@ -246,6 +246,6 @@ def _summary(
         threshold=float(-np.asarray(offset).item()),
         score_quantiles=tally.scores.quantiles(),
         training_score_quantiles=tally.training,
-        drift=None if tally.drift is None else tally.drift.to_dict(),
+        drift=tally.drift.summary(),
         warnings=tally.warnings(),
     )
