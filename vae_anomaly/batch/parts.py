@@ -150,7 +150,7 @@ class PartedRun:
             if not differs:
                 self._n_parts, self._stage = left["n_parts"], left["stage"]
                 self._overwrite = self._overwrite or left["overwrite"]
-                self.tally.restore(left["tally"])
+                self.tally = Tally.from_state(self._job.schema, left["tally"])
                 self._n_done = self.tally.rows_in
             elif not self._overwrite:
                 raise ValueError(
@@ -209,7 +209,7 @@ class PartedRun:
             "n_parts": self._n_parts,
             "stage": self._stage,
             "overwrite": self._overwrite,
-            "tally": self.tally.state(),
+            "tally": self.tally.to_state(),
         }
         with replacing(self._folder.checkpoint) as part:
             part.write_text(json.dumps(state))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,14 +54,17 @@ class ScoreQuantiles:
         values = np.clip(np.where(found == 0, 0.0, np.sign(found) * middles), least, most)
         return dict(zip(map(str, LEVELS), values.tolist(), strict=True))
 
-    def state(self) -> dict[str, Any]:
-        """Return the counts, as JSON can hold them, for `restore`."""
+    def to_state(self) -> dict[str, Any]:
+        """Return what `from_state` needs, as JSON can hold it."""
         return {
             "counts": {str(key): self._counts[key] for key in sorted(self._counts)},
             "range": list(self._range) if self._counts else None,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Set the counts to those of `state`."""
-        self._counts = {int(key): count for key, count in state["counts"].items()}
-        self._range = tuple(state["range"] or (np.inf, -np.inf))
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Return the counts that gave a state."""
+        made = cls()
+        made._counts = {int(key): count for key, count in state["counts"].items()}
+        made._range = tuple(state["range"] or (np.inf, -np.inf))
+        return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Tally:
         self.rows_in = self.rows_out = self.alarms = 0
         self.bad_cells: dict[str, int] = {}
         self.scores = ScoreQuantiles()
-        self.drift = None if schema is None else Drift(schema.profile_)
+        self.drift = None if schema is None else Drift(schema)
 
     def add(self, frame: Frame, scores: np.ndarray, is_outlier: np.ndarray) -> None:
         """Count a frame and what its rows, without rejects, got."""
@@ -105,21 +105,24 @@ class Tally:
             found += ("All rows were rejected.",)
         return found
 
-    def state(self) -> dict[str, Any]:
-        """Return the counts, as JSON can hold them, for `restore`."""
+    def to_state(self) -> dict[str, Any]:
+        """Return what `from_state` needs, as JSON can hold it."""
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "alarms": self.alarms,
             "bad_cells": self.bad_cells,
-            "scores": self.scores.state(),
-            "drift": None if self.drift is None else self.drift.state(),
+            "scores": self.scores.to_state(),
+            "drift": None if self.drift is None else self.drift.to_state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Set the counts to those of `state`."""
-        self.rows_in, self.rows_out = state["rows_in"], state["rows_out"]
-        self.alarms, self.bad_cells = state["alarms"], state["bad_cells"]
-        self.scores.restore(state["scores"])
-        if self.drift is not None:
-            self.drift.restore(state["drift"])
+    @classmethod
+    def from_state(cls, schema: TableSchema | None, state: dict[str, Any]) -> Self:
+        """Return the counts that gave a state."""
+        made = cls(schema)
+        made.rows_in, made.rows_out = state["rows_in"], state["rows_out"]
+        made.alarms, made.bad_cells = state["alarms"], state["bad_cells"]
+        made.scores = ScoreQuantiles.from_state(state["scores"])
+        if schema is not None:
+            made.drift = Drift.from_state(schema, state["drift"])
+        return made
