@@ -82,8 +82,8 @@ class PartedRun:
         keep = error is not None and self._n_parts > 0 and not isinstance(error, ValueError)
         if error is not None and keep:
             error.add_note(
-                f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume the "
-                "run to go on from there."
+                f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume it to go "
+                "on from there, or overwrite it to start anew."
             )
         self._folder.release(keep=keep)
 
