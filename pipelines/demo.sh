@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up a virtual environment, train a detector on data/breast_cancer.csv and score the table.
+# Set up a virtual environment, train a detector on data/flights.csv, score the table and explain.
 #   VENV    the environment (default: .venv next to pyproject.toml)
 #   PYTHON  the interpreter to create it with (default: python3)
 set -euo pipefail
@@ -15,20 +15,17 @@ if ! cmp -s "$root/pyproject.toml" "$venv/demo.toml"; then
     cp "$root/pyproject.toml" "$venv/demo.toml"
 fi
 
-python=$(cd "$venv" && pwd)/bin/python
+PATH=$(cd "$venv" && pwd)/bin:$PATH
 cd "$root"
 mkdir -p out
 
-# TensorFlow logs remarks on processors and drivers before it reads any setting of its log level.
-run() {
-    "$python" "$@" 2> >(sed '/^WARNING: All log messages/d; /^[EIW]0000 /d; /^To enable the/d' >&2)
+say_and_run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
 }
 
-echo "1. Train on half of the benign tumours of data/breast_cancer.csv and measure on other rows."
-run pipelines/train.py data/breast_cancer.csv --model out/breast_cancer.skops \
-    --label diagnosis --outlier malignant --train-on inliers --set support_fraction=1.0
-
-echo
-echo "2. Score the whole table. The model does not see the diagnosis: it is kept to compare."
-run pipelines/batch_score.py data/breast_cancer.csv out/breast_cancer_scores.csv \
-    --model out/breast_cancer.skops --keep diagnosis --top 10
+say_and_run vae-anomaly fit data/flights.csv --model out/flights.skops --overwrite \
+    --label unusual --outlier 1 --held-out out/new.csv
+say_and_run vae-anomaly score data/flights.csv --model out/flights.skops --overwrite \
+    --output out/scores.csv --keep carrier --keep flight --keep unusual
+say_and_run vae-anomaly explain data/flights.csv --model out/flights.skops --top 5 --keep unusual

@@ -1,12 +1,25 @@
 #!/usr/bin/env bash
-# Test the recipes of docs/serving.md with all clients installed. Arguments go to pytest. Spark needs
-# Java.
+# Test the recipes of docs/serving.md with all clients installed, and the clusters, Spark among them.
+# Spark needs a Java runtime, which is installed from the distribution's packages if there is none.
+# Arguments go to pytest.
 #   VENV    the environment (default: .venv-clients beside pyproject.toml)
 #   PYTHON  the interpreter that makes it (default: python3)
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${VENV:-$root/.venv-clients}
+
+if ! command -v java >/dev/null && [[ ! -x ${JAVA_HOME:-}/bin/java ]]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "Spark needs Java: install a Java runtime, version 17 or later" >&2
+        exit 1
+    fi
+    as_root=
+    [[ $EUID == 0 ]] || as_root=sudo
+    echo "installing Java"
+    $as_root apt-get update --quiet=2
+    $as_root apt-get install --yes --quiet=2 --no-install-recommends default-jre-headless
+fi
 
 # The copy of what is needed is written last: it says that this very set is installed whole.
 if ! cat "$root/pyproject.toml" "$root/tests/clients.txt" | cmp -s - "$venv/installed"; then
@@ -18,4 +31,4 @@ if ! cat "$root/pyproject.toml" "$root/tests/clients.txt" | cmp -s - "$venv/inst
 fi
 
 cd "$root"
-"$venv/bin/python" -m pytest tests/test_serving_guide.py "$@"
+"$venv/bin/python" -m pytest tests/test_serving_guide.py tests/test_clusters.py "$@"

@@ -183,6 +183,7 @@ def test_only_an_empty_field_is_missing(tmp_path):
     assert read(opened(tmp_path, text, missing=("NA",)))["c"].isna().tolist() == [True, False, True]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TableError, match="no regular file"):
@@ -309,6 +310,15 @@ def test_rejects_do_not_depend_on_where_a_run_starts(tmp_path, start):
     rest = list(source.frames(TableSchema(COLUMNS), start=start, **options))
     assert [frame.rejects for frame in rest] == [frame.rejects for frame in whole[start // 2 :]]
     assert [frame.stop for frame in rest] == [frame.stop for frame in whole[start // 2 :]]
+
+
+def test_rows_may_be_read_without_the_columns_of_a_model(tmp_path):
+    source = opened(tmp_path, "a,b\n1,2\n3\n5,6\n")
+    (frame,) = source.frames(None, keep=["b"], bad="reject")
+    assert frame.table.shape == (2, 0)
+    assert frame.kept["b"].to_pylist() == ["2", "6"]
+    (frame,) = source.frames(None, bad="reject")
+    assert frame.rows.tolist() == [1, 3]
 
 
 def test_bad_cells_may_count_as_missing(tmp_path):

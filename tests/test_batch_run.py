@@ -21,8 +21,8 @@ from sklearn.pipeline import Pipeline
 
 from vae_anomaly.batch import locking
 from vae_anomaly.batch.errors import TableError
-from vae_anomaly.batch.job import table_schema
 from vae_anomaly.batch.locking import RunFolder, RunLockedError
+from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.run import score_table
 from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.batch.signals import Terminated, termination_raises
@@ -158,8 +158,9 @@ def test_rows_of_several_files_tell_their_file(score, model, table, output):
 def test_the_schema_of_a_model_is_found_in_a_meta_estimator(model):
     from sklearn.frozen import FrozenEstimator
 
-    assert table_schema(FrozenEstimator(model)) is model["schema"]
-    assert table_schema(model["detector"]) is None
+    assert schema_of(FrozenEstimator(model)) is model["schema"]
+    with pytest.raises(ValueError, match="does not tell the types of its columns"):
+        schema_of(model["detector"])
 
 
 def test_the_summary_counts_rows_alarms_and_scores(score, model, output):
@@ -178,14 +179,13 @@ def test_the_summary_counts_rows_alarms_and_scores(score, model, output):
 
 
 def test_scores_above_those_of_training_are_a_warning(score, model, output):
-    schema = model["schema"]
-    schema.score_quantiles_ = {0.5: 0.1, 0.95: 0.2}
+    model["detector"].training_scores_ = -np.linspace(0.1, 0.2, 101)
     try:
         summary = score(output)
     finally:
-        del schema.score_quantiles_
-    assert summary.training_score_quantiles == {"0.5": 0.1, "0.95": 0.2}
-    assert "More than half of the scores are above 0.2" in summary.warnings[-1]
+        del model["detector"].training_scores_
+    assert summary.training_score_quantiles["0.5"] == pytest.approx(0.15)
+    assert "More than half of the scores are above 0.195" in summary.warnings[-1]
 
 
 def test_progress_counts_rows_and_knows_the_number_of_parquet(score, table, output):
@@ -485,6 +485,7 @@ KILLS = """
 import os, signal, sys
 from pathlib import Path
 import joblib
+from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.run import score_table
 from vae_anomaly.batch.source import Source
 

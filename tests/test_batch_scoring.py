@@ -12,6 +12,7 @@ from vae_anomaly import (
     FixedThresholdDetector,
     OnnxDetector,
     TunedThresholdDetectorCV,
+    WindowedDetector,
     explain,
     to_onnx,
 )
@@ -141,6 +142,13 @@ def test_a_model_without_a_threshold_is_refused(table):
     model = LinearRegression().fit(table[["time"]], table["time"])
     with pytest.raises(ValueError, match=r"LinearRegression has no threshold.*FixedThreshold"):
         score_frame(model, table)
+
+
+def test_time_series_are_refused(make_detector):
+    series = np.random.RandomState(0).randn(60, 1)
+    model = WindowedDetector(make_detector(), window_size=4).fit(series)
+    with pytest.raises(ValueError, match="cannot score a table in parts"):
+        score_frame(model, pd.DataFrame({"x": np.zeros(9)}))
 
 
 def test_kept_columns_may_not_have_the_names_of_others(models):

@@ -38,9 +38,9 @@ def test_quantiles_do_not_depend_on_order_or_parts():
 
 def test_counts_go_on_after_json():
     first, second = np.random.default_rng(0).normal(size=(2, 500))
-    counted = ScoreQuantiles()
+    counted, resumed = ScoreQuantiles(), ScoreQuantiles()
     counted.add(first)
-    resumed = ScoreQuantiles.from_state(json.loads(json.dumps(counted.to_state())))
+    resumed.restore(json.loads(json.dumps(counted.state())))
     resumed.add(second)
     assert resumed.quantiles() == quantiles_of(first, second)
 

@@ -132,6 +132,16 @@ def test_scores_agree_between_threads(detector, curve):
             np.testing.assert_array_equal(scores, expected)
 
 
+def test_wide_tables_score_alike_in_all_threads(make_detector):
+    # Their products are so large that BLAS would share them out among its threads.
+    X = np.random.RandomState(0).normal(size=(1_000, 103))
+    wide = make_detector(hidden_layer_sizes=(256, 128), latent_dim=32, max_iter=1).fit(X)
+    expected = wide.score_samples(X)
+    with ThreadPoolExecutor(2) as pool:
+        for scores in pool.map(wide.score_samples, [X] * 4):
+            np.testing.assert_array_equal(scores, expected)
+
+
 @pytest.mark.parametrize("n_threads", ["1", "2"])
 def test_scores_agree_in_another_process(detector, curve, tmp_path, run_python, n_threads):
     X = curve(10_000, seed=2)

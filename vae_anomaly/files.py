@@ -114,9 +114,19 @@ def open_stream(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
-def check_new(path: str | os.PathLike[str]) -> None:
-    """Raise a FileExistsError if there is such a file; a stream is none."""
-    if os.path.exists(path) and not is_stream(path):
+def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Raise an error if a file cannot be written: it exists, is a folder, or has no folder.
+
+    A stream can always be written.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists and is not to be overwritten.
+    IsADirectoryError, FileNotFoundError
+        See `destination`.
+    """
+    if not is_stream(path) and destination(path).exists() and not overwrite:
         raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
 
 

@@ -98,8 +98,7 @@ class _Blas:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._n_scoring = 0
-        self._limiter: Any = None
-        self._n_threads = 1
+        self._n_threads: list[int] = []  # of each library, before the limit
         self._users: list[int] = []  # the threads that are calling BLAS
         self._n_forks = 0
 
@@ -108,18 +107,17 @@ class _Blas:
         """Limit BLAS to one thread within the block; yield the number of threads it had before."""
         with self.in_use(), self._changed:
             if self._n_scoring == 0:
-                blas = _blas_controller()
-                threads = [library.num_threads for library in blas.lib_controllers]
-                self._n_threads = max(threads) if threads else cpu_count()
-                self._limiter = blas.limit(limits=1)
+                self._n_threads = [library.num_threads for library in _blas_libraries()]
+                _set_threads([1] * len(self._n_threads))
             self._n_scoring += 1
+            n_threads = max(self._n_threads, default=cpu_count())
         try:
-            yield self._n_threads
+            yield n_threads
         finally:
             with self.in_use(), self._changed:
                 self._n_scoring -= 1
                 if self._n_scoring == 0:
-                    self._limiter.restore_original_limits()
+                    _set_threads(self._n_threads)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -152,10 +150,10 @@ class _Blas:
 
     def after_fork_in_child(self) -> None:
         """Forget the threads of the parent process and lift the limit that they had set."""
-        limiter = self._limiter if self._n_scoring else None
+        n_threads = self._n_threads if self._n_scoring else []
         self.__init__()  # type: ignore[misc]
-        if limiter is not None:
-            limiter.restore_original_limits()
+        if n_threads:
+            _set_threads(n_threads)
 
 
 _blas = _Blas()
@@ -168,5 +166,18 @@ if hasattr(os, "register_at_fork"):
 
 
 @functools.cache
-def _blas_controller() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _blas_libraries() -> list[Any]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _set_threads(n_threads: list[int]) -> None:
+    """Set the number of threads of each BLAS library.
+
+    Since version 3.8, threadpoolctl lets one thread set it, the first that has done so, and ignores
+    all others. Here the first thread to score limits BLAS, and the last one lifts the limit.
+    """
+    for library, n in zip(_blas_libraries(), n_threads, strict=True):
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(n)
+        release(force=True)

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import joblib
 import pyarrow as pa
 
+from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.outputs import OutputFormat
-from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.batch.scoring import output_columns, score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
-from vae_anomaly.nested import inside
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.source import Frame, Source
@@ -79,7 +78,7 @@ class ScoringJob:
     ) -> None:
         if rows_per_part < 1:
             raise ValueError(f"rows_per_part must be at least 1, got {rows_per_part}.")
-        self.model, self.source, self.schema = model, source, table_schema(model)
+        self.model, self.source, self.schema = model, source, schema_of(model)
         self.model_digest = _digest(model, model_path)
         self.keep, self.scores, self.bad = keep, scores, bad
         self.form, self.rejects_form = form, rejects_form
@@ -141,16 +140,6 @@ class ScoringJob:
         scored = pa.Table.from_pandas(scores, self._columns, preserve_index=False)
         columns |= dict(zip(scored.column_names, scored.columns, strict=True))
         return pa.table(columns)
-
-
-def table_schema(model: Any) -> TableSchema | None:
-    """Return the `TableSchema` that a pipeline begins with, also inside a meta-estimator."""
-    while model is not None:
-        steps = getattr(model, "steps", None)
-        if steps and isinstance(steps[0][1], TableSchema):
-            return steps[0][1]
-        model = inside(model)
-    return None
 
 
 def _read_ahead(frames: Iterator[Frame]) -> Generator[Frame]:

@@ -340,7 +340,7 @@ class _Surveyor:
         survey.counts_up = False
         column = ColumnSchema(survey.name, sql.natural_kind(survey.dtype) or "category")
         table = pa.table({survey.name: values})
-        typed, bad = sql.converted(self.connection, table, [column], self.missing)
+        typed, bad = sql.converted(table, [column], self.missing, self.connection)
         good = typed[survey.name]
         survey.n_present += len(good) - good.null_count + len(bad)
         survey.n_plain += len(good) - good.null_count
@@ -599,7 +599,7 @@ def _check_cells(source: Source, columns: Sequence[ColumnSchema], *, stop: bool)
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for part in source.pieces([column.name for column in columns]):
-        _, bad = sql.converted(connection, part.piece.table, columns, source.options.missing)
+        _, bad = sql.converted(part.piece.table, columns, source.options.missing, connection)
         for cell in bad:
             name = cell.column.name
             counts[name] += 1

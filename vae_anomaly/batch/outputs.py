@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -17,8 +17,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vae_anomaly.files import replacing
+
 if TYPE_CHECKING:
     import os
+
+    import numpy as np
+
+    from vae_anomaly.batch.source import Source
 
 _KINDS: dict[str, Literal["csv", "json", "parquet"]] = {
     ".csv": "csv",
@@ -132,6 +138,32 @@ def put_together(parts: Sequence[Path], file: BinaryIO, form: OutputFormat) -> N
             with pq.ParquetFile(path) as part:
                 for number in range(part.num_row_groups):
                     write(part.read_row_group(number))
+
+
+def write_rows(source: Source, path: str | os.PathLike[str], chosen: np.ndarray) -> None:
+    """Write some rows of a source, as they are there, to a file, whole or not at all.
+
+    Parameters
+    ----------
+    source : Source
+        The table.
+    path : str or path-like
+        The file.
+    chosen : ndarray of shape (n_rows,), dtype bool
+        Which rows to write.
+    """
+    form = OutputFormat.of(path)
+    frames = source.frames(None, keep=source.names)
+    with ExitStack() as stack:
+        part = stack.enter_context(replacing(path))
+        file = stack.enter_context(part.open("wb"))
+        write: Write | None = None
+        for frame in frames:
+            rows = frame.kept.select(source.names).filter(pa.array(chosen[frame.rows - 1]))
+            if write is None:
+                form.check(rows.schema)
+                write = stack.enter_context(writing(file, form, rows.schema))
+            write(rows)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import pyarrow as pa
 
 from vae_anomaly.batch.locking import RunFolder
+from vae_anomaly.batch.models import training_scores
 from vae_anomaly.batch.outputs import OutputFormat, put_together, writing
 from vae_anomaly.batch.summary import Tally
 from vae_anomaly.files import (
@@ -64,7 +65,7 @@ class PartedRun:
         self._inputs["options"]["rejects"] = None if rejects is None else str(rejects)
         self._n_parts = self._n_done = 0
         self._stage: Literal["scoring", "finishing", "done"] = "scoring"
-        self.tally = Tally(job.schema)
+        self.tally = Tally(job.schema, training_scores(job.model))
 
     def __enter__(self) -> PartedRun:
         self._folder.acquire()
@@ -83,7 +84,7 @@ class PartedRun:
         if error is not None and keep:
             error.add_note(
                 f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume it to go "
-                "on from there, or overwrite it to start anew."
+                "on from there."
             )
         self._folder.release(keep=keep)
 
@@ -150,7 +151,7 @@ class PartedRun:
             if not differs:
                 self._n_parts, self._stage = left["n_parts"], left["stage"]
                 self._overwrite = self._overwrite or left["overwrite"]
-                self.tally = Tally.from_state(self._job.schema, left["tally"])
+                self.tally.restore(left["tally"])
                 self._n_done = self.tally.rows_in
             elif not self._overwrite:
                 raise ValueError(
@@ -209,7 +210,7 @@ class PartedRun:
             "n_parts": self._n_parts,
             "stage": self._stage,
             "overwrite": self._overwrite,
-            "tally": self.tally.to_state(),
+            "tally": self.tally.state(),
         }
         with replacing(self._folder.checkpoint) as part:
             part.write_text(json.dumps(state))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,12 @@ LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 _GROWTH = 1.01  # from one bin to the next
 _SMALLEST = 1e-9  # scores closer to 0 share a bin
 _OFFSET = 1 - int(np.floor(np.log(_SMALLEST) / np.log(_GROWTH)))
+
+
+def quantiles_of(scores: np.ndarray) -> dict[str, float]:
+    """Return the quantiles of `LEVELS` of an array of scores, by level."""
+    values = np.quantile(scores, LEVELS, method="inverted_cdf")
+    return dict(zip(map(str, LEVELS), values.tolist(), strict=True))
 
 
 class ScoreQuantiles:
@@ -54,17 +60,14 @@ class ScoreQuantiles:
         values = np.clip(np.where(found == 0, 0.0, np.sign(found) * middles), least, most)
         return dict(zip(map(str, LEVELS), values.tolist(), strict=True))
 
-    def to_state(self) -> dict[str, Any]:
-        """Return what `from_state` needs, as JSON can hold it."""
+    def state(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them, for `restore`."""
         return {
             "counts": {str(key): self._counts[key] for key in sorted(self._counts)},
             "range": list(self._range) if self._counts else None,
         }
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Return the counts that gave a state."""
-        made = cls()
-        made._counts = {int(key): count for key, count in state["counts"].items()}
-        made._range = tuple(state["range"] or (np.inf, -np.inf))
-        return made
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set the counts to those of `state`."""
+        self._counts = {int(key): count for key, count in state["counts"].items()}
+        self._range = tuple(state["range"] or (np.inf, -np.inf))

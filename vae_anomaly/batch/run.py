@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from vae_anomaly.batch.job import REJECT_COLUMNS, ScoringJob
+from vae_anomaly.batch.models import training_scores
 from vae_anomaly.batch.outputs import OutputFormat, Write, writing
 from vae_anomaly.batch.parts import PartedRun
 from vae_anomaly.batch.summary import Summary, Tally
@@ -121,8 +122,7 @@ def score_table(
     >>> import pandas as pd
     >>> from sklearn.pipeline import make_pipeline
     >>> from vae_anomaly import TableSchema, VAEAnomalyDetector
-    >>> from vae_anomaly.batch.run import score_table
-    >>> from vae_anomaly.batch.source import Source
+    >>> from vae_anomaly.batch import Source, score_table
     >>> rows = pd.DataFrame(np.random.RandomState(0).normal(size=(200, 2)), columns=["a", "b"])
     >>> detector = VAEAnomalyDetector(max_iter=2, random_state=0)
     >>> model = make_pipeline(TableSchema(), detector).fit(rows)
@@ -200,7 +200,7 @@ def _pass_through(
     """Write the rows to a pipe or a device as they are scored."""
     if rejects is not None and not overwrite:
         check_new(rejects)
-    tally = Tally(job.schema)
+    tally = Tally(job.schema, training_scores(job.model))
     with ExitStack() as open_files:
 
         def add_to(file: BinaryIO, form: OutputFormat, schema: pa.Schema) -> Write:
@@ -266,7 +266,7 @@ def _summary(
         alarms=tally.alarms,
         threshold=float(-np.asarray(offset).item()),
         score_quantiles=tally.scores.quantiles(),
-        training_score_quantiles=tally.training_quantiles(),
-        drift=None if tally.drift is None else tally.drift.summary(),
+        training_score_quantiles=tally.training,
+        drift=tally.drift.summary(),
         warnings=tally.warnings(),
     )

@@ -17,17 +17,19 @@ from vae_anomaly.explanations.sentences import is_missing
 from vae_anomaly.onnx.scoring import OnnxDetector
 from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import final_step, own_threshold
+from vae_anomaly.thresholds.splitting import innermost
+from vae_anomaly.time_series.windowed import WindowedDetector
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _REASONS = {
-    "column": "reason",
-    "contribution": "contribution",
-    "observed": "value",
-    "expected": "expected",
+    "column": ("reason", str),
+    "contribution": ("contribution", float),
+    "observed": ("value", str),
+    "expected": ("expected", str),
 }
-"""The names in the output, without their number, for the columns of `Explanation.reasons`."""
+"""The names in the output, without their number, and types, by column of `Explanation.reasons`."""
 
 
 def score_frame(
@@ -88,9 +90,10 @@ def score_frame(
     ...
     ...      True      sin       9
     """
-    columns = output_columns(model, p_value=p_value, reasons=reasons, attribution=attribution)
+    columns = _columns(model, (), p_value, reasons, attribution)
     if len(frame) == 0:  # as parts of a cluster may be; a detector wants at least one row
-        return columns.empty_table().to_pandas().set_axis(frame.index)
+        empty = pd.DataFrame({name: _column([], kind) for name, kind in columns.items()})
+        return empty.set_axis(frame.index)
     threshold = own_threshold(model)
     assert threshold is not None  # output_columns has made sure
     scores = np.asarray(model.score_samples(frame), np.float64)
@@ -128,25 +131,40 @@ def output_columns(
     Raises
     ------
     ValueError
-        If the model cannot give what is asked for, or a column to keep has the name of another.
+        If the model cannot give what is asked for or cannot score a table in parts, or if a column
+        to keep has the name of another.
     """
     import pyarrow as pa
 
+    types = {float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    columns = _columns(model, keep, p_value, reasons, attribution)
+    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def _columns(
+    model: Any, keep: Iterable[str], p_value: bool, reasons: int, attribution: str
+) -> dict[str, type]:
+    """Return what `output_columns` does, as types of Python."""
     final = final_step(model)
     kind = type(final).__name__
+    if isinstance(innermost(model), WindowedDetector):
+        raise ValueError(
+            "A WindowedDetector scores time points together with their neighbours, so it cannot "
+            "score a table in parts. Call its score_samples with whole series."
+        )
     if own_threshold(model) is None:
         raise ValueError(
             f"{kind} has no threshold offset_ to tell which rows are outliers. Put the model into "
             "a FixedThresholdDetector or a TunedThresholdDetectorCV."
         )
-    fields = [("score", pa.float64()), ("is_outlier", pa.bool_())]
+    columns: dict[str, type] = {"score": float, "is_outlier": bool}
     if p_value:
         if not isinstance(final, PValuesMixin):
             raise ValueError(
                 f"{kind} has no p-values, as it keeps no scores of rows that it was not trained "
                 "on. Put the model into a TunedThresholdDetectorCV or a ConformalDetector."
             )
-        fields.append(("p_value", pa.float64()))
+        columns["p_value"] = float
     if reasons < 0:
         raise ValueError(f"reasons must be at least 0, got {reasons!r}.")
     if reasons:
@@ -158,38 +176,32 @@ def output_columns(
                 "from."
             )
     for number in range(1, reasons + 1):
-        for name in _REASONS.values():
-            fields.append(
-                (f"{name}_{number}", pa.float64() if name == "contribution" else pa.string())
-            )
-    taken = {name for name, _ in fields}.intersection(keep)
-    if taken:
+        columns |= {f"{name}_{number}": type_ for name, type_ in _REASONS.values()}
+    if taken := columns.keys() & set(keep):
         raise ValueError(
             f"The output has a column {', '.join(map(repr, sorted(taken)))} of its own: rename "
             "that of the input, or do not keep it."
         )
-    return pa.schema(fields)
+    return columns
 
 
 def _side_by_side(found: pd.DataFrame, n_reasons: int) -> pd.DataFrame:
     """Return what `Explanation.reasons` returns, with all reasons of a row in one row."""
-    import pyarrow as pa
-
     n_found = found.index.get_level_values("reason").max()  # less if there are fewer columns
+    n_rows = len(found) // n_found
     table = {}
     for number in range(n_reasons):
-        cells = (
-            found.iloc[number::n_found]
-            if number < n_found
-            else found[:0].reindex(range(len(found) // n_found))
-        )
-        for source, name in _REASONS.items():
-            column = cells[source].to_numpy()
-            if source != "contribution":
-                # Arrow's text is what this version of pandas takes for text.
-                column = pa.array(map(_text, column), pa.string()).to_pandas()
-            table[f"{name}_{number + 1}"] = column
+        for source, (name, kind) in _REASONS.items():
+            is_found = number < n_found
+            cells = found[source].to_numpy()[number::n_found] if is_found else [None] * n_rows
+            texts_or_numbers = map(_text, cells) if kind is str else cells
+            table[f"{name}_{number + 1}"] = _column(texts_or_numbers, kind)
     return pd.DataFrame(table)
+
+
+def _column(cells: Iterable[Any], kind: type) -> pd.Series:
+    """Return cells as a column, of the type that this version of pandas takes for text."""
+    return pd.Series(list(cells), dtype=pd.Series([""]).dtype if kind is str else kind)
 
 
 def _text(value: Any) -> str | None:

@@ -20,7 +20,7 @@ Kind = Literal["number", "date", "category"]
 CURRENCIES = r"\p{Sc}|[A-Z]{1,2}\$|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|SEK|NOK|DKK|PLN|CZK|BRL"
 """The signs and codes that may stand before or after an amount, as a regular expression."""
 
-_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?"
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 """ISO 8601: a date, or a date and a time, perhaps with its offset from UTC."""
 
 
@@ -196,9 +196,11 @@ def date(text: str, format: str | None) -> str:
     """Return the date that a text stands for, NULL if it is none, as SQL."""
     if format is None:
         text = f"trim({text})"
+        # Old versions of DuckDB want seconds in front of an offset.
+        whole = rf"regexp_replace({text}, '([T ]\d\d:\d\d)(Z|[+-]|$)', '\1:00\2')"
         return (
             f"CASE WHEN regexp_full_match({text}, '{_ISO}') "
-            f"THEN {_utc(f'TRY_CAST({text} AS TIMESTAMPTZ)')} END"
+            f"THEN {_utc(f'TRY_CAST({whole} AS TIMESTAMPTZ)')} END"
         )
     return _utc(f"CAST(try_strptime(trim({text}), {literal(format)}) AS TIMESTAMPTZ)")
 
@@ -212,23 +214,23 @@ def _finite(number: str) -> str:
 
 
 def converted(
-    connection: duckdb.DuckDBPyConnection,
     table: pa.Table,
     columns: Iterable[ColumnSchema],
     missing: Sequence[str] = (),
+    connection: duckdb.DuckDBPyConnection | None = None,
 ) -> tuple[pa.Table, list[BadCell]]:
     """Return the values of the columns of a table, and its cells that are none.
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        Where to compute.
     table : pa.Table
         The cells; columns whose types do not fit are an error of the caller.
     columns : iterable of ColumnSchema
         The columns to convert.
     missing : sequence of str, default=()
         Texts that stand for a missing cell, besides an empty one.
+    connection : DuckDBPyConnection, default=None
+        Where to compute; by default a new one, if one is needed.
 
     Returns
     -------
@@ -245,6 +247,7 @@ def converted(
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
+        connection = connection or connect()
         cells = ", ".join(
             f"{cell(c.name, table.schema.field(c.name).type, missing)} AS c{at}, "
             f"{value(c, table.schema.field(c.name).type, missing)} AS v{at}"
@@ -276,12 +279,12 @@ def quickly(
     import pyarrow.compute as pc
 
     if is_text(values.type):
-        if missing or values.type != pa.string():
-            return None
         if column.kind == "date" or not column.is_plain:
             return None
-        if pc.min(pc.binary_length(values)).as_py() == 0:
-            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+        values = values.cast(pa.string())
+        if missing or pc.min(pc.binary_length(values)).as_py() == 0:
+            is_missing = pc.is_in(values, pa.array(["", *missing], pa.string()))
+            values = pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
         if column.kind == "category":
             return values
     if column.kind != "number" or natural_kind(values.type) not in (None, "number"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vae_anomaly.batch.profile import Drift
-from vae_anomaly.batch.quantiles import ScoreQuantiles
+from vae_anomaly.batch.quantiles import ScoreQuantiles, quantiles_of
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.schema import TableSchema
@@ -49,7 +49,7 @@ class Summary:
     """Quantiles of the scores, by level, right to 0.5 %."""
     training_score_quantiles: dict[str, float] | None
     """Those of the training rows, if the model tells."""
-    drift: dict[str, Any] | None
+    drift: dict[str, Any]
     """How each column differs from training, if the model tells what that held."""
     warnings: tuple[str, ...]
     """In what the rows no longer look like training, in sentences."""
@@ -64,16 +64,19 @@ class Tally:
 
     Parameters
     ----------
-    schema : TableSchema or None
-        The columns of the model, with what they held in training.
+    schema : TableSchema
+        The columns of the model, with what they held in training, if it tells.
+    training : ndarray of shape (n_training_rows,) or None
+        The scores of the training rows, higher for abnormal ones, if the model tells.
     """
 
-    def __init__(self, schema: TableSchema | None) -> None:
-        self._schema = schema
+    def __init__(self, schema: TableSchema, training: np.ndarray | None = None) -> None:
         self.rows_in = self.rows_out = self.alarms = 0
         self.bad_cells: dict[str, int] = {}
         self.scores = ScoreQuantiles()
-        self.drift = None if schema is None else Drift(schema)
+        self._schema = schema
+        self.drift = Drift(schema)
+        self.training = None if training is None else quantiles_of(training)
 
     def add(self, frame: Frame, scores: np.ndarray, is_outlier: np.ndarray) -> None:
         """Count a frame and what its rows, without rejects, got."""
@@ -83,18 +86,12 @@ class Tally:
         self.scores.add(scores)
         for column, count in frame.n_bad.items():
             self.bad_cells[column] = self.bad_cells.get(column, 0) + int(count)
-        if self.drift is not None:
-            self.drift.add(frame.table)
-
-    def training_quantiles(self) -> dict[str, float] | None:
-        """Return the quantiles of the training scores by level, if the model tells."""
-        quantiles = getattr(self._schema, "score_quantiles_", None)
-        return None if quantiles is None else {str(k): float(v) for k, v in quantiles.items()}
+        self.drift.add(frame.table)
 
     def warnings(self) -> tuple[str, ...]:
         """Say in what the rows no longer look like training."""
-        found = () if self.drift is None else tuple(self.drift.warnings())
-        here, training = self.scores.quantiles(), self.training_quantiles() or {}
+        found = tuple(self.drift.warnings())
+        here, training = self.scores.quantiles(), self.training or {}
         usual = training.get("0.95", np.inf)
         if self.rows_out >= _FEWEST_SCORES and here["0.5"] > usual:
             found += (
@@ -105,24 +102,20 @@ class Tally:
             found += ("All rows were rejected.",)
         return found
 
-    def to_state(self) -> dict[str, Any]:
-        """Return what `from_state` needs, as JSON can hold it."""
+    def state(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them, for `restore`."""
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "alarms": self.alarms,
             "bad_cells": self.bad_cells,
-            "scores": self.scores.to_state(),
-            "drift": None if self.drift is None else self.drift.to_state(),
+            "scores": self.scores.state(),
+            "drift": self.drift.to_state(),
         }
 
-    @classmethod
-    def from_state(cls, schema: TableSchema | None, state: dict[str, Any]) -> Self:
-        """Return the counts that gave a state."""
-        made = cls(schema)
-        made.rows_in, made.rows_out = state["rows_in"], state["rows_out"]
-        made.alarms, made.bad_cells = state["alarms"], state["bad_cells"]
-        made.scores = ScoreQuantiles.from_state(state["scores"])
-        if schema is not None:
-            made.drift = Drift.from_state(schema, state["drift"])
-        return made
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set the counts to those of `state`."""
+        self.rows_in, self.rows_out = state["rows_in"], state["rows_out"]
+        self.alarms, self.bad_cells = state["alarms"], state["bad_cells"]
+        self.scores.restore(state["scores"])
+        self.drift = Drift.from_state(self._schema, state["drift"])

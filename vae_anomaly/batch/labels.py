@@ -1,0 +1,68 @@
+"""Which rows of a table are labelled as outliers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vae_anomaly.batch.errors import TableError
+
+if TYPE_CHECKING:
+    from vae_anomaly.batch.source import Source
+
+UNKNOWN = -1
+"""The label of a row whose field is empty."""
+
+_N_SHOWN = 10
+
+
+class Label(NamedTuple):
+    """The column that tells which rows are outliers, and its value for these."""
+
+    column: str
+    outlier: str
+
+    def read(self, source: Source, *, allow_missing: bool = False) -> np.ndarray:
+        """Return the label of each row of a table.
+
+        Parameters
+        ----------
+        source : Source
+            The table.
+        allow_missing : bool, default=False
+            Whether the label of a row may be missing.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_rows,), dtype int8
+            1 for outliers, 0 for inliers and -1 where the label is missing.
+
+        Raises
+        ------
+        TableError
+            If there is no such column, no outlier or no inlier, or a label is missing.
+        """
+        parts = [np.zeros(0, np.int8)]
+        seen: set[str] = set()
+        for frame in source.frames(None, keep=[self.column]):
+            texts = pc.utf8_trim_whitespace(frame.kept[self.column].cast(pa.string()))
+            seen.update(text for text in pc.unique(texts).to_pylist()[:1000] if text)
+            is_outlier = pc.equal(texts, self.outlier.strip()).cast(pa.int8())
+            is_missing = pc.or_kleene(pc.is_null(texts), pc.equal(texts, ""))
+            parts.append(np.where(is_missing, UNKNOWN, pc.fill_null(is_outlier, 0)).astype(np.int8))
+        labels = np.concatenate(parts)
+        where = f"{source}, column {self.column!r}"
+        if not allow_missing and (labels == UNKNOWN).any():
+            raise TableError(
+                f"{where}, row {(labels == UNKNOWN).argmax() + 1}: the label is missing"
+            )
+        if not ((labels == 1).any() and (labels == 0).any()):
+            shown = ", ".join(map(repr, sorted(seen)[:_N_SHOWN]))
+            raise TableError(
+                f"{where} must have the value {self.outlier!r} and others; it has {shown}"
+                f"{', ...' if len(seen) > _N_SHOWN else ''}"
+            )
+        return labels

@@ -1,0 +1,1 @@
+"""The command ``vae-anomaly``: arguments in, one call out."""
