@@ -244,8 +244,14 @@ class Subject(NamedTuple):
         name = str(self.names[at])
         texts = []
         for output in outputs:
-            part = str(self.input_names[output]).replace(name, "").strip("_ ")
-            part = part.rpartition("__")[2].strip("_ ") or "value"  # without the names of steps
+            part = str(self.input_names[output])
+            # A short name may be a part of a word, too, so it is looked for at the end first.
+            part = (
+                part.removesuffix(f"_{name}")
+                if part.endswith(f"_{name}")
+                else part.replace(name, "")
+            )
+            part = part.strip("_ ").rpartition("__")[2].strip("_ ") or "value"  # without steps
             cells = np.asarray(values[output])
             # A year has no thousands separator.
             whole = [
