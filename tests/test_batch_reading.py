@@ -408,6 +408,43 @@ def test_parquet_columns_have_the_kinds_of_their_types(tmp_path):
     assert list(kinds(source).values())[2:] == ["category", "date", "category", "number"]
 
 
+TIMES = pd.Series(pd.date_range("2024-01-01", periods=N_ROWS, freq="7h"))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "first"),
+    [
+        (pa.array(TIMES, pa.timestamp("s")), "date", TIMES[0].tz_localize("UTC")),
+        (pa.array(TIMES, pa.timestamp("ns")), "date", TIMES[0].tz_localize("UTC")),
+        (pa.array(TIMES, pa.timestamp("us", "Europe/Berlin")), "date", TIMES[0].tz_localize("UTC")),
+        (pa.array(TIMES.dt.date, pa.date32()), "date", TIMES[0].tz_localize("UTC")),
+        (pa.array([7, 5, 6] * 20, pa.uint64()), "number", 7.0),
+        (pa.array([7, 5, 6] * 20).cast(pa.decimal128(21, 2)), "number", 7.0),
+        (pa.array(["7.5", "5", "6"] * 20, pa.large_string()), "number", 7.5),
+        (pa.array(["x", "y"] * 30, pa.large_string()), "category", "x"),
+        (pa.array(["x", "y"] * 30).dictionary_encode(), "category", "x"),
+        (pa.array([True, False] * 30), "category", "true"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else str(value),
+)
+def test_parquet_values_become_those_of_the_model(tmp_path, values, kind, first):
+    table = pa.Table.from_pandas(GOOD, preserve_index=False).append_column("k", values)
+    pq.write_table(table, tmp_path / "t.parquet")
+    source = Source.open([tmp_path / "t.parquet"])
+    columns = found(source)[0]
+    assert columns["k"]["kind"] == kind
+    assert read(source, list(columns.values()))["k"][0] == first
+
+
+@pytest.mark.parametrize("values", [pa.nulls(N_ROWS), pa.array([np.nan] * N_ROWS)])
+def test_empty_columns_of_parquet_are_left_out(tmp_path, values):
+    table = pa.Table.from_pandas(GOOD, preserve_index=False).append_column("k", values)
+    pq.write_table(table, tmp_path / "t.parquet")
+    columns, findings = found(Source.open([tmp_path / "t.parquet"]))
+    assert "k" not in columns
+    assert "column 'k' is empty" in findings
+
+
 def test_texts_in_parquet_obey_the_same_rules(tmp_path):
     table = GOOD.assign(a=[f"{value:.3f}".replace(".", ",") for value in GOOD["a"]])
     table.to_parquet(tmp_path / "t.parquet", index=False)

@@ -325,9 +325,9 @@ class _Surveyor:
         is_whole_so_far = survey.n_integer == survey.n_plain
         survey.n_present += n_present
         survey.n_plain += n_present
-        if not survey.is_text:
+        if not survey.is_text or not n_present:
             return
-        survey.is_quick = survey.is_quick or n_present > 0
+        survey.is_quick = True
         if is_whole_so_far and pc.all(pc.equal(numbers, pc.floor(numbers))).as_py() is not False:
             digits = pc.match_substring_regex(values, "^[0-9]+$")
             zeros = pc.and_(pc.starts_with(values, "0"), pc.greater(pc.binary_length(values), 1))
