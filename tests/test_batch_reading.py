@@ -92,6 +92,18 @@ def test_another_delimiter_is_named(tmp_path):
     assert opened(tmp_path, GOOD.to_csv(index=False, sep="~"), sep="~").names == ("a", "b", "c")
 
 
+def test_a_tab_may_be_named_as_in_a_shell(tmp_path):
+    source = opened(tmp_path, "a b\tc\n1 2\t3\n", sep="\\t")
+    assert source.names == ("a b", "c")
+
+
+def test_rows_behind_a_very_long_field_have_no_line(tmp_path):
+    text = "a,b,c\n" + "1,2,x\n" * 1100 + f"1,2,{'x' * 200_000}\n3,4\n5,6,y\n"
+    source = opened(tmp_path, text)
+    (frame,) = source.frames(TableSchema(COLUMNS), bad="reject")
+    assert [(reject.row, reject.line) for reject in frame.rejects] == [(1102, None)]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
 def test_encodings_are_found_or_named(tmp_path, encoding):
     text = GOOD.to_csv(index=False).replace("x", "é")

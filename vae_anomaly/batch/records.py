@@ -170,11 +170,17 @@ class Lines:
         self._found = self._starts(is_one_column)
         self._row = 0
 
-    def of(self, row: int) -> int:
-        """Return the number of the line in which a row begins; both are counted from 1."""
-        line = 0
+    def of(self, row: int) -> int | None:
+        """Return the number of the line in which a row begins; both are counted from 1.
+
+        It is None behind a field that is too long for the reader of the standard library.
+        """
+        line = None
         while self._row < row:
-            line = next(self._found)
+            try:
+                line = next(self._found)
+            except (csv.Error, StopIteration):
+                return None
             self._row += 1
         return line
 

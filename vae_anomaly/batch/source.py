@@ -67,6 +67,8 @@ class ReadOptions:
     """Texts that stand for a missing value, besides an empty one."""
 
     def __post_init__(self) -> None:
+        if self.sep == "\\t":  # as one writes it in a shell
+            object.__setattr__(self, "sep", "\t")
         if self.sep is not None and len(self.sep.encode()) != 1:
             raise ValueError(f"--sep {self.sep}: the delimiter must be a single character")
         if self.decimal not in (None, ".", ","):
