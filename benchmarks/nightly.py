@@ -41,9 +41,9 @@ import pandas as pd
 from vae_anomaly import load
 model, table = load(sys.argv[1]), pd.read_parquet(sys.argv[2]).drop(columns="id")
 model.score_samples(table[:1000])
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 model.score_samples(table)
-print(time.perf_counter() - start)
+print(time.perf_counter() - start, time.process_time() - cpu)
 """
 
 FROM_FILE = """
@@ -52,9 +52,10 @@ from vae_anomaly import load
 from vae_anomaly.batch.run import score_table
 from vae_anomaly.batch.source import Source
 model = load(sys.argv[1])
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 score_table(model, Source.open([sys.argv[2]]), sys.argv[3], model_path=sys.argv[1], keep=["id"])
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(time.perf_counter() - start, time.process_time() - cpu)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 TRAIN = """
@@ -89,25 +90,24 @@ def run(script: str, *arguments: object) -> list[float]:
 
 
 def speed_and_memory(model: Path, folder: Path, n_rows: int) -> None:
-    rates, peaks = {}, {}
+    seconds, cpu, peaks = {}, {}, {}
     for kind in ("parquet", "csv"):
         for rows in (n_rows // 5, n_rows):
             table, output = folder / f"table.{kind}", folder / f"scores.{kind}"
             make_table(table, rows)
-            seconds, peaks[kind, rows] = run(FROM_FILE, model, table, output)
-            rates[kind] = rows / seconds
+            seconds[kind], cpu[kind], peaks[kind, rows] = run(FROM_FILE, model, table, output)
             output.unlink()
+            output.with_name(f"{output.name}.summary.json").unlink()
         if kind == "parquet":
-            (seconds,) = run(FROM_MEMORY, model, table)
-            rates["memory"] = n_rows / seconds
+            seconds["memory"], cpu["memory"] = run(FROM_MEMORY, model, table)
         table.unlink()
-    print(f"{n_rows:,} rows of 30 columns: {rates['memory']:,.0f} rows/s from memory")
-    print(
-        f"  Parquet  {rates['parquet']:,.0f} rows/s, {rates['parquet'] / rates['memory']:.2f} of it"
-    )
-    print(
-        f"  CSV      {rates['csv']:,.0f} rows/s, {rates['csv'] / rates['parquet']:.2f} of Parquet"
-    )
+    print(f"{n_rows:,} rows of 30 columns")
+    for kind, peer in ("memory", "memory"), ("parquet", "memory"), ("csv", "parquet"):
+        print(
+            f"  from {kind}: {n_rows / seconds[kind]:,.0f} rows/s, "
+            f"{seconds[peer] / seconds[kind]:.2f} of the rate from {peer}; of processor time, "
+            f"{cpu[peer] / cpu[kind]:.2f} of it"
+        )
     for (kind, rows), peak in peaks.items():
         print(f"  {kind} of {rows:,} rows: peak memory {peak:,.0f} MB")
 
@@ -202,7 +202,8 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-c", TRAIN, str(Path(__file__).parent), str(model)], check=True
         )
-        kills_and_pairs(model, Path(folder), args.kills, args.pairs)
+        if args.kills or args.pairs:
+            kills_and_pairs(model, Path(folder), args.kills, args.pairs)
         if args.rows:
             speed_and_memory(model, Path(folder), args.rows)
 

@@ -135,6 +135,28 @@ def test_a_header_of_numbers_is_named(tmp_path):
     assert opened(tmp_path, text, header=True).names == ("2019", "2020")
 
 
+def test_a_header_may_hold_years(tmp_path):
+    text = "name,2019\n" + "x,1.5\ny,2.5\n" * 9
+    assert opened(tmp_path, text).names == ("name", "2019")
+
+
+def test_texts_that_recur_are_no_header(tmp_path):
+    assert opened(tmp_path, "x,k\ny,l\nx,k\ny,k\n").names == ("column_1", "column_2")
+
+
+def test_the_line_that_tells_excel_the_delimiter_is_read(tmp_path):
+    source = opened(tmp_path, "sep=;\n" + GOOD.to_csv(index=False, sep=";"))
+    assert source.names == ("a", "b", "c")
+    assert len(read(source)) == N_ROWS
+
+
+@pytest.mark.parametrize(
+    "cells", [["1.2.3", "1.2.10"], ["10.0.0.1", "10.0.0.2"], ["10:30", "9:15"], ["A12", "B7"]]
+)
+def test_what_only_resembles_numbers_is_a_category(tmp_path, cells):
+    assert kinds(opened(tmp_path, GOOD.assign(k=cells * 30).to_csv(index=False)))["k"] == "category"
+
+
 def test_a_header_may_be_denied(tmp_path):
     source = opened(tmp_path, "k,l\nm,n\n", header=False)
     assert source.names == ("column_1", "column_2")
@@ -183,6 +205,7 @@ def test_only_an_empty_field_is_missing(tmp_path):
     assert read(opened(tmp_path, text, missing=("NA",)))["c"].isna().tolist() == [True, False, True]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TableError, match="no regular file"):
@@ -311,6 +334,15 @@ def test_rejects_do_not_depend_on_where_a_run_starts(tmp_path, start):
     assert [frame.stop for frame in rest] == [frame.stop for frame in whole[start // 2 :]]
 
 
+def test_rows_may_be_read_without_the_columns_of_a_model(tmp_path):
+    source = opened(tmp_path, "a,b\n1,2\n3\n5,6\n")
+    (frame,) = source.frames(None, keep=["b"], bad="reject")
+    assert frame.table.shape == (2, 0)
+    assert frame.kept["b"].to_pylist() == ["2", "6"]
+    (frame,) = source.frames(None, bad="reject")
+    assert frame.rows.tolist() == [1, 3]
+
+
 def test_bad_cells_may_count_as_missing(tmp_path):
     text = "a,b,c\n1,2,x\nk,4,y\nl,6,z\n7,8,x\n9,10,x\n"
     (frame,) = opened(tmp_path, text).frames(TableSchema(COLUMNS), bad="missing")
@@ -399,6 +431,8 @@ def test_texts_in_parquet_obey_the_same_rules(tmp_path):
         (lambda x: f"{x:.2f} €", {"affix": "€"}),
         (lambda x: f"EUR {abs(x):.2f}", {"affix": "EUR"}),
         (lambda x: f"{x:.2f}%", {"affix": "%"}),
+        (lambda x: f"{x:.2f} kg", {"affix": "kg"}),
+        (lambda x: f"{x:.2f}m/s", {"affix": "m/s"}),
         (lambda x: f"({abs(x)})" if x < 0 else str(x), {"signs": True}),
         (lambda x: f"{abs(x)}-" if x < 0 else str(x), {"signs": True}),
     ],

@@ -85,7 +85,7 @@ def test_columns_are_those_of_the_frame_by_default(table):
 
 
 def test_rows_of_the_right_types_are_not_copied(table):
-    schema = fitted()
+    schema = TableSchema().fit(table)
     found = schema.transform(table)
     assert np.shares_memory(found["amount"].to_numpy(), table["amount"].to_numpy())
 

@@ -35,6 +35,8 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 """What a number or a date looks like, and the name of a column rarely does."""
+_SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+"""The first line that tells the delimiter to Excel."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,9 @@ def find_dialect(
         raise TableError(f"{path} is empty")
     if text.lstrip().startswith("<"):
         raise TableError(f"{path}, line 1 begins with '<': it is HTML or XML and not a table")
+    told = _SEP_LINE.match(text)
+    if told is not None and sep is None:
+        sep = told[1]
     best: list[_Record] = []
     n_fields = 1
     if sep is None:
@@ -193,8 +198,14 @@ def find_dialect(
                 sep, share, best, n_fields = delimiter, found, records, fields
     if not best:
         best = list(_records(text, sep, path))
-        n_fields, _ = _usual_number_of_fields(best)
-    first = next(at for at, record in enumerate(best) if len(record.fields) == n_fields)
+        if told is not None and len(best) == 1:
+            raise TableError(f"{path} is empty but for its first line")
+        n_fields, _ = _usual_number_of_fields(best[told is not None :])
+    first = next(
+        at
+        for at, record in enumerate(best)
+        if len(record.fields) == n_fields and at >= (told is not None)
+    )
     above, rest = best[:first], best[first:]
     has_header = _is_header(rest) if header is None else header
     if above and (header is False or (not has_header and header is None)):
@@ -286,14 +297,20 @@ def _usual_number_of_fields(records: Sequence[_Record]) -> tuple[int, float]:
 
 
 def _is_header(records: Sequence[_Record]) -> bool:
-    """Return whether the first of these records holds names rather than values."""
+    """Return whether the first of these records holds names rather than values.
+
+    It does if it holds no values, or a text above values, or a text that does not recur in a column
+    whose texts do.
+    """
     first, rows = records[0].fields, [record.fields for record in records[1:101]]
     is_value = [bool(_VALUE.fullmatch(field)) for field in first]
-    if not any(is_value):
-        return True
+    recurs = []
     for at, field in enumerate(first):
+        if is_value[at] or not field.strip():
+            continue
         below = [row[at] for row in rows if at < len(row) and row[at].strip()]
         n_values = sum(bool(_VALUE.fullmatch(cell)) for cell in below)
-        if field.strip() and not is_value[at] and 2 * n_values > len(below):
+        if 2 * n_values > len(below) or (field not in below and 2 * len(set(below)) < len(below)):
             return True
-    return False
+        recurs.append(field in below)
+    return not any(is_value) and not (recurs and all(recurs))

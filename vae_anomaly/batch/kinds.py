@@ -29,6 +29,9 @@ MIN_IDS = 50
 IDS_SHARE = 0.9
 """The share of different texts from which on a column is one of identifiers or free text."""
 
+_MAX_LABELS = 100
+"""The largest number of different labels with which columns are compared."""
+
 _STYLES = [
     (".", ""),
     (".", ","),
@@ -42,9 +45,9 @@ _STYLES = [
 """Decimal signs and signs of thousands, the usual ones first."""
 
 _DATE_LIKE = (
-    r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([T ,].*)?"
-    r"|\d{1,2}[. -]*[A-Za-zÀ-ÿ]{3,9}[. ,-]*\d{2,4}([T ,].*)?"
-    r"|[A-Za-zÀ-ÿ]{3,9}[. -]*\d{1,2}[, -]+\d{4}([T ,].*)?"
+    r"(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{4}[/-]\d{1,2}"
+    r"|\d{1,2}[ ./-]*[A-Za-zÀ-ÿ]{3,9}[ .,/-]*(\d{4}|\d{2})"
+    r"|[A-Za-zÀ-ÿ]{3,9}[. -]*\d{1,2}[, -]+\d{4})([T ,:].*)?"
 )
 _DAYS = [
     "%d.%m.%Y",
@@ -63,6 +66,8 @@ _DAYS = [
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
+    "%Y-%m",
+    "%Y/%m",
 ]
 _TIMES = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
 FORMATS = [day + time for day in _DAYS for time in _TIMES]
@@ -208,11 +213,15 @@ class _Survey:
     n_compared: int = 0
     is_quick: bool = False
     """Whether cells were seen to be plain numbers without looking at how they are written."""
+    date: str | None = None
+    """A date that is not in ISO 8601."""
     first: Any = None
     is_constant: bool = True
     counts_up: bool = True
     offset: float | None = None
-    equals_label: bool = True
+    tells_label: bool = True
+    label_of: dict[Any, Any] = field(default_factory=dict)
+    """The label of each of its values, as long as these tell it."""
 
     @property
     def is_text(self) -> bool:
@@ -240,10 +249,10 @@ def _survey(source: Source, names: list[str], label: str | None) -> dict[str, _S
     if mixed := [name for name in names if surveys[name].is_quick and surveys[name].n_compared]:
         surveys |= _counted(source, mixed, None, quick=False)
     for name, found in surveys.items():
-        if label is not None and name != label and found.equals_label and found.n_present:
+        if found.tells_label and len(found.label_of) > 1:
             raise TableError(
-                f"{source}: column {name!r} is a copy of the label {label!r} and would give it "
-                f"away; leave it out by --drop {name}"
+                f"{source}: column {name!r} is a copy of the label {label!r}, perhaps in other "
+                f"words, and would give it away; leave it out by --drop {name}"
             )
     return surveys
 
@@ -252,16 +261,17 @@ def _counted(
     source: Source, names: Sequence[str], label: str | None, *, quick: bool
 ) -> dict[str, _Survey]:
     types = source.types
-    surveys = {name: _Survey(name, types[name], equals_label=label is not None) for name in names}
+    surveys = {
+        name: _Survey(name, types[name], tells_label=label not in (None, name)) for name in names
+    }
     surveyor = _Surveyor(source, quick)
     for part in source.pieces(names):
         for bad in part.piece.bad:
             raise TableError(source.sentence(part, bad.row, bad.reason))
         table = part.piece.table
-        labels = None if label is None else _as_texts(table[label])
         for name in names:
-            if surveys[name].equals_label:
-                surveys[name].equals_label = _as_texts(table[name]).equals(labels)
+            if label is not None and surveys[name].tells_label:
+                _compare_with_label(surveys[name], table.select([name, label]))
             surveyor.add(surveys[name], table[name], part.piece.rows)
     return surveys
 
@@ -281,7 +291,7 @@ class _Surveyor:
             if self.decimal in (None, style[0])
             and (thousands is None or (style[1] in ("", thousands) and style[0] != thousands))
         ]
-        self.connection = sql.connect()
+        self.engine = sql.Engine()
 
     def add(self, survey: _Survey, values: pa.ChunkedArray, rows: np.ndarray) -> None:
         """Add the cells of the next rows."""
@@ -340,7 +350,7 @@ class _Surveyor:
         survey.counts_up = False
         column = ColumnSchema(survey.name, sql.natural_kind(survey.dtype) or "category")
         table = pa.table({survey.name: values})
-        typed, bad = sql.converted(self.connection, table, [column], self.missing)
+        typed, bad = sql.converted(table, [column], self.missing, self.engine)
         good = typed[survey.name]
         survey.n_present += len(good) - good.null_count + len(bad)
         survey.n_plain += len(good) - good.null_count
@@ -369,7 +379,7 @@ class _Surveyor:
     def _add_digits(self, survey: _Survey, table: pa.Table) -> None:
         """Add texts with digits, and how often each of them occurs."""
         iso = f"({sql.date('x', None)}) IS NOT NULL"
-        table = sql.query(self.connection, table, f"SELECT x, n, {iso} AS iso FROM cells")
+        table = self.engine.query(table, f"SELECT x, n, {iso} AS iso FROM cells")
         survey.n_iso += pc.sum(table.filter(table["iso"])["n"]).as_py() or 0
         table = table.filter(pc.invert(table["iso"]))
         if not len(table):
@@ -393,12 +403,11 @@ class _Surveyor:
             f"coalesce(sum(n) FILTER ({check}), 0)::BIGINT AS {name}"
             for name, check in checks.items()
         )
-        affix = sql.literal(rf"%|{sql.CURRENCIES}")
-        counts = sql.query(
-            self.connection,
+        counts = self.engine.query(
             table,
-            f"SELECT a, {sums}, min(x) FILTER (NOT ({plain})) AS odd "
-            f"FROM (SELECT *, regexp_extract(e, {affix}) AS a "
+            f"SELECT a, {sums}, min(x) FILTER (NOT ({plain})) AS odd, "
+            f"min(x) FILTER ({checks['dates']}) AS date "
+            f"FROM (SELECT *, {sql.affix('e')} AS a "
             f"FROM (SELECT x, n, {sql.even('x')} AS e FROM cells)) GROUP BY a",
         )
         for found in counts.to_pylist():
@@ -406,6 +415,7 @@ class _Surveyor:
             survey.n_integer += found["whole"]
             survey.n_leading_zero += found["zeros"]
             survey.n_date_like += found["dates"]
+            survey.date = survey.date or found["date"]
             for number, (decimal, thousands) in enumerate(self.styles):
                 survey.styles[decimal, thousands, found["a"]] += found[f"style{number}"]
             if any(found[f"style{number}"] for number in range(len(self.styles))):
@@ -416,15 +426,23 @@ class _Surveyor:
                 f"coalesce(sum(n) FILTER ({sql.date('x', text)} IS NOT NULL), 0)::BIGINT AS f{at}"
                 for at, text in enumerate(FORMATS)
             )
-            (row,) = sql.query(self.connection, table, f"SELECT {tests} FROM cells").to_pylist()
+            (row,) = self.engine.query(table, f"SELECT {tests} FROM cells").to_pylist()
             for at, text in enumerate(FORMATS):
                 survey.formats[text] += row[f"f{at}"]
 
 
-def _as_texts(values: pa.ChunkedArray) -> pa.Array:
-    if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
-        return pa.nulls(len(values), pa.string())
-    return pc.utf8_trim_whitespace(values.combine_chunks().cast(pa.string()))
+def _compare_with_label(survey: _Survey, table: pa.Table) -> None:
+    """Note whether the values of a column and the labels go together, one to one."""
+    if pa.types.is_nested(survey.dtype):
+        survey.tells_label = False
+        return
+    pairs = table.rename_columns(["value", "label"]).group_by(["value", "label"]).aggregate([])
+    survey.tells_label = len(pairs) <= _MAX_LABELS
+    if survey.tells_label:
+        for value, label in zip(*pairs.to_pydict().values(), strict=True):
+            if survey.label_of.setdefault(value, label) != label:
+                survey.tells_label = False
+        survey.tells_label &= len(set(survey.label_of.values())) == len(survey.label_of)
 
 
 class _Decision:
@@ -455,8 +473,9 @@ class _Decision:
                 return ColumnSchema(name, "date")
             if 2 * survey.n_date_like > n:
                 raise TableError(
-                    f"{self.place} looks like dates that are not in ISO 8601; name their format, "
-                    f"such as {self._proposal()}"
+                    f"{self.place} looks like dates that are not whole dates in ISO 8601, such as "
+                    f"{survey.date!r}; name their format, such as {self._proposal()}, or say "
+                    f"--category {name}"
                 )
             if 2 * self._n_numbers() > n:
                 return self.as_number()
@@ -595,11 +614,11 @@ def _check_cells(source: Source, columns: Sequence[ColumnSchema], *, stop: bool)
     TableError
         If there is such a cell and `stop` is True.
     """
-    connection = sql.connect()
+    engine = sql.Engine()
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for part in source.pieces([column.name for column in columns]):
-        _, bad = sql.converted(connection, part.piece.table, columns, source.options.missing)
+        _, bad = sql.converted(part.piece.table, columns, source.options.missing, engine)
         for cell in bad:
             name = cell.column.name
             counts[name] += 1

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -92,25 +91,20 @@ class JsonFile:
 
     def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
         """Yield the texts of the named columns, from the row of index `start` on."""
-        connection = sql.connect()
+        engine = sql.Engine()
         read = _read_csv(self.path, self.dialect, n_columns=1, columns=["c0"], quotes=False)
         fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
         cells = [f"struct_extract(o, {sql.literal(name)}) AS {sql.name(name)}" for name in columns]
-        objects = f"SELECT json_transform(c0, {sql.literal(fields)}) AS o FROM lines"
-        query = f"SELECT {', '.join(cells)} FROM ({objects})" if cells else "SELECT c0 FROM lines"
+        objects = f"SELECT json_transform(c0, {sql.literal(fields)}) AS o FROM cells"
+        query = f"SELECT {', '.join(cells)} FROM ({objects})" if cells else "SELECT c0 FROM cells"
+        is_object = (
+            "SELECT coalesce(json_type(CASE WHEN json_valid(c0) THEN c0 END) = 'OBJECT', FALSE) "
+            "AS ok FROM cells"
+        )
         for piece in _after(read, start):
-            connection.register("lines", piece.table)
-            is_object = connection.sql(
-                "SELECT json_valid(c0) AND json_type(CASE WHEN json_valid(c0) THEN c0 END) "
-                "= 'OBJECT' AS ok FROM lines"
-            ).to_arrow_table()["ok"]
-            connection.unregister("lines")
-            table = piece.table.filter(pc.fill_null(is_object, False))
-            good = np.asarray(pc.fill_null(is_object, False).to_numpy(), bool)
+            good = engine.query(piece.table, is_object)["ok"].to_numpy()
             bad = [BadRow(int(row), "it is not a JSON object") for row in piece.rows[~good]]
-            connection.register("lines", table)
-            values = connection.sql(query).to_arrow_table()
-            connection.unregister("lines")
+            values = engine.query(piece.table.filter(pa.array(good)), query)
             yield Piece(
                 values, piece.rows[good], sorted([*piece.bad, *bad], key=lambda found: found.row)
             )

@@ -111,7 +111,28 @@ def score_table(
 
     Notes
     -----
-    After an interruption the exception has a note that names the folder with the parts.
+    An error that has nothing to do with the table, an interruption or a full disk leaves the parts
+    that are done, and the exception has a note that names their folder. Other errors leave nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from vae_anomaly import TableSchema, VAEAnomalyDetector
+    >>> from vae_anomaly.batch import Source, score_table
+    >>> rows = pd.DataFrame(np.random.RandomState(0).normal(size=(200, 2)), columns=["a", "b"])
+    >>> detector = VAEAnomalyDetector(max_iter=2, random_state=0)
+    >>> model = make_pipeline(TableSchema(), detector).fit(rows)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table, output = Path(folder, "table.csv"), Path(folder, "scores.parquet")
+    ...     rows.to_csv(table, index=False)
+    ...     summary = score_table(model, Source.open([table]), output, keep=["a"])
+    ...     scores = pd.read_parquet(output)
+    >>> summary.rows_out, list(scores)
+    (200, ['row', 'a', 'score', 'is_outlier'])
     """
     job = ScoringJob(
         model,
@@ -246,6 +267,6 @@ def _summary(
         threshold=float(-np.asarray(offset).item()),
         score_quantiles=tally.scores.quantiles(),
         training_score_quantiles=tally.training,
-        drift=None if tally.drift is None else tally.drift.to_dict(),
+        drift=tally.drift.summary(),
         warnings=tally.warnings(),
     )

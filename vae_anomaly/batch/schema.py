@@ -200,11 +200,11 @@ class TableSchema(TransformerMixin, BaseEstimator):
         return self._converted(X, schemas)
 
     def _converted(self, X: pd.DataFrame, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
-        from vae_anomaly.batch.sql import connect, converted
+        from vae_anomaly.batch.sql import converted
 
         table = _arrow(X)
         check_types(table.schema, schemas)
-        values, bad = converted(connect(), table, schemas, self.missing)
+        values, bad = converted(table, schemas, self.missing)
         if bad:
             first = bad[0]
             raise TableError(

@@ -338,7 +338,7 @@ class _Frames:
         self.rows_per_frame = rows_per_frame
         self.columns = schema.schemas()
         self.missing = (*schema.missing, *source.options.missing)
-        self.connection = sql.connect()
+        self.engine = sql.Engine()
         self.lines: dict[int, Lines | None] = {}
         self.is_first = True
 
@@ -365,9 +365,7 @@ class _Frames:
         n_bad: Counter[str] = Counter()
         typed: list[tuple[Part, pa.Table]] = []
         for part in parts:
-            values, cells = sql.converted(
-                self.connection, part.piece.table, self.columns, self.missing
-            )
+            values, cells = sql.converted(part.piece.table, self.columns, self.missing, self.engine)
             typed.append((part, values))
             self._check_first(part, values, cells)
             found.update({bad.row: (part, None, bad.reason) for bad in part.piece.bad})
@@ -386,12 +384,15 @@ class _Frames:
         for part, values in typed:
             good = ~np.isin(part.piece.rows, list(found))
             rows.append(part.piece.rows[good])
-            tables.append(values if good.all() else values.filter(pa.array(good)))
+            tables.append(
+                values if good.all() or not self.columns else values.filter(pa.array(good))
+            )
             others = self._kept(part)
             kept.append(others if good.all() else others.filter(pa.array(good)))
+        n = sum(map(len, rows))
         return Frame(
             np.concatenate(rows).astype(np.int64),
-            to_frame(pa.concat_tables(tables)),
+            to_frame(pa.concat_tables(tables)) if self.columns else pd.DataFrame(index=range(n)),
             pa.concat_tables(kept, promote_options="permissive"),
             rejects,
             stop,

@@ -5,6 +5,7 @@ The rules are expressions of DuckDB, so that files and dataframes of any size ob
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,10 @@ Kind = Literal["number", "date", "category"]
 CURRENCIES = r"\p{Sc}|[A-Z]{1,2}\$|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|SEK|NOK|DKK|PLN|CZK|BRL"
 """The signs and codes that may stand before or after an amount, as a regular expression."""
 
-_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?"
+_UNIT = r"^[-+(]?\s*\d[\d.,' ]*?\s*([^\d\s.,'()+-][^\d\s()-]{0,5})\)?\s*-?$"
+"""A number and its unit."""
+
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 """ISO 8601: a date, or a date and a time, perhaps with its offset from UTC."""
 
 
@@ -37,7 +41,7 @@ class ColumnSchema:
     thousands: str = ""
     """The sign between groups of three digits of its numbers."""
     affix: str = ""
-    """The currency or percent sign before or after each of its numbers."""
+    """The currency, percent sign or unit before or after each of its numbers."""
     signs: bool = False
     """Whether (5) and 5- stand for -5."""
 
@@ -61,16 +65,29 @@ class ColumnSchema:
         return (self.decimal, self.thousands, self.affix, self.signs) == (".", "", "", False)
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return a database in memory that keeps the order of rows and needs a bounded amount of it."""
-    import duckdb
+class Engine:
+    """A database in memory, opened when it is first needed, that takes a bounded amount of it."""
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    connection = duckdb.connect(
-        config={"memory_limit": "500MB", "threads": min(threads or 1, 8), "temp_directory": ""}
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    @functools.cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        n_threads = os.cpu_count() or 1
+        if hasattr(os, "sched_getaffinity"):
+            n_threads = len(os.sched_getaffinity(0))
+        connection = duckdb.connect(
+            config={"memory_limit": "500MB", "threads": min(n_threads, 8), "temp_directory": ""}
+        )
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+    def query(self, table: pa.Table, select: str) -> pa.Table:
+        """Return the result of a query on a table that it calls cells, in the order of its rows."""
+        self._connection.register("cells", table)
+        try:
+            return self._connection.sql(select).to_arrow_table()
+        finally:
+            self._connection.unregister("cells")
 
 
 def name(column: str) -> str:
@@ -178,6 +195,13 @@ def even(text: str) -> str:
     return f"trim(translate({text}, '\u00a0\u202f\u2009\u2019\u2212', '   ''-'))"
 
 
+def affix(text: str) -> str:
+    """Return the currency, percent sign or unit of a text as `even` has made it, or '', as SQL."""
+    sign = f"regexp_extract({text}, {literal(f'%|{CURRENCIES}')})"
+    unit = f"regexp_extract({text}, {literal(_UNIT)}, 1)"
+    return f"CASE WHEN {sign} <> '' THEN {sign} ELSE {unit} END"
+
+
 def number_pattern(column: ColumnSchema) -> str:
     """Return the regular expression of the numbers of a column, as `even` has made them."""
     decimal, thousands = re.escape(column.decimal), re.escape(column.thousands)
@@ -196,9 +220,11 @@ def date(text: str, format: str | None) -> str:
     """Return the date that a text stands for, NULL if it is none, as SQL."""
     if format is None:
         text = f"trim({text})"
+        # Old versions of DuckDB want seconds in front of an offset.
+        whole = rf"regexp_replace({text}, '([T ]\d\d:\d\d)(Z|[+-]|$)', '\1:00\2')"
         return (
             f"CASE WHEN regexp_full_match({text}, '{_ISO}') "
-            f"THEN {_utc(f'TRY_CAST({text} AS TIMESTAMPTZ)')} END"
+            f"THEN {_utc(f'TRY_CAST({whole} AS TIMESTAMPTZ)')} END"
         )
     return _utc(f"CAST(try_strptime(trim({text}), {literal(format)}) AS TIMESTAMPTZ)")
 
@@ -212,23 +238,23 @@ def _finite(number: str) -> str:
 
 
 def converted(
-    connection: duckdb.DuckDBPyConnection,
     table: pa.Table,
     columns: Iterable[ColumnSchema],
     missing: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> tuple[pa.Table, list[BadCell]]:
     """Return the values of the columns of a table, and its cells that are none.
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        Where to compute.
     table : pa.Table
         The cells; columns whose types do not fit are an error of the caller.
     columns : iterable of ColumnSchema
         The columns to convert.
     missing : sequence of str, default=()
         Texts that stand for a missing cell, besides an empty one.
+    engine : Engine, default=None
+        Where to compute; by default a new one.
 
     Returns
     -------
@@ -245,6 +271,7 @@ def converted(
     rest = [column for column in columns if found[column.name] is None]
     bad: list[BadCell] = []
     if rest:
+        engine = engine or Engine()
         cells = ", ".join(
             f"{cell(c.name, table.schema.field(c.name).type, missing)} AS c{at}, "
             f"{value(c, table.schema.field(c.name).type, missing)} AS v{at}"
@@ -253,7 +280,7 @@ def converted(
         checks = ", ".join(
             f"v{at}, c{at} IS NOT NULL AND v{at} IS NULL AS b{at}" for at in range(len(rest))
         )
-        values = query(connection, table, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
+        values = engine.query(table, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
         for at, column in enumerate(rest):
             found[column.name] = values[f"v{at}"]
             texts = table[column.name]
@@ -276,12 +303,12 @@ def quickly(
     import pyarrow.compute as pc
 
     if is_text(values.type):
-        if missing or values.type != pa.string():
-            return None
         if column.kind == "date" or not column.is_plain:
             return None
-        if pc.min(pc.binary_length(values)).as_py() == 0:
-            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+        values = values.cast(pa.string())
+        if missing or pc.min(pc.binary_length(values)).as_py() == 0:
+            is_missing = pc.is_in(values, pa.array(["", *missing], pa.string()))
+            values = pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
         if column.kind == "category":
             return values
     if column.kind != "number" or natural_kind(values.type) not in (None, "number"):
@@ -293,15 +320,6 @@ def quickly(
     if pa.types.is_floating(values.type) and pc.any(pc.is_nan(numbers)).as_py():
         numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
     return numbers if pc.all(pc.is_finite(numbers)).as_py() is not False else None
-
-
-def query(connection: duckdb.DuckDBPyConnection, table: pa.Table, select: str) -> pa.Table:
-    """Return the result of a query on a table that it calls cells."""
-    connection.register("cells", table)
-    try:
-        return connection.sql(select).to_arrow_table()
-    finally:
-        connection.unregister("cells")
 
 
 @dataclass(frozen=True)

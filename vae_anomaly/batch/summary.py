@@ -49,7 +49,7 @@ class Summary:
     """Quantiles of the scores, by level, right to 0.5 %."""
     training_score_quantiles: dict[str, float] | None
     """Those of the training rows, if the model tells."""
-    drift: dict[str, Any] | None
+    drift: dict[str, Any]
     """How each column differs from training, if the model tells what that held."""
     warnings: tuple[str, ...]
     """In what the rows no longer look like training, in sentences."""
@@ -74,7 +74,8 @@ class Tally:
         self.rows_in = self.rows_out = self.alarms = 0
         self.bad_cells: dict[str, int] = {}
         self.scores = ScoreQuantiles()
-        self.drift = Drift(schema.profile_) if hasattr(schema, "profile_") else None
+        self._schema = schema
+        self.drift = Drift(schema)
         self.training = None if training is None else quantiles_of(training)
 
     def add(self, frame: Frame, scores: np.ndarray, is_outlier: np.ndarray) -> None:
@@ -85,12 +86,11 @@ class Tally:
         self.scores.add(scores)
         for column, count in frame.n_bad.items():
             self.bad_cells[column] = self.bad_cells.get(column, 0) + int(count)
-        if self.drift is not None:
-            self.drift.add(frame.table)
+        self.drift.add(frame.table)
 
     def warnings(self) -> tuple[str, ...]:
         """Say in what the rows no longer look like training."""
-        found = () if self.drift is None else tuple(self.drift.warnings())
+        found = tuple(self.drift.warnings())
         here, training = self.scores.quantiles(), self.training or {}
         usual = training.get("0.95", np.inf)
         if self.rows_out >= _FEWEST_SCORES and here["0.5"] > usual:
@@ -110,7 +110,7 @@ class Tally:
             "alarms": self.alarms,
             "bad_cells": self.bad_cells,
             "scores": self.scores.state(),
-            "drift": None if self.drift is None else self.drift.state(),
+            "drift": self.drift.to_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -118,5 +118,4 @@ class Tally:
         self.rows_in, self.rows_out = state["rows_in"], state["rows_out"]
         self.alarms, self.bad_cells = state["alarms"], state["bad_cells"]
         self.scores.restore(state["scores"])
-        if self.drift is not None:
-            self.drift.restore(state["drift"])
+        self.drift = Drift.from_state(self._schema, state["drift"])
