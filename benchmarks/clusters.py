@@ -4,7 +4,8 @@
 
 Each reads the file, scores it with a detector of default size and writes Parquet. The time to start
 a cluster, and the first scores of its workers, are not counted. Figures are medians over rounds in
-which all take turns. Spark is left out where Java or PySpark is missing.
+which all take turns. Rows in a second of all processors' time hardly depend on what else the
+machine does. Spark is left out where Java or PySpark is missing.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from distributed import Client, LocalCluster
@@ -39,6 +41,16 @@ from vae_anomaly.batch.scoring import output_columns, score_frame
 
 N_COLUMNS = 30
 FRAME_ROWS = 65_536
+
+
+class Measured(NamedTuple):
+    """What it took to score the file."""
+
+    seconds: float
+    cpu_seconds: float
+    """The processors' time of all processes that took part."""
+    peak: float
+    """The largest memory of one of the processes of Python, in MB."""
 
 
 def main() -> None:
@@ -68,7 +80,7 @@ def main() -> None:
             shutil.which("java") or "JAVA_HOME" in os.environ
         ):
             ways["Spark"] = clusters.enter_context(spark(args.workers, model))
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        found: dict[str, list[Measured]] = {name: [] for name in ways}
         for number in range(1 + args.rounds):
             for name, score in ways.items():
                 target = Path(folder, f"out-{name}-{number}")
@@ -79,19 +91,20 @@ def main() -> None:
     report(found, args.rows)
 
 
-def report(found: dict[str, list[tuple[float, float]]], n_rows: int) -> None:
-    seconds = {name: np.median([s for s, _ in rounds]) for name, rounds in found.items()}
+def report(found: dict[str, list[Measured]], n_rows: int) -> None:
     table = pd.DataFrame(
-        {
-            "rows a second": {name: n_rows / s for name, s in seconds.items()},
-            "ratio to one process": {n: seconds["one process"] / s for n, s in seconds.items()},
-            "peak memory of a process, MB": {
-                name: max(peak for _, peak in rounds) for name, rounds in found.items()
-            },
-        }
-    )
+        {name: np.median(rounds, axis=0) for name, rounds in found.items()}, Measured._fields
+    ).T
+    whole = table.loc["one process"]
+    ratios = {
+        "rows a second": n_rows / table["seconds"],
+        "ratio": whole["seconds"] / table["seconds"],
+        "rows a CPU second": n_rows / table["cpu_seconds"],
+        "ratio of CPU": whole["cpu_seconds"] / table["cpu_seconds"],
+        "peak memory of a process, MB": table["peak"],
+    }
     print(f"{n_rows:,} x {N_COLUMNS}, medians of {len(found['one process'])} rounds")
-    print(table.to_string(float_format="{:,.2f}".format))
+    print(pd.DataFrame(ratios).to_string(float_format="{:,.2f}".format))
 
 
 def check(target: Path, n_rows: int) -> None:
@@ -125,40 +138,41 @@ def fit(table: str, path: str) -> None:
 
 def score_alone(
     source: str, path: str, target: str, n_threads: int | None, reasons: int = 0
-) -> tuple[float, float]:
-    """Return the seconds it takes, and the peak memory in MB."""
+) -> Measured:
     model = load(path)
     columns = output_columns(model, reasons=reasons)
     file = pq.ParquetFile(source)
     frames = (batch.to_pandas() for batch in file.iter_batches(FRAME_ROWS))
     score_frame(model, file.read_row_group(0).to_pandas()[:1_000], reasons=reasons)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     with threadpool_limits(n_threads), pq.ParquetWriter(target, columns) as output:
         for frame in frames:
             scores = score_frame(model, frame, reasons=reasons)
             output.write_table(pa.Table.from_pandas(scores, columns, preserve_index=False))
-    return time.perf_counter() - start, peak_memory()
+    cpu_seconds = time.process_time() - cpu_start
+    return Measured(time.perf_counter() - start, cpu_seconds, peak_memory())
 
 
 @contextmanager
-def dask(n_workers: int, path: str) -> Iterator[Callable[[str, str], tuple[float, float]]]:
+def dask(n_workers: int, path: str) -> Iterator[Callable[[str, str], Measured]]:
     model = load(path)
     with (
         LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
 
-        def score(source: str, target: str) -> tuple[float, float]:
-            start = time.perf_counter()
+        def score(source: str, target: str) -> Measured:
+            start, cpu_start = time.perf_counter(), cpu_of_all()
             table = dd.read_parquet(source, blocksize="64MiB")
             score_dask(model, table).to_parquet(target, write_index=False)
-            return time.perf_counter() - start, max(client.run(peak_memory).values())
+            seconds, cpu_seconds = time.perf_counter() - start, cpu_of_all() - cpu_start
+            return Measured(seconds, cpu_seconds, max(client.run(peak_memory).values()))
 
         yield score
 
 
 @contextmanager
-def spark(n_workers: int, path: str) -> Iterator[Callable[[str, str], tuple[float, float]]]:
+def spark(n_workers: int, path: str) -> Iterator[Callable[[str, str], Measured]]:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -167,15 +181,23 @@ def spark(n_workers: int, path: str) -> Iterator[Callable[[str, str], tuple[floa
     session.sparkContext.setLogLevel("ERROR")
     model = load(path)
 
-    def score(source: str, target: str) -> tuple[float, float]:
-        start = time.perf_counter()
+    def score(source: str, target: str) -> Measured:
+        start, cpu_start = time.perf_counter(), cpu_of_all()
         # Parts of 64 MB, as for Dask, so that all cores have some.
         session.conf.set("spark.sql.files.maxPartitionBytes", str(64 << 20))
         score_spark(model, session.read.parquet(source)).write.parquet(target)
-        return time.perf_counter() - start, float("nan")
+        seconds, cpu_seconds = time.perf_counter() - start, cpu_of_all() - cpu_start
+        return Measured(seconds, cpu_seconds, float("nan"))
 
     yield score
     session.stop()
+
+
+def cpu_of_all() -> float:
+    """Return the processors' time of this process and all below it that are still there."""
+    this = psutil.Process()
+    times = [process.cpu_times() for process in [this, *this.children(recursive=True)]]
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 def peak_memory() -> float:
