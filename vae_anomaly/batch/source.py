@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from vae_anomaly.batch import sql
 from vae_anomaly.batch.dialect import Dialect, find_dialect, find_encoding, read_head
-from vae_anomaly.batch.errors import TableError
+from vae_anomaly.batch.errors import ChangedInputError, TableError
 from vae_anomaly.batch.records import BadRow, CsvFile, JsonFile, Lines, ParquetFile, Piece
 from vae_anomaly.batch.schema import TableSchema, check_names, check_types, no_value, to_frame
 
@@ -214,14 +214,14 @@ class Source:
         return [dict(stamp) for stamp in self.stamps]
 
     def check_unchanged(self) -> None:
-        """Raise TableError if a file is no longer what it was when opened."""
+        """Raise ChangedInputError if a file is no longer what it was when opened."""
         for path, stamp in zip(self.paths, self.stamps, strict=True):
             try:
                 now = _stamp(path)
             except FileNotFoundError:
-                raise TableError(f"{path} has been removed while it was read") from None
+                raise ChangedInputError(f"{path} has been removed while it was read") from None
             if now != stamp:
-                raise TableError(f"{path} has changed while it was read")
+                raise ChangedInputError(f"{path} has changed while it was read")
 
     def check_columns(self, schema: TableSchema, keep: Sequence[str] = ()) -> None:
         """Raise TableError unless the columns of a model and those to keep are all there."""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import rich_click as click
 
+from vae_anomaly.batch.errors import ChangedInputError
 from vae_anomaly.batch.signals import Terminated, termination_raises
 
 BAD_INPUT, FAILURE, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
@@ -65,6 +66,8 @@ def _told(error: BaseException) -> int:
             # Python would complain again when it flushes the standard output at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return CLOSED_PIPE
+        case ChangedInputError():  # the same run may succeed when nobody writes to its input
+            return _say(_noted(error, str(error)), FAILURE)
         case FileNotFoundError() | FileExistsError() | IsADirectoryError() | NotADirectoryError():
             return _say(_noted(error, _of_file(error)), BAD_INPUT)
         case ValueError() | TypeError():
