@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MAX_CELLS = 50_000_000
 """The largest number of cells that is trained on in memory; it then takes about 2 GB."""
 
-_SAMPLE_ROWS = 50_000
-
 
 @dataclass(frozen=True)
 class Split:
@@ -112,9 +110,10 @@ def fit_table(
         in_memory = n_train * len(columns) <= MAX_CELLS
     if in_memory:
         return model.fit(pd.concat(frames(), ignore_index=True))
-    sample = pd.concat(_sampled(frames(), min(1.0, _SAMPLE_ROWS / n_train)), ignore_index=True)
-    before = model[:-1].fit(sample)
-    model[-1].fit_batches(lambda: map(before.transform, frames()))
+    model["schema"].fit_batches(frames)
+    for _, step in model.steps[1:-1]:
+        step.fit(next(frames()))  # the names of columns are all that is learned of dates
+    model[-1].fit_batches(lambda: map(model[:-1].transform, frames()))
     return model
 
 
@@ -151,9 +150,6 @@ def _frames(
     source: Source, schema: TableSchema, train: np.ndarray | None, bad: Bad
 ) -> Iterator[pd.DataFrame]:
     for frame in source.frames(schema, bad=bad):
-        yield frame.table if train is None else frame.table[train[frame.rows - 1]]
-
-
-def _sampled(frames: Iterator[pd.DataFrame], share: float) -> Iterator[pd.DataFrame]:
-    for number, frame in enumerate(frames):
-        yield frame.sample(frac=share, random_state=number)
+        table = frame.table if train is None else frame.table[train[frame.rows - 1]]
+        if len(table):
+            yield table
