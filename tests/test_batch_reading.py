@@ -284,6 +284,19 @@ def test_parquet_keeps_the_types_of_kept_columns(tmp_path):
     assert frame.kept.schema.field("k").type == pa.int64()
 
 
+def test_a_row_group_of_parquet_is_not_read_as_a_whole(tmp_path):
+    rows = np.random.RandomState(0)
+    table = pa.table({name: rows.randn(1_500_000) for name in "ab"})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=len(table), use_dictionary=False)
+    n_bytes = table.nbytes
+    del table
+    before = pa.total_allocated_bytes()
+    pieces = Source.open([tmp_path / "t.parquet"]).pieces(["a", "b"])
+    next(pieces)
+    assert pa.total_allocated_bytes() - before < n_bytes / 2
+    pieces.close()
+
+
 def test_nan_in_parquet_is_missing(tmp_path):
     table = pa.table({"a": [1.0, np.nan, None], "b": [1, 2, 3], "c": ["x", "", None]})
     pq.write_table(table, tmp_path / "t.parquet")
@@ -298,6 +311,51 @@ def test_json_lines_are_read_by_the_same_rules(tmp_path):
     np.testing.assert_array_equal(values["a"], [1, 1000, 3])
     np.testing.assert_array_equal(values["b"], [2.5, np.nan, 4])
     assert values["c"].isna().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "day,Day,x~/y\n2024-01-02,2023-05-06,1\n"),
+        ("t.jsonl", '{"day": "2024-01-02", "Day": "2023-05-06", "x~/y": 1}\n'),
+    ],
+)
+def test_names_may_differ_in_case_only(tmp_path, name, text):
+    columns = [{"name": "day", "kind": "date"}, {"name": "Day", "kind": "date"}]
+    columns.append({"name": "x~/y", "kind": "number"})
+    values = read(opened(tmp_path, text, name), columns)
+    assert values["day"][0] == pd.Timestamp("2024-01-02", tz="UTC")
+    assert values["Day"][0] == pd.Timestamp("2023-05-06", tz="UTC")
+    assert values["x~/y"][0] == 1
+
+
+def test_truth_values_are_the_same_in_all_formats(tmp_path):
+    table = GOOD.assign(flag=[True, False, True, True, False, True] * 10)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    sources = [Source.open([tmp_path / f"t.{ending}"]) for ending in ("csv", "parquet", "jsonl")]
+    flags = [found(source)[0]["flag"] for source in sources]
+    assert flags == 3 * [{"name": "flag", "kind": "category", "truth": True}]
+    schema = TableSchema().fit(table)
+    assert schema.columns_[3] == flags[0]
+    expected = [str(flag).lower() for flag in table["flag"]]
+    for source in sources:
+        values = read(source, schema.columns_)
+        assert values["flag"].tolist() == expected
+    written = table.astype({"flag": str})
+    assert schema.transform(written)["flag"].tolist() == expected
+
+
+def test_codes_are_the_same_where_some_are_missing(tmp_path):
+    columns = [*COLUMNS, {"name": "k", "kind": "category"}]
+    codes = pa.array([3, None, 12, 2**50] * 15)
+    table = pa.Table.from_pandas(GOOD, preserve_index=False)
+    pq.write_table(table.append_column("k", codes), tmp_path / "int.parquet")
+    pq.write_table(table.append_column("k", codes.cast(pa.float64())), tmp_path / "float.parquet")
+    for name in ("int", "float"):
+        values = read(Source.open([tmp_path / f"{name}.parquet"]), columns)
+        assert values["k"].fillna("-").tolist()[:4] == ["3", "-", "12", str(2**50)]
 
 
 def test_kept_columns_are_copied_to_the_letter(tmp_path):
@@ -324,6 +382,24 @@ def test_frames_have_the_same_bounds_wherever_they_start(tmp_path, name, start):
         [row for row in range(first + 1, first + 11) if row > start] for first in range(0, 60, 10)
     ]
     assert found == [rows for rows in expected if rows]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_frames_of_several_files_have_the_same_bounds_wherever_they_start(tmp_path, ending):
+    for number, (first, last) in enumerate([(0, 14), (14, 15), (15, 41), (41, N_ROWS)]):
+        path, part = tmp_path / f"{number}.{ending}", GOOD[first:last]
+        if ending == "csv":
+            part.to_csv(path, index=False)
+        elif ending == "parquet":
+            pq.write_table(pa.Table.from_pandas(part, preserve_index=False), path, 7)
+        else:
+            part.to_json(path, orient="records", lines=True)
+    source = Source.open([tmp_path / f"*.{ending}"])
+    for start in range(0, N_ROWS, 10):
+        frames = source.frames(TableSchema(COLUMNS), start=start, rows_per_frame=10)
+        table = pd.concat([frame.table for frame in frames], ignore_index=True)
+        expected = GOOD[start:].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
 def test_rejects_have_their_place(tmp_path):

@@ -144,7 +144,7 @@ def find_schema(
         if name == label:
             continue
         if name in categories:
-            columns.append(ColumnSchema(name, "category"))
+            columns.append(survey.as_category())
             continue
         decision = _Decision(source, survey)
         if name in dates:
@@ -203,6 +203,8 @@ class _Survey:
     """The number of cells that are numbers, by decimal sign, sign of thousands and affix."""
     n_signs: int = 0
     """The number of cells such as (5) and 5-."""
+    n_truth: int = 0
+    """The number of cells that are true or false, written in any case."""
     n_iso: int = 0
     n_date_like: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -227,6 +229,11 @@ class _Survey:
     def is_text(self) -> bool:
         """Whether its cells have yet to be understood."""
         return sql.is_text(self.dtype) or pa.types.is_null(self.dtype)
+
+    def as_category(self) -> ColumnSchema:
+        """Return the column as one of categories."""
+        is_truth = pa.types.is_boolean(self.dtype) or 0 < self.n_truth == self.n_present
+        return ColumnSchema(self.name, "category", truth=is_truth)
 
 
 def _survey(source: Source, names: list[str], label: str | None) -> dict[str, _Survey]:
@@ -370,6 +377,8 @@ class _Surveyor:
         if not n_present:
             return
         self._note(survey, table["x"])
+        is_truth = pc.is_in(pc.utf8_lower(table["x"]), pa.array(["true", "false"]))
+        survey.n_truth += pc.sum(table.filter(is_truth)["n"]).as_py() or 0
         if not survey.n_compared:
             survey.n_compared, survey.n_different = n_present, len(table)
         with_digits = table.filter(pc.match_substring_regex(table["x"], "[0-9]"))
@@ -464,7 +473,8 @@ class _Decision:
             self.findings.append(f"column {name!r} {reason} and is left out")
             return None
         if not survey.is_text:
-            return ColumnSchema(name, sql.natural_kind(survey.dtype) or "category")
+            kind = sql.natural_kind(survey.dtype) or "category"
+            return survey.as_category() if kind == "category" else ColumnSchema(name, kind)
         is_code = survey.n_leading_zero > 0 and survey.n_plain == survey.n_integer
         if not is_code:
             if survey.n_plain == n:
@@ -490,7 +500,7 @@ class _Decision:
                 f"column {name!r} has codes with leading zeros and is taken for a category; if it "
                 f"holds numbers, say --number {name}"
             )
-        return ColumnSchema(name, "category")
+        return survey.as_category()
 
     def _says_nothing(self) -> str | None:
         """Return why a column says nothing about other tables, if so."""

@@ -255,11 +255,18 @@ class Source:
                 before += file.n_rows
                 continue
             last = before
-            for piece in file.pieces(columns, max(0, start - before)):
+            # How many rows a file of texts has is known only when all of them have been read.
+            read = (
+                file.pieces(columns, max(0, start - before))
+                if isinstance(file, ParquetFile)
+                else file.pieces(columns)
+            )
+            for piece in read:
                 bad = [BadRow(row.row + before, row.reason) for row in piece.bad]
                 part = Part(at, before, Piece(piece.table, piece.rows + before, bad))
                 last = max(last, _last_row(part.piece))
-                yield part
+                if last > start:
+                    yield _cut(part, start, None) if start else part
             before = last
 
     def sentence(self, part: Part, row: int, reason: str, column: str | None = None) -> str:
