@@ -12,6 +12,8 @@ from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.kinds import find_schema
 from vae_anomaly.batch.source import ReadOptions, Source
 
+TIMES = pd.Series(pd.date_range("2024-01-01", periods=N_ROWS, freq="7h"))
+
 
 def by_name(cases):
     return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
@@ -297,6 +299,82 @@ def test_a_row_group_of_parquet_is_not_read_as_a_whole(tmp_path):
     pieces.close()
 
 
+def in_files(folder, *columns):
+    """Write a Parquet file for each column k, and open them."""
+    for number, k in enumerate(columns):
+        table = GOOD.iloc[:: 1 + number][: len(k)].reset_index(drop=True)
+        table = pa.Table.from_pandas(table, preserve_index=False).append_column("k", k)
+        pq.write_table(table, folder / f"{number}.parquet")
+    return Source.open([folder])
+
+
+@pytest.mark.parametrize(
+    ("columns", "dtype"),
+    [
+        ([pa.nulls(2), pa.array([1, 2], pa.int32()), pa.array([3, None])], pa.int64()),
+        ([pa.array([1, 2]), pa.array([2.5, None])], pa.float64()),
+        ([pa.array(["x"]).dictionary_encode(), pa.array(["x", "y"])], pa.string()),
+    ],
+    ids=["integers", "numbers", "texts"],
+)
+def test_kept_columns_have_one_type_in_all_files(tmp_path, columns, dtype):
+    source = in_files(tmp_path, *columns)
+    for frame in source.frames(TableSchema(COLUMNS), keep=["k"], rows_per_frame=1):
+        assert frame.kept.schema.field("k").type == dtype
+    (frame,) = source.frames(TableSchema(COLUMNS), keep=["k"])
+    assert frame.kept["k"].to_pylist() == [cell for k in columns for cell in k.to_pylist()]
+
+
+def test_kept_columns_of_types_that_do_not_go_together_are_refused_by_name(tmp_path):
+    source = in_files(tmp_path, pa.array([1, 2]), pa.array(["x", "y"]))
+    with pytest.raises(TableError, match=r"1.parquet: column 'k', .* type string, .* int64 in"):
+        source.frames(TableSchema(COLUMNS), keep=["k"])
+    source = in_files(tmp_path, pa.array([0.5]), pa.array([2**60 + 1]))
+    with pytest.raises(TableError, match=r"1.parquet: column 'k', .* type int64 .* double"):
+        list(source.frames(TableSchema(COLUMNS), keep=["k"]))
+
+
+def test_columns_that_are_neither_of_the_model_nor_kept_are_named(tmp_path):
+    source = opened(tmp_path, "a,k,b,c,l\n1,2,3,x,4\n")
+    assert source.extra_columns(TableSchema(COLUMNS), ["l"]) == ("k",)
+
+
+def test_dictionaries_of_parquet_are_categories(tmp_path):
+    k = pa.array(["7", "12", None] * 20).dictionary_encode()
+    assert kinds(in_files(tmp_path, k))["k"] == "category"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (pa.nulls(4), pa.array([3, 1, 4, 1]), "number"),
+        (pa.nulls(4), pa.array(TIMES[:4], pa.timestamp("us")), "date"),
+        (pa.nulls(4), pa.array(["x", "y", "x", "y"]), "category"),
+        (pa.array([3, 1, 4, 1], pa.int8()), pa.array([1.5, 2.5, 1.5, 2]), "number"),
+        (pa.array([3, 1, 4, 1]), pa.nulls(4), "number"),
+    ],
+    ids=range(5),
+)
+def test_a_column_may_have_no_type_in_some_files(tmp_path, first, second, kind):
+    source = in_files(tmp_path, first, second)
+    columns = found(source)[0]
+    assert columns["k"]["kind"] == kind
+    assert read(source, list(columns.values()))["k"].notna().sum() in (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array(["3", None, "1", "4"]), pa.array([3, 1, 4, 1])),
+        (pa.array([3, 1, 4, 1]), pa.array(TIMES[:4], pa.timestamp("us"))),
+    ],
+    ids=["text and number", "number and date"],
+)
+def test_a_column_of_different_types_in_two_files_is_refused_by_name(tmp_path, first, second):
+    with pytest.raises(TableError, match=r"1.parquet: column 'k' is of the type .* write them al"):
+        find_schema(in_files(tmp_path, first, second))
+
+
 def test_nan_in_parquet_is_missing(tmp_path):
     table = pa.table({"a": [1.0, np.nan, None], "b": [1, 2, 3], "c": ["x", "", None]})
     pq.write_table(table, tmp_path / "t.parquet")
@@ -422,6 +500,17 @@ def test_rejects_do_not_depend_on_where_a_run_starts(tmp_path, start):
     assert [frame.stop for frame in rest] == [frame.stop for frame in whole[start // 2 :]]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="files are not counted")
+def test_rejects_leave_no_file_open(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.csv").write_text("a,b,c\n1,2,x\n3\n5,6,x\n7\n")
+    frames = Source.open([tmp_path / "*.csv"]).frames(TableSchema(COLUMNS), bad="reject")
+    before = len(os.listdir("/proc/self/fd"))
+    (frame,) = frames
+    assert [reject.line for reject in frame.rejects] == 9 * [3, 5]
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 def test_rows_may_be_read_without_the_columns_of_a_model(tmp_path):
     source = opened(tmp_path, "a,b\n1,2\n3\n5,6\n")
     (frame,) = source.frames(None, keep=["b"], bad="reject")
@@ -494,9 +583,6 @@ def test_parquet_columns_have_the_kinds_of_their_types(tmp_path):
     table.to_parquet(tmp_path / "t.parquet", index=False)
     source = Source.open([tmp_path / "t.parquet"])
     assert list(kinds(source).values())[2:] == ["category", "date", "category", "number"]
-
-
-TIMES = pd.Series(pd.date_range("2024-01-01", periods=N_ROWS, freq="7h"))
 
 
 @pytest.mark.parametrize(
@@ -576,6 +662,23 @@ def test_what_a_comma_means_may_be_told(tmp_path, option, value):
     assert read(source, list(found(source)[0].values()))["a"][0] == value
 
 
+@pytest.mark.parametrize(
+    ("learned", "options", "cells"),
+    [
+        ({}, {"decimal": ","}, ["1,5", "-1234", ",5"]),
+        ({"decimal": ","}, {"decimal": "."}, ["1.5", "-1.234e3", ".5"]),
+        ({}, {"thousands": "."}, ["1,5", "-1.234", "0,5"]),
+        ({}, {"thousands": ","}, ["1.5", "-1,234", "5e-1"]),
+        ({"thousands": ","}, {"decimal": ","}, ["1,5", "-1234", ",5"]),
+    ],
+)
+def test_numbers_of_a_model_may_be_written_otherwise_in_a_file(tmp_path, learned, options, cells):
+    text = "a;b\n" + "".join(f"{cell};x\n" for cell in cells)
+    source = opened(tmp_path, text, **options)
+    columns = [{"name": "a", "kind": "number"} | learned]
+    assert read(source, columns)["a"].tolist() == [1.5, -1234, 0.5]
+
+
 def test_integers_may_come_before_decimal_commas(tmp_path):
     n = 70_000
     cells = [str(i % 10) for i in range(n)] + ["1,5", "2,5"]
@@ -588,6 +691,27 @@ def test_codes_with_leading_zeros_are_categories(tmp_path):
     assert kinds(source)["zip"] == "category"
     assert "'zip' has codes with leading zeros" in found(source)[1]
     assert kinds(source, numbers=["zip"])["zip"] == "number"
+
+
+def test_missing_cells_are_no_codes(tmp_path):
+    table = GOOD.assign(zip=["00501", "90210", "999"] * 20)
+    source = opened(tmp_path, table.to_csv(index=False), missing=("999",))
+    assert kinds(source)["zip"] == "category"
+
+
+def test_codes_that_are_taken_for_numbers_are_named(tmp_path):
+    table = GOOD.assign(zip=[*["00501", "90210", "0"] * 19, "00501", "12.5", "1"])
+    columns, findings = found(opened(tmp_path, table.to_csv(index=False)))
+    assert columns["zip"]["kind"] == "number"
+    assert "column 'zip' has leading zeros in 20 cells" in findings
+
+
+def test_numbers_that_are_taken_for_categories_are_named(tmp_path):
+    table = GOOD.assign(k=["NA", "NA", "NA", 1.5, 2.5] * 12, l=["x"] * 30 + ["y"] * 29 + ["1"])
+    columns, findings = found(opened(tmp_path, table.to_csv(index=False)))
+    assert columns["k"]["kind"] == "category"
+    assert "column 'k' holds numbers in 24 of 60 cells and is taken for a category" in findings
+    assert "column 'l'" not in findings
 
 
 @pytest.mark.parametrize(
@@ -610,6 +734,14 @@ def test_an_index_without_a_name_is_left_out_and_named(tmp_path):
     columns, findings = found(opened(tmp_path, GOOD.to_csv()))
     assert list(columns) == ["a", "b", "c"]
     assert "columns without a name are called column_1" in findings
+    assert "column 'column_1' counts the rows and is left out" in findings
+
+
+def test_an_index_of_each_file_is_left_out(tmp_path):
+    for number, (first, last) in enumerate([(0, 20), (20, 50), (50, N_ROWS)]):
+        GOOD[first:last].reset_index(drop=True).to_csv(tmp_path / f"{number}.csv")
+    columns, findings = found(Source.open([tmp_path / "*.csv"]))
+    assert list(columns) == ["a", "b", "c"]
     assert "column 'column_1' counts the rows and is left out" in findings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,11 @@ class Lines:
             self._row += 1
         return line
 
-    def _starts(self, is_one_column: bool) -> Iterator[int]:
+    def close(self) -> None:
+        """Close the file."""
+        self._found.close()
+
+    def _starts(self, is_one_column: bool) -> Generator[int]:
         dialect = self._dialect
         with opened(self._path, dialect.compression, dialect.encoding) as stream:
             line = offset = _n_lines(stream.read(dialect.n_bytes_before))

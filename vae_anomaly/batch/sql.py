@@ -186,7 +186,7 @@ def number(text: str, column: ColumnSchema) -> str:
         # DuckDB takes 1_000 and +-1 for numbers; in a table they are rather names or mistakes.
         plain = f"NOT regexp_matches({text}, '_|[+]-')"
         return _finite(f"CASE WHEN {plain} THEN TRY_CAST({text} AS DOUBLE) END")
-    text = even(text)
+    cell_text, text = text, even(text)
     digits = (
         f"regexp_replace({text}, {literal('[^0-9' + re.escape(column.decimal) + ']')}, '', 'g')"
     )
@@ -194,10 +194,14 @@ def number(text: str, column: ColumnSchema) -> str:
         digits = f"replace({digits}, {literal(column.decimal)}, '.')"
     sign = f"CASE WHEN regexp_matches({text}, '[-(]') THEN -1 ELSE 1 END"
     pattern = literal(number_pattern(column))
-    return _finite(
+    styled = _finite(
         f"CASE WHEN regexp_full_match({text}, {pattern}) "
         f"THEN ({sign}) * TRY_CAST({digits} AS DOUBLE) END"
     )
+    if column.decimal == "." and not column.affix:
+        # Groups of digits do not exclude others as programs write them, such as 1e-05.
+        return f"coalesce({styled}, {number(cell_text, ColumnSchema(column.name, 'number'))})"
+    return styled
 
 
 def even(text: str) -> str:
