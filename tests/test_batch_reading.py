@@ -99,11 +99,28 @@ def test_a_tab_may_be_named_as_in_a_shell(tmp_path):
     assert source.names == ("a b", "c")
 
 
-def test_rows_behind_a_very_long_field_have_no_line(tmp_path):
-    text = "a,b,c\n" + "1,2,x\n" * 1100 + f"1,2,{'x' * 200_000}\n3,4\n5,6,y\n"
-    source = opened(tmp_path, text)
+def test_fields_may_be_very_long(tmp_path):
+    text = "a,b,c\n" + '1,2,"x\n"\n' * 1100 + f'1,2,"{"x" * 200_000}"\n3,4\n5,6,y\n'
+    (frame,) = opened(tmp_path, text).frames(TableSchema(COLUMNS), bad="reject")
+    assert frame.table["c"].str.len().tolist() == [*[2] * 1100, 200_000, 1]
+    assert [(reject.row, reject.line) for reject in frame.rejects] == [(1102, 2203)]
+
+
+def test_ends_of_lines_inside_of_quotes_are_kept_wherever_a_block_ends(tmp_path):
+    row = '"x\r\n' + 11 * "y" + '"\r\n'
+    n_rows = (4 << 20) // len(row) + 2
+    for shift in range(len(row)):
+        source = opened(tmp_path, f"c\r\n{'z' * (1 + shift)}\r\n" + row * n_rows)
+        cells = pa.concat_tables(part.piece.table for part in source.pieces(["c"]))["c"]
+        assert set(cells.to_pylist()[1:]) == {row[1:-3]}
+
+
+def test_json_lines_end_nowhere_but_at_line_feeds(tmp_path):
+    rows = ['{"a": 1, "b": 2, "c": "\u2028\\","}', "", '{"a": 2, "b": 3, "c": "\x85"}', "3"]
+    source = opened(tmp_path, "\n".join(rows), "t.jsonl")
     (frame,) = source.frames(TableSchema(COLUMNS), bad="reject")
-    assert [(reject.row, reject.line) for reject in frame.rejects] == [(1102, None)]
+    assert frame.table["c"].tolist() == ['\u2028",', "\x85"]
+    assert [reject.line for reject in frame.rejects] == [4]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
@@ -252,6 +269,14 @@ def test_files_are_read_one_after_the_other(tmp_path):
     pd.testing.assert_frame_equal(read(source, rows_per_frame=7), GOOD, check_dtype=False)
     (frame,) = source.frames(TableSchema(COLUMNS))
     assert frame.kept["file"].to_pylist()[19:21] == [str(tmp_path / f"p{n}.csv") for n in (1, 2)]
+
+
+def test_a_file_is_read_once_however_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    GOOD.to_csv("t.csv", index=False)
+    (tmp_path / "link.csv").symlink_to("t.csv")
+    source = Source.open(["./t.csv", tmp_path / "t.csv", "*.csv"])
+    assert [str(path) for path in source.paths] == ["t.csv"]
 
 
 def test_files_may_have_their_columns_in_another_order(tmp_path):

@@ -114,7 +114,7 @@ class JsonFile:
 
     def lines(self) -> Lines:
         """Return what tells the line of a row."""
-        return Lines(self.path, self.dialect, False)
+        return Lines(self.path, self.dialect, False, has_quotes=False)
 
     def types(self) -> dict[str, pa.DataType]:
         """Return the types of the columns."""
@@ -169,22 +169,18 @@ class ParquetFile:
 class Lines:
     """Finds the lines of rows, which must be asked for in ascending order."""
 
-    def __init__(self, path: Path, dialect: Dialect, is_one_column: bool) -> None:
+    def __init__(
+        self, path: Path, dialect: Dialect, is_one_column: bool, *, has_quotes: bool = True
+    ) -> None:
         self._path, self._dialect = path, dialect
-        self._found = self._starts(is_one_column)
+        self._found = self._starts(is_one_column, has_quotes)
         self._row = 0
 
     def of(self, row: int) -> int | None:
-        """Return the number of the line in which a row begins; both are counted from 1.
-
-        It is None behind a field that is too long for the reader of the standard library.
-        """
+        """Return the number of the line in which a row begins; both are counted from 1."""
         line = None
         while self._row < row:
-            try:
-                line = next(self._found)
-            except (csv.Error, StopIteration):
-                return None
+            line = next(self._found, None)
             self._row += 1
         return line
 
@@ -192,12 +188,16 @@ class Lines:
         """Close the file."""
         self._found.close()
 
-    def _starts(self, is_one_column: bool) -> Generator[int]:
+    def _starts(self, is_one_column: bool, has_quotes: bool) -> Generator[int]:
         dialect = self._dialect
         with opened(self._path, dialect.compression, dialect.encoding) as stream:
             line = offset = _n_lines(stream.read(dialect.n_bytes_before))
             text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
-            reader: Any = csv_reader(iter(text), dialect.delimiter, dialect.escape)
+            reader: Any = (
+                csv_reader(iter(text), dialect.delimiter, dialect.escape)
+                if has_quotes
+                else csv.reader(text, delimiter=_SEPARATOR, quoting=csv.QUOTE_NONE)
+            )
             for fields in reader:
                 if fields or is_one_column:
                     yield line + 1
@@ -271,17 +271,24 @@ def _read_csv(
 
 
 class _Watched(io.RawIOBase):
-    """A stream whose quotes and ends of lines are counted."""
+    """A stream whose quotes and ends of lines are counted, which cuts no end of a line in two.
+
+    Arrow leaves out the line feed at the beginning of a block after a carriage return, even if both
+    stand inside of quotes.
+    """
 
     def __init__(self, stream: pa.NativeFile) -> None:
         self._stream = stream
         self._n_quotes = self._n_lines = 0
+        self._held = b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+        data = self._held + self._stream.read(size - len(self._held))
+        self._held = b"\r" if len(data) > 1 and data.endswith(b"\r") else b""
+        data = data[: len(data) - len(self._held)]
         self._n_quotes += data.count(b'"')
         self._n_lines += data.count(b"\n")
         return data

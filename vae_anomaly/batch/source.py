@@ -9,7 +9,7 @@ import glob
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -567,7 +567,12 @@ class _Found(NamedTuple):
 
 def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that paths and patterns name, each once, in order."""
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by what it is when links and dots are resolved
+
+    def add(paths: Iterable[Path]) -> None:
+        for path in paths:
+            found.setdefault(path.resolve(), path)
+
     for given in patterns:
         pattern, path = str(given), Path(given)
         if not path.exists() and glob.has_magic(pattern):
@@ -575,21 +580,21 @@ def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
             matches = [match for match in matches if match.is_file()]
             if not matches:
                 raise FileNotFoundError(f"{pattern}: no file has such a name")
-            found.update(dict.fromkeys(matches))
+            add(matches)
         elif path.is_dir():
             parts = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(("_", ".")))
             if not parts:
                 raise TableError(f"{path} is a folder without Parquet files")
-            found.update(dict.fromkeys(parts))
+            add(parts)
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
         elif not path.is_file():
             raise TableError(f"{path} is no regular file, and a pipe cannot be read twice")
         else:
-            found[path] = None
+            add([path])
     if not found:
         raise TableError("no file is named")
-    return list(found)
+    return list(found.values())
 
 
 def _stamp(path: Path) -> dict[str, object]:
@@ -658,7 +663,7 @@ def _opened_json(
         )
     names: dict[str, None] = {}
     nested = set()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -674,7 +679,7 @@ def _opened_json(
         names.update(dict.fromkeys(values))
         nested |= {name for name, value in values.items() if isinstance(value, dict | list)}
     dialect = Dialect(
-        compression, encoding, ",", None, tuple(names), None, 1, len(mark.encode()), (), True, ()
+        compression, encoding, ",", None, tuple(names), None, len(mark.encode()), (), True
     )
     packed = f", {compression}" if compression else ""
     found = _Found((f"JSON lines, {encoding}{packed}",), {})
