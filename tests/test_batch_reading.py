@@ -455,10 +455,16 @@ def test_codes_are_the_same_where_some_are_missing(tmp_path):
     codes = pa.array([3, None, 12, 2**50] * 15)
     table = pa.Table.from_pandas(GOOD, preserve_index=False)
     pq.write_table(table.append_column("k", codes), tmp_path / "int.parquet")
-    pq.write_table(table.append_column("k", codes.cast(pa.float64())), tmp_path / "float.parquet")
-    for name in ("int", "float"):
-        values = read(Source.open([tmp_path / f"{name}.parquet"]), columns)
-        assert values["k"].fillna("-").tolist()[:4] == ["3", "-", "12", str(2**50)]
+    table = table.append_column("k", codes.cast(pa.float64()))
+    pq.write_table(table, tmp_path / "float.parquet")
+    table.to_pandas().to_csv(tmp_path / "float.csv", index=False)
+    expected = ["3", "-", "12", str(2**50)]
+    for name in ("int.parquet", "float.parquet", "float.csv"):
+        values = read(Source.open([tmp_path / name]), columns)
+        assert values["k"].fillna("-").tolist()[:4] == expected
+    schema = TableSchema(columns).fit(table.to_pandas())
+    texts = pd.read_csv(tmp_path / "float.csv", dtype={"k": str})
+    assert schema.transform(texts)["k"].fillna("-").tolist()[:4] == expected
 
 
 def test_kept_columns_are_copied_to_the_letter(tmp_path):

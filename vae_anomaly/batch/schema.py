@@ -320,20 +320,16 @@ def _is_typed(values: pd.Series, column: ColumnSchema) -> bool:
         return values.dtype == np.float64
     if column.kind == "date":
         return str(values.dtype).endswith(", UTC]")
-    if column.truth:
-        return bool((values.isna() | values.isin(["true", "false"])).all())
     # Objects may be anything; those that `transform` has made itself are texts and missing values.
-    if isinstance(values.dtype, pd.StringDtype):
-        return not (values == "").any()
-    return (
-        values.dtype == object
-        and pd.api.types.infer_dtype(values, skipna=True)
-        in (
-            "string",
-            "empty",
-        )
-        and not (values == "").any()
-    )
+    if not isinstance(values.dtype, pd.StringDtype) and (
+        values.dtype != object
+        or pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty")
+    ):
+        return False
+    levels = values.dropna().unique()
+    if column.truth:
+        return set(levels) <= {"true", "false"}
+    return not any(level == "" or level.endswith(".0") for level in levels)
 
 
 def _arrow(X: pd.DataFrame) -> pa.Table:

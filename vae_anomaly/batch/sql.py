@@ -24,6 +24,9 @@ CURRENCIES = r"\p{Sc}|[A-Z]{1,2}\$|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|INR|SEK|N
 _UNIT = r"^[-+(]?\s*\d[\d.,' ]*?\s*([^\d\s.,'()+-][^\d\s()-]{0,5})\)?\s*-?$"
 """A number and its unit."""
 
+_WHOLE, _DIGITS = r"^(-?[0-9]+)[.]0$", r"\1"
+"""A whole number, a float in pandas where some are missing, and what it becomes as a category."""
+
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 """ISO 8601: a date, or a date and a time, perhaps with its offset from UTC."""
 
@@ -162,17 +165,12 @@ def value(column: ColumnSchema, dtype: pa.DataType, missing: Sequence[str] = ())
 
     A number is DOUBLE and finite, a date TIMESTAMP in UTC, a category VARCHAR.
     """
-    import pyarrow as pa
-
     text = cell(column.name, dtype, missing)
     if column.kind == "category":
-        if pa.types.is_floating(dtype):
-            # Whole numbers become floats in pandas where some are missing; they are the same codes.
-            is_whole = f"{text} = trunc({text}) AND abs({text}) < {2**53}"
-            whole = f"CAST(CAST({text} AS BIGINT) AS VARCHAR)"
-            return f"CASE WHEN {is_whole} THEN {whole} ELSE CAST({text} AS VARCHAR) END"
         text = f"CAST({text} AS VARCHAR)"
-        return f"lower({text})" if column.truth else text
+        if column.truth:
+            return f"lower({text})"
+        return f"regexp_replace({text}, {literal(_WHOLE)}, {literal(_DIGITS)})"
     if not is_text(dtype):
         if column.kind == "number":
             return _finite(f"CAST({text} AS DOUBLE)")
@@ -328,7 +326,11 @@ def quickly(
             is_missing = pc.is_in(values, pa.array(["", *missing], pa.string()))
             values = pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
         if column.kind == "category":
-            return pc.utf8_lower(values) if column.truth else values
+            if column.truth:
+                return pc.utf8_lower(values)
+            if pc.any(pc.ends_with(values, ".0")).as_py():
+                values = pc.replace_substring_regex(values, _WHOLE, _DIGITS)
+            return values
     if column.kind != "number" or natural_kind(values.type) not in (None, "number"):
         return None
     try:
