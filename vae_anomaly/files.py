@@ -19,6 +19,13 @@ _STANDARD = {STANDARD_OUTPUT: 1, "stdout": 1, "stderr": 2}
 _LONGEST_NAME = 200  # of a temporary file; file systems allow 255 bytes
 
 
+class Hint(str):
+    """A note on an error that says what to do, without any data, so that a command can add flags.
+
+    It tells to "overwrite it" or to "resume it".
+    """
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write to, which is moved to `path` once the block has ended without error.
@@ -127,7 +134,9 @@ def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         See `destination`.
     """
     if not is_stream(path) and destination(path).exists() and not overwrite:
-        raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
+        error = FileExistsError(f"{path} exists")
+        error.add_note(Hint("name another file, or overwrite it"))
+        raise error
 
 
 def check_distinct(
