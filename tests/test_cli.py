@@ -154,6 +154,8 @@ def test_options_come_from_a_file_and_flags_override_them(model, tmp_path):
     [
         ("[score]\ncolour = 'red'", "[score]: there is no option colour"),
         ("[score", "is not TOML"),
+        ("colour = 'red'", "no command has an option colour"),
+        ("[scores]\nreasons = 2", "there is no command scores"),
         ("[score]\nreasons = 'many'", "'many' is not a valid integer"),
     ],
 )
@@ -162,6 +164,52 @@ def test_a_config_that_is_wrong_is_refused(capsys, model, tmp_path, text, words)
     config.write_text(text)
     arguments = [BREAST_CANCER, "--model", model, "--output", tmp_path / "out.csv"]
     assert words in error_line(capsys, "score", *arguments, "--config", config)
+
+
+def test_options_of_other_commands_may_stand_at_the_top_of_a_config(model, tmp_path):
+    config = tmp_path / "nightly.toml"
+    config.write_text("beta = 2\nreasons = 1\n[fit]\ndrop = 'name'\n")
+    output = ["--output", tmp_path / "out.csv", "--config", config]
+    call("score", BREAST_CANCER, "--model", model, *output)
+    assert "reason_1" in list(pd.read_csv(tmp_path / "out.csv"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", BREAST_CANCER, "--output"],
+        ["score", BREAST_CANCER, "--output", os.devnull, "--rejects"],
+        ["tune", BREAST_CANCER, "--output"],
+        ["export", "--output"],
+        ["fit", BREAST_CANCER, "--held-out", "rows.csv", *LABELLED, "--model"],
+    ],
+)
+def test_the_config_is_not_written_over(model, tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "nightly.csv"
+    config.write_text(f"model = {str(model)!r}\noverwrite = true\n")
+    before = config.read_text()
+    assert "another file" in error_line(capsys, *command, config, "--config", config)
+    assert config.read_text() == before
+
+
+def test_hints_name_flags_and_data_stays_as_it_is(model, table, tmp_path, capsys):
+    path = table(lambda rows: rows.assign(mean_area="overwrite it"))
+    output = tmp_path / "out.csv"
+    line = error_line(capsys, "score", path, "--model", model, "--output", output)
+    assert "'overwrite it'" in line
+    output.write_text("old")
+    line = error_line(capsys, "score", BREAST_CANCER, "--model", model, "--output", output)
+    assert line.endswith("out.csv exists; name another file, or overwrite it with --overwrite\n")
+
+
+def test_scoring_imports_neither_tensorflow_nor_matplotlib(model, tmp_path):
+    arguments = ["score", str(BREAST_CANCER), "--model", str(model), "--output", "out.csv"]
+    script = (
+        f"import sys; from vae_anomaly.cli.main import run; assert run({arguments}) == 0; "
+        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
 
 
 # fit
@@ -249,6 +297,12 @@ def test_an_existing_model_is_only_replaced_on_request(tmp_path, capsys):
 def test_fit_refuses_in_one_line(tmp_path, capsys, arguments, words):
     line = error_line(capsys, "fit", *arguments, "--model", tmp_path / "m.skops")
     assert all(word in line for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_format_of_held_out_rows_is_checked_before_training(tmp_path, capsys):
+    files = ["--model", tmp_path / "m.skops", "--held-out", tmp_path / "rows.xlsx"]
+    assert "rows.xlsx" in error_line(capsys, "fit", BREAST_CANCER, *files, *LABELLED, *FAST)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -511,7 +565,17 @@ def test_the_most_abnormal_rows_are_explained(model, capsys):
     )
     scores = -load(model).score_samples(pd.read_csv(BREAST_CANCER))
     assert [row["row"] for row in told["rows"]] == list(np.argsort(-scores)[:3] + 1)
-    assert {"score", "diagnosis", "reasons"} <= set(told["rows"][0])
+    assert {"row", "score", "kept", "reasons"} == set(told["rows"][0])
+    assert list(told["rows"][0]["kept"]) == ["diagnosis"]
+
+
+def test_kept_columns_may_have_the_names_of_results(model, table, capsys):
+    path = table(lambda rows: rows.assign(score="low", reasons="none"))
+    keep = ["--keep", "score", "--keep", "reasons"]
+    call("explain", path, "--model", model, "--row", 1, *keep)
+    assert "row 1, score low, reasons none: score" in capsys.readouterr().out
+    told = printed_json(capsys, "explain", path, "--model", model, "--row", 1, *keep)
+    assert told["rows"][0]["kept"] == {"score": "low", "reasons": "none"}
 
 
 def test_a_row_is_explained_with_what_would_make_it_normal(flights_model, capsys):

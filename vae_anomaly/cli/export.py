@@ -33,10 +33,10 @@ def command(model_path: Path, output: Path, **given: Any) -> None:
       vae-anomaly export --model alarms.skops --output alarms.onnx
     """
     from vae_anomaly import to_onnx
-    from vae_anomaly.files import check_distinct, check_new
+    from vae_anomaly.files import check_new
 
     model = options.load_model(model_path, given["allow_pickle"])
-    check_distinct([model_path], [output])
+    options.check_files([model_path], [output])
     check_new(output, overwrite=given["overwrite"])
     to_onnx(model, output)
 

@@ -133,9 +133,9 @@ def command(
     from vae_anomaly.batch.evaluation import evaluate_table
     from vae_anomaly.batch.fitting import Split, fit_table
     from vae_anomaly.batch.kinds import find_schema
-    from vae_anomaly.batch.outputs import write_rows
+    from vae_anomaly.batch.outputs import OutputFormat, write_rows
     from vae_anomaly.batch.source import Source
-    from vae_anomaly.files import check_distinct, check_new
+    from vae_anomaly.files import check_new
 
     read = options.read_options(given)
     wanted = options.read_label(label, outlier)
@@ -152,9 +152,11 @@ def command(
         detector.set_params(**given["settings"])
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"--set: {error}") from error
+    if held_out is not None:
+        OutputFormat.of(held_out)
     source = Source.open(tables, read)
     outputs = [path for path in (model_path, held_out) if path is not None]
-    check_distinct(source.paths, outputs)
+    options.check_files(source.paths, outputs)
     for path in outputs:
         check_new(path, overwrite=given["overwrite"])
 
@@ -194,9 +196,9 @@ def command(
         evaluation = evaluate_table(
             model, source, labels, rows=split.held_out, bad=given["bad_cells"]
         )
-    save(model, model_path)
     if split is not None and held_out is not None:
         write_rows(source, held_out, split.held_out)
+    save(model, model_path)
 
     n_train = int(model[-1].n_samples_seen_)
     value = {

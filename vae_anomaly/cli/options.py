@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,48 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}") from error
-    shared = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    own = content.get(str(context.info_name), {})
-    names = {_spelled(known): known.name for known in context.command.params}
+    context.ensure_object(State).config = path
+    sections = {name: value for name, value in content.items() if isinstance(value, dict)}
+    shared = {name: value for name, value in content.items() if name not in sections}
+    own = sections.get(str(context.info_name), {})
+    names = _option_names(context.command)
     if strangers := [name for name in own if name not in names]:
         raise click.BadParameter(
             f"{path}, [{context.info_name}]: there is no option {', '.join(strangers)}; there are "
             f"{', '.join(sorted(names))}"
         )
+    _check_others(context, path, sections, [name for name in shared if name not in names])
     given = {names[name]: value for name, value in {**shared, **own}.items() if name in names}
     for known in context.command.params:
         if known.multiple and known.name in given and not isinstance(given[known.name], list):
             given[known.name] = [given[known.name]]
     context.default_map = {**(context.default_map or {}), **given}
+
+
+def _check_others(
+    context: click.Context, path: Path, sections: Iterable[str], options: Sequence[str]
+) -> None:
+    """Refuse sections that are no command, and options that no command has."""
+    above = context.parent
+    assert above is not None  # each command belongs to the group of all
+    assert isinstance(above.command, click.Group)
+    commands = above.command.list_commands(above)
+    if strangers := [name for name in sections if name not in commands]:
+        raise click.BadParameter(
+            f"{path}: there is no command {', '.join(strangers)}; there are {', '.join(commands)}"
+        )
+    for name in commands:
+        if not options:
+            return
+        known = _option_names(above.command.get_command(above, name))
+        options = [option for option in options if option not in known]
+    if options:
+        raise click.BadParameter(f"{path}: no command has an option {', '.join(options)}")
+
+
+def _option_names(command: click.Command | None) -> dict[str, str]:
+    """Return the names of parameters by how they are written in a file."""
+    return {_spelled(known): str(known.name) for known in command.params} if command else {}
 
 
 def _spelled(parameter: click.Parameter) -> str:
@@ -197,6 +227,20 @@ def label(*, required: bool = False) -> Decorator:
             metavar="VALUE",
             help="The value of this column for outliers.",
         ),
+    )
+
+
+def check_files(
+    inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[str | os.PathLike[str] | None]
+) -> None:
+    """Refuse an output that is another file too, be it an input or that of --config."""
+    from vae_anomaly.files import check_distinct
+
+    context = click.get_current_context()
+    config = None if context is None else context.ensure_object(State).config
+    check_distinct(
+        [*inputs, *([] if config is None else [config])],
+        [path for path in outputs if path is not None],
     )
 
 

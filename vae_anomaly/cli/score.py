@@ -78,10 +78,8 @@ from vae_anomaly.explanations.sentences import counted
 @click.option(
     "--part-rows",
     type=click.IntRange(min=1),
-    default=1_000_000,
-    show_default=True,
     metavar="N",
-    help="Number of rows after which a run can be resumed.",
+    help="About how many rows an interruption may cost (default: 262,144).",
     panel="Safe runs",
 )
 @options.reading
@@ -115,6 +113,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             "with. Choose its threshold by `tune`, which keeps them."
         )
     source = Source.open(tables, read)
+    options.check_files([], [output, rejects])  # score_table knows the other inputs
+    parts = {} if given["part_rows"] is None else {"rows_per_part": given["part_rows"]}
     with show.progress("scoring", source.n_rows) as advance:
         summary = score_table(
             model,
@@ -130,8 +130,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             escape_formulas=given["escape_formulas"],
             overwrite=given["overwrite"],
             resume=given["resume"],
-            rows_per_part=given["part_rows"],
             progress=advance,
+            **parts,
         )
 
     def say(out: Console) -> None:

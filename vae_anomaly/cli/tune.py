@@ -110,7 +110,7 @@ def command(
     from vae_anomaly.batch.labels import UNKNOWN
     from vae_anomaly.batch.models import schema_of
     from vae_anomaly.batch.source import Source
-    from vae_anomaly.files import check_distinct, check_new, replacing
+    from vae_anomaly.files import check_new, replacing
 
     read = options.read_options(given)
     wanted = options.read_label(label, outlier)
@@ -130,7 +130,7 @@ def command(
         model = model.detector_
     source = Source.open(tables, read)
     outputs = [path for path in (output, plot) if path is not None]
-    check_distinct(source.paths, outputs)
+    options.check_files(source.paths, outputs)
     for path in outputs:
         check_new(path, overwrite=given["overwrite"])
 
