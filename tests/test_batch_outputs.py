@@ -177,7 +177,7 @@ def test_numbers_and_other_text_are_not_escaped(cell):
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out.parquet.gz", "out.gz.csv.bz2", "out.txt"])
 def test_other_names_are_refused(name):
-    with pytest.raises(ValueError, match=r"must end with one of \.csv"):
+    with pytest.raises(ValueError, match=r"must end in \.csv"):
         OutputFormat.of(name)
 
 

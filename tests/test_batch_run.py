@@ -298,7 +298,7 @@ def test_a_folder_as_output_and_a_missing_folder_are_refused(score, tmp_path):
         ({"rows_per_part": 0}, "rows_per_part"),
         ({"bad_cells": "ignore"}, "bad_cells"),
         ({"bad_cells": "missing", "rejects": "rejects.csv"}, "rejected and scored"),
-        ({"rejects": "rejects.txt"}, "must end with"),
+        ({"rejects": "rejects.txt"}, "must end in"),
     ],
 )
 def test_options_are_checked_before_the_work(options, message, score, output):
@@ -513,6 +513,7 @@ def test_a_full_disk_leaves_the_old_output_and_the_parts(score, output, undistur
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert full.value.errno == errno.EFBIG
+    assert full.value.filename == str(output)
     assert "1,000 rows are done" in full.value.__notes__[0]
     assert output.read_text() == "old"
     score(output, resume=True)

@@ -41,11 +41,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         return
     target = destination(path)
     part = target.with_name(f".{secrets.token_hex(4)}-{target.name[-_LONGEST_NAME:]}")
-    part.touch(exist_ok=False)
     try:
+        part.touch(exist_ok=False)
         _take_on_mode(part, target)
         yield part
         publish(part, target)
+    except OSError as error:
+        if error.filename in (None, str(part)):  # a full disk, or a name that nobody has given
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -152,10 +156,12 @@ def check_distinct(
     for output, written in written_files:
         for path, read in read_files:
             if written == read:
-                raise ValueError(f"{_same(output, path)} read: write to another file.")
+                raise ValueError(f"{_same(output, path)} an input of this run: name another file.")
     for (first, one), (second, other) in combinations(written_files, 2):
         if one == other:
-            raise ValueError(f"{_same(second, first)} written to as well: name another file.")
+            raise ValueError(
+                f"{_same(second, first)} another output of this run: name another file."
+            )
 
 
 def _identified(

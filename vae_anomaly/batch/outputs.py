@@ -81,8 +81,8 @@ class OutputFormat:
         kind = _KINDS.get(suffixes[-1]) if suffixes else "csv"
         if kind is None or (kind == "parquet" and compression is not None):
             raise ValueError(
-                f"{path}: the name must end with one of {', '.join(_KINDS)}, and but for .parquet "
-                f"with {' or '.join(_COMPRESSIONS)} after it, to say what to write."
+                f"{path}: the name must end in .csv, .json, .jsonl, .ndjson or .parquet; all but "
+                ".parquet may be followed by .gz or .zst."
             )
         return cls(kind, compression, escape_formulas and kind == "csv")
 

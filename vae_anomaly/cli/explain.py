@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @options.command("explain")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@options.model
+@options.model("The model to explain with, made by `fit` or `tune`.")
 @click.option(
     "--row",
     "numbers",

@@ -148,6 +148,13 @@ def command(
         random_state=given["random_state"],
         verbose=show.shows_progress(),
     )
+    parameters = detector.get_params()
+    for name in given["settings"]:
+        if name not in parameters and "__" not in name:
+            raise click.UsageError(
+                f"--set: there is no parameter {name!r}{options.nearest(name, parameters)}; "
+                "'python -m pydoc vae_anomaly.VAEAnomalyDetector' tells all"
+            )
     try:
         detector.set_params(**given["settings"])
     except (ValueError, TypeError) as error:
@@ -218,11 +225,15 @@ def command(
             for kind, name in (("number", "numbers"), ("date", "dates"), ("category", "categories"))
             if kind in kinds
         )
-        out.print(f"trained on {n_train:,} rows in {seconds:.1f} s; columns: {counts}")
+        categories = [column["name"] for column in found.columns if column["kind"] == "category"]
+        more = ", ..." if len(categories) > 10 else ""
+        named = f" ({', '.join(categories[:10])}{more})" if categories else ""
+        out.print(f"trained on {n_train:,} rows in {seconds:.1f} s; columns: {counts}{named}")
         show.findings(out, value["findings"])
         if evaluation is not None:
             out.print(f"held out {evaluation.n_rows:,} rows")
             show.evaluation(out, evaluation)
+        out.print(f"a row is an outlier if its score is above {value['threshold']:.4g}")
         out.print("saved " + " and ".join(map(str, outputs)))
 
     show.result(value, say)

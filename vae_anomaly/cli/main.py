@@ -31,6 +31,10 @@ class State:
     config: Path | None = None
 
 
+class Interrupted(Exception):
+    """Ctrl-C, kept from click, which prints an empty line at it and drops its notes."""
+
+
 def main() -> NoReturn:
     """Run the command with the arguments of the process."""
     sys.exit(run(sys.argv[1:]))
@@ -61,6 +65,8 @@ def _told(error: BaseException) -> int:
     match error:
         case click.ClickException():
             return _say(error.format_message(), BAD_INPUT, error)
+        case Interrupted() if error.__cause__ is not None:
+            return _told(error.__cause__)
         case KeyboardInterrupt() | click.Abort():
             return _say(_noted(error, "interrupted"), INTERRUPTED)
         case Terminated():
@@ -89,7 +95,8 @@ def _told(error: BaseException) -> int:
 def _say(message: str, status: int, error: click.ClickException | None = None) -> int:
     context = getattr(error, "ctx", None)
     hint = f" (try '{context.command_path} --help')" if context is not None else ""
-    print(f"vae-anomaly: error: {_in_one_line(message)}{hint}", file=sys.stderr)
+    line = _in_one_line(message).removesuffix(".")
+    print(f"vae-anomaly: error: {line}{hint}", file=sys.stderr)
     return status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -68,11 +69,11 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     shared = {name: value for name, value in content.items() if name not in sections}
     own = sections.get(str(context.info_name), {})
     names = _option_names(context.command)
-    if strangers := [name for name in own if name not in names]:
-        raise click.BadParameter(
-            f"{path}, [{context.info_name}]: there is no option {', '.join(strangers)}; there are "
-            f"{', '.join(sorted(names))}"
-        )
+    for name in own:
+        if name not in names:
+            raise click.BadParameter(
+                f"{path}, [{context.info_name}]: there is no option {name}{nearest(name, names)}"
+            )
     _check_others(context, path, sections, [name for name in shared if name not in names])
     given = {names[name]: value for name, value in {**shared, **own}.items() if name in names}
     for known in context.command.params:
@@ -181,29 +182,34 @@ reading = all_of(
     ),
 )
 
-model = all_of(
-    click.option(
-        "--model",
-        "model_path",
-        type=EXISTING_FILE,
-        required=True,
-        metavar="MODEL",
-        help="The model, made by `fit` or `tune`; `score` also takes .onnx files of `export`.",
-    ),
-    click.option(
-        "--allow-pickle",
-        is_flag=True,
-        help="Also load .joblib files, which can run any code: only if you made it yourself.",
-        panel="General",
-    ),
-)
+
+def model(text: str) -> Decorator:
+    """Return the options that tell which model to load, the first one with a help text."""
+    return all_of(
+        click.option(
+            "--model",
+            "model_path",
+            type=EXISTING_FILE,
+            required=True,
+            metavar="MODEL",
+            help=text,
+        ),
+        click.option(
+            "--allow-pickle",
+            is_flag=True,
+            help="Also load .joblib files, which can run any code: only if you made it yourself.",
+            panel="General",
+        ),
+    )
+
 
 bad_cells = click.option(
     "--bad-cells",
     type=click.Choice(["stop", "missing"]),
     default="stop",
     show_default=True,
-    help="What a cell does that does not fit its column: stop the run, or count as missing.",
+    help="What to do about a cell that does not fit its column: stop the run, or take it as "
+    "missing.",
     panel="Columns",
 )
 
@@ -278,6 +284,12 @@ def load_model(path: Path, allow_pickle: bool) -> Any:
         raise ValueError(str(error).replace("allow_pickle=True", "--allow-pickle")) from error
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what may have been meant by a name that is mistyped, to follow the error."""
+    meant = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {meant[0]}?" if meant else ""
+
+
 def literal(text: str) -> Any:
     """Return the value of a Python literal; any other text is returned unchanged."""
     try:
@@ -294,6 +306,6 @@ def pairs(
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE.")
+            raise click.BadParameter(f"{text!r} is not of the form {parameter.metavar}.")
         found[name] = literal(value)
     return found
