@@ -155,7 +155,7 @@ def test_options_come_from_a_file_and_flags_override_them(model, tmp_path):
     ("text", "words"),
     [
         ("[score]\ncolour = 'red'", "[score]: there is no option colour"),
-        ("[score]\nreason = 2", "no option reason; did you mean reasons?"),
+        ("[score]\nreason = 2", "no option reason (did you mean reasons?)"),
         ("[score", "is not TOML"),
         ("colour = 'red'", "no command has an option colour"),
         ("[scores]\nreasons = 2", "there is no command scores"),

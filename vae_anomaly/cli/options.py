@@ -287,7 +287,7 @@ def load_model(path: Path, allow_pickle: bool) -> Any:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return what may have been meant by a name that is mistyped, to follow the error."""
     meant = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {meant[0]}?" if meant else ""
+    return f" (did you mean {meant[0]}?)" if meant else ""
 
 
 def literal(text: str) -> Any:
