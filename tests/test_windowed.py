@@ -1,5 +1,6 @@
 """WindowedDetector: one score per time point, from an outlier detector of windows."""
 
+import copy
 import pickle
 import warnings
 
@@ -51,6 +52,11 @@ def broken(series):
 def stuck():
     """Where the sensor is stuck."""
     return (np.arange(200) >= 80) & (np.arange(200) < 110)
+
+
+def clone_with(fitted, **parameters):
+    """Return a copy of a fitted detector with other parameters, as set_params makes it."""
+    return copy.copy(fitted).set_params(**parameters)
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +115,50 @@ def test_scores_come_in_the_order_of_rows_of_interleaved_series(series):
         np.testing.assert_array_equal(scores[(both["sensor"] == sensor).to_numpy()], alone)
 
 
-def test_points_that_no_window_covers_are_no_outliers_and_not_silent(fitted, series):
+def test_points_that_no_window_covers_have_scores_and_are_marked(fitted, series):
     gappy = series.iloc[[*range(5), *range(20, 60)]]
-    with pytest.warns(UserWarning, match="5 of 45 time points get no score"):
-        labels = fitted.predict(gappy)
-    assert (labels[:5] == 1).all()
-    with pytest.warns(UserWarning, match="no score"):
-        np.testing.assert_array_equal(np.isnan(fitted.score_samples(gappy)), np.arange(45) < 5)
+    assert np.isfinite(fitted.score_samples(gappy)).all()
+    np.testing.assert_array_equal(fitted.is_covered(gappy), np.arange(45) >= 5)
+
+
+def after_the_medians(series, rows):
+    """A window that ends with these rows and starts with the medians of training."""
+    medians = np.tile(series.iloc[:400].median(), (12 - len(rows), 1))
+    return np.concatenate([medians, rows]).reshape(1, -1)
+
+
+def test_a_window_of_a_short_stretch_starts_with_the_medians_of_training(fitted, series):
+    short = series.iloc[400:405]
+    expected = fitted.detector_.score_samples(after_the_medians(series, short))
+    np.testing.assert_array_equal(fitted.score_samples(short), np.repeat(expected, 5))
+
+
+def test_causal_scores_depend_on_the_past_only(fitted, broken):
+    causal = clone_with(fitted, aggregation="causal")
+    scores = causal.score_samples(broken)
+    for n_known in (1, 5, 40, 150):
+        known = causal.score_samples(broken.iloc[:n_known])
+        np.testing.assert_allclose(known, scores[:n_known], rtol=1e-12)
+
+
+def test_causal_scores_are_weighted_means_over_the_windows_so_far(fitted, series, broken):
+    causal = clone_with(fitted, aggregation="causal")
+    windows = SlidingWindow(window_size=12).fit_transform(broken)
+    first = after_the_medians(series, broken[:5])
+    of_windows = fitted.detector_.score_samples(np.concatenate([first, windows]))
+    scores = causal.score_samples(broken)
+    decay = 0.5 ** (1 / 6)
+    weight = (1 - decay) / (1 - decay ** np.arange(1, len(broken) + 1))
+    for row, of_window in [(4, of_windows[0]), (11, of_windows[1]), (30, of_windows[20])]:
+        before = scores[row - 1] / weight[row - 1]
+        np.testing.assert_allclose(scores[row], weight[row] * (of_window + decay * before))
+    np.testing.assert_array_equal(causal.is_covered(broken), np.arange(len(broken)) >= 11)
+
+
+def test_causal_scores_find_the_stuck_sensor(fitted, broken, stuck):
+    causal = clone_with(fitted, aggregation="causal")
+    known = causal.is_covered(broken)
+    assert average_precision_score(stuck[known], -causal.score_samples(broken)[known]) > 0.7
 
 
 def test_gaps_that_leave_room_for_windows_do_not_warn(fitted, series):

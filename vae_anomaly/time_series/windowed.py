@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from datetime import timedelta
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags, gen_batches, get_tags
@@ -23,8 +23,9 @@ from vae_anomaly.sklearn_private import (
     _raise_for_params,
     get_chunk_n_rows,
 )
-from vae_anomaly.thresholds.fitting import DetectorMethods, own_threshold
-from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Windows
+from vae_anomaly.thresholds.fitting import DetectorMethods, final_step, own_threshold
+from vae_anomaly.time_series.clock import read_points
+from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Stretches, Windows
 
 
 class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
@@ -50,16 +51,29 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         `window_size`. A larger stride makes training and scoring faster.
 
     group_column : str or int, default=None
-        The column that tells which series a row belongs to. X must then be a pandas DataFrame.
+        The column that tells which series a row belongs to. X must then be a dataframe.
 
-    max_gap : "auto", str or timedelta, default="auto"
-        The longest time between consecutive rows of a window, such as "2h". "auto" means 1.5 times
-        the median in `fit`. It has an effect only if X has a `DatetimeIndex`.
+    time_column : str or int, default=None
+        The column that tells the times, in place of the index. X must then be a dataframe.
 
-    aggregation : {"max", "mean"}, default="max"
-        How the `score_samples` of the windows that cover a time point are combined. With "max", a
-        time point is abnormal if all of these windows are, which locates an anomaly more sharply.
-        "mean" suits detectors with noisy scores, such as `sklearn.ensemble.IsolationForest`.
+    max_gap : "auto", str, timedelta or None, default="auto"
+        The longest time between consecutive rows of a window, such as "2h", see `SlidingWindow`.
+        None ignores the times. It has an effect only if X has times.
+
+    duplicate_times : {"keep", "error"}, default="keep"
+        What to do if times repeat, see `SlidingWindow`.
+
+    aggregation : {"max", "mean", "causal"}, default="max"
+        How the `score_samples` of windows are combined. It may be changed without another `fit`.
+
+        - "max": the largest score of the windows that cover a time point, which is abnormal only if
+          all of these windows are. This locates an anomaly more sharply.
+        - "mean": the mean over these windows. It suits detectors with noisy scores, such as
+          `sklearn.ensemble.IsolationForest`.
+        - "causal": the mean over the windows that end at the time point or before it. Their weights
+          decrease with the distance, to one half at half a window. The score depends on no later
+          time point, so it is final at once, as alarms in live operation need it. `stride` only
+          matters in training.
 
     Attributes
     ----------
@@ -85,10 +99,13 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    The score of a time point depends on its neighbours, including later ones: it is final once the
-    next ``window_size - 1`` time points are known. A time point that no window covers, because its
-    series or the stretch between two gaps is too short, has the score NaN, with a warning;
-    `predict` labels it as an inlier.
+    The score of a time point depends on its neighbours, including later ones unless `aggregation`
+    is "causal": it is final once the next ``window_size - 1`` time points are known.
+
+    Every time point has a score. If a series, or the stretch between two gaps, is shorter than a
+    window, there is one window for it, which starts with the medians of the channels in `fit`. So
+    do causal windows near the start of a stretch. `is_covered` tells these time points from others.
+    The detector is trained on such windows only if there are no others.
 
     Examples
     --------
@@ -105,7 +122,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints: dict[str, list[Any]] = {
         "detector": [DetectorMethods()],
         **SlidingWindow._parameter_constraints,
-        "aggregation": [StrOptions(set(AGGREGATIONS))],
+        "aggregation": [StrOptions({*AGGREGATIONS, "causal"})],
     }
 
     def __init__(
@@ -115,14 +132,18 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         window_size: int = 32,
         stride: int = 1,
         group_column: str | int | None = None,
-        max_gap: str | timedelta | np.timedelta64 = "auto",
+        time_column: str | int | None = None,
+        max_gap: str | timedelta | np.timedelta64 | None = "auto",
+        duplicate_times: str = "keep",
         aggregation: str = "max",
     ) -> None:
         self.detector = detector
         self.window_size = window_size
         self.stride = stride
         self.group_column = group_column
+        self.time_column = time_column
         self.max_gap = max_gap
+        self.duplicate_times = duplicate_times
         self.aggregation = aggregation
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -131,7 +152,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_timepoints, n_channels)
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : object
             Ignored, present for API consistency.
@@ -148,17 +169,22 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, the times of a series are not strictly increasing, or
-            no window fits into any series.
+            If X or a parameter is not valid, or times are missing, cannot be read or go backwards.
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
         sliding = self._sliding_window()
-        channels, windows = sliding._locate(X, reset=True, allow_nan=self._takes_missing())
-        windows = self._unbroken(windows)
-        fit_params = _of_windows(routed.detector.fit, windows)
-        detector = clone(self.detector).fit(windows.cut(channels), **fit_params)
-        self.windows_, self.detector_ = sliding, detector
+        runs = self.__dict__.pop("_runs", None)  # set if rows between them have been held out
+        channels, stretches = sliding._locate(
+            X, reset=True, allow_nan=self._takes_missing(), runs=runs
+        )
+        self._check_input_shape(channels.shape[1])
+        windows, medians = self._to_train(stretches, sliding), _medians(channels)
+        detector = clone(self.detector)
+        detector.fit(
+            self._cut(channels, windows, medians), **_of_windows(routed.detector.fit, windows)
+        )
+        self.windows_, self.detector_, self._medians = sliding, detector, medians
         return self
 
     @available_if(lambda self: hasattr(self.detector, "partial_fit"))
@@ -167,11 +193,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """Train the detector further, on the windows of more time points.
 
         This method is only available if the detector has `partial_fit`. No window spans the time
-        points of two calls.
+        points of two calls: to train on the windows across the border as well, pass the last
+        ``window_size - 1`` time points of the previous call again.
 
         Parameters
         ----------
-        X : array-like of shape (n_timepoints, n_channels)
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : object
             Ignored, present for API consistency.
@@ -187,12 +214,16 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         routed = process_routing(self, "partial_fit", **params)
         is_first = not hasattr(self, "detector_")
         sliding = self._sliding_window() if is_first else self.windows_
-        channels, windows = sliding._locate(X, reset=is_first, allow_nan=self._takes_missing())
+        channels, stretches = sliding._locate(X, reset=is_first, allow_nan=self._takes_missing())
+        self._check_input_shape(channels.shape[1])
+        windows = self._to_train(stretches, sliding)
         detector = clone(self.detector) if is_first else self.detector_
+        medians = _medians(channels) if is_first else self._medians
         detector.partial_fit(
-            windows.cut(channels), **_of_windows(routed.detector.partial_fit, windows)
+            self._cut(channels, windows, medians),
+            **_of_windows(routed.detector.partial_fit, windows),
         )
-        self.windows_, self.detector_ = sliding, detector
+        self.windows_, self.detector_, self._medians = sliding, detector, medians
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -200,7 +231,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_timepoints, n_channels)
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
@@ -209,8 +240,36 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             The scores in the order of X. The lower, the more abnormal.
         """
         check_is_fitted(self)
-        channels, windows = self.windows_._locate(X, allow_nan=self._takes_missing())
-        return windows.to_points(self._window_scores(channels, windows), self.aggregation)
+        channels, stretches = self._locate(X)
+        windows = self._windows_to_score(stretches)
+        scores = self._window_scores(channels, windows)
+        if self.aggregation == "causal":
+            return windows.in_order_given(stretches.mean_of_past(scores, windows.size))
+        return windows.to_points(scores, self.aggregation)
+
+    def is_covered(self, X: ArrayLike) -> np.ndarray:
+        """Return whether a whole window covers each time point.
+
+        Those that none covers, as their series or the stretch between two gaps is too short, have
+        the score of a window that starts with the medians of the channels in `fit`. With
+        ``aggregation="causal"``, the windows that count are those that end at the time point.
+
+        Parameters
+        ----------
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+            The time points. Those of each series must be in chronological order.
+
+        Returns
+        -------
+        is_covered : ndarray of bool of shape (n_timepoints,)
+            The answers in the order of X.
+        """
+        check_is_fitted(self)
+        windows = self._windows_to_score(self._locate(X)[1])
+        is_whole = windows.lengths == windows.size
+        if self.aggregation == "causal":
+            return windows.in_order_given(is_whole)
+        return windows.take(is_whole).covered()
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how the parameters of `fit` and `partial_fit` are passed on.
@@ -251,21 +310,72 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """The names of the channels."""
         return self.windows_.feature_names_in_
 
+    def _to_train(self, stretches: Stretches, sliding: SlidingWindow) -> Windows:
+        """Return the windows to train on, and warn of time points that are in none."""
+        windows = stretches.windows(self.window_size, self.stride)
+        n_points, n_short = len(stretches.order), stretches.n_without(self.window_size)
+        remedy = f"Choose a smaller window_size{sliding._or_a_larger_gap()}."
+        if not len(windows.ends):
+            windows = stretches.short(self.window_size)
+            warnings.warn(
+                f"No window of window_size={self.window_size} time points fits into X: its longest "
+                f"series without a gap has {stretches.lengths.max()}. The detector is trained on "
+                f"{len(windows.ends)} windows that start with medians of the channels. {remedy}",
+                stacklevel=3,
+            )
+        elif n_short:
+            warnings.warn(
+                f"{n_short} of {n_points} time points are not trained on: their series, or the "
+                f"stretch between two gaps, is shorter than window_size={self.window_size}. "
+                f"{remedy}",
+                stacklevel=3,
+            )
+        return windows
+
+    def _locate(self, X: Any) -> tuple[np.ndarray, Stretches]:
+        """Return the channels, sorted by series and time, and the stretches without a gap."""
+        return self.windows_._locate(X, allow_nan=self._takes_missing())
+
+    def _windows_to_score(self, stretches: Stretches) -> Windows:
+        """Return the windows that the scores of time points are aggregated from."""
+        size = self.windows_.window_size
+        if self.aggregation == "causal":
+            return stretches.causal(size)
+        return stretches.windows(size, self.windows_.stride).and_these(stretches.short(size))
+
+    def _cut(
+        self, channels: np.ndarray, windows: Windows, medians: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return what the detector is given of windows, one row for each."""
+        return windows.cut(channels, self._medians if medians is None else medians)
+
     def _window_scores(self, channels: np.ndarray, windows: Windows) -> np.ndarray:
         """Return the score of each window of sorted time points, (n_windows,)."""
         chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
         scores = [
-            self.detector_.score_samples(windows.cut(channels, chunk))
-            for chunk in gen_batches(len(windows.starts), chunk_size)
+            self.detector_.score_samples(self._cut(channels, windows.take(chunk)))
+            for chunk in gen_batches(len(windows.ends), chunk_size)
         ]
         return np.concatenate(scores)
+
+    def _check_input_shape(self, n_channels: int) -> None:
+        """Raise ValueError if the detector wants windows of another shape."""
+        shape = getattr(final_step(self.detector), "input_shape", None)
+        if shape is not None and math.prod(np.atleast_1d(shape)) != self.window_size * n_channels:
+            raise ValueError(
+                f"input_shape={shape} of {type(final_step(self.detector)).__name__} does not fit "
+                f"window_size={self.window_size} and the {n_channels} channels of X; set "
+                f"input_shape to ({self.window_size}, {n_channels})."
+            )
 
     def _sliding_window(self) -> SlidingWindow:
         return SlidingWindow(
             self.window_size,
             stride=self.stride,
             group_column=self.group_column,
+            time_column=self.time_column,
             max_gap=self.max_gap,
+            duplicate_times=self.duplicate_times,
         )
 
     def _takes_missing(self) -> bool:
@@ -284,20 +394,13 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         See `vae_anomaly.thresholds.splitting`.
         """
-        if isinstance(X, pd.DataFrame) and self.group_column in X.columns:
-            return pd.factorize(X[self.group_column], use_na_sentinel=False)[0]
-        return np.zeros(_num_samples(X), dtype=int)
-
-    def _unbroken(self, windows: Windows) -> Windows:
-        """Return the windows, without those that span rows which were held out.
-
-        `_runs`, the number of the unbroken run of each row, is set if rows have been held out.
-        """
-        runs = self.__dict__.pop("_runs", None)
-        if runs is None:
-            return windows
-        runs, last = runs[windows.order], windows.starts + windows.size - 1
-        return windows._replace(starts=windows.starts[runs[windows.starts] == runs[last]])
+        series = read_points(X, self.group_column, self.time_column, with_clock=False).series
+        if len(series) != _num_samples(X):
+            raise ValueError(
+                "Rows of a list of series cannot be held out. Pass one dataframe of all series, "
+                "and name the column that tells them apart as group_column."
+            )
+        return series
 
 
 def _of_windows(params: dict[str, Any], windows: Windows) -> dict[str, Any]:
@@ -310,5 +413,11 @@ def _of_each_window(name: str, value: Any, windows: Windows) -> Any:
         return value
     points = np.asarray(value)[windows.order]
     if name != "sample_weight":
-        return points[windows.starts + windows.size - 1]
-    return sliding_window_view(points, windows.size)[windows.starts].mean(axis=1)
+        return points[windows.ends]
+    return windows.means(points)
+
+
+def _medians(channels: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of channels without a value
+        return np.nanmedian(channels, axis=0)
