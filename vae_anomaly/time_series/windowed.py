@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import timedelta
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.sklearn_private import (
+    Interval,
     StrOptions,
     _fit_context,
     _num_samples,
@@ -75,6 +77,10 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
           time point, so it is final at once, as alarms in live operation need it. `stride` only
           matters in training.
 
+    max_windows : int or None, default=50_000
+        The largest number of windows that the detector is trained on, spread evenly over the
+        series, so that training on a long series is quick and takes little memory. None means all.
+
     Attributes
     ----------
     detector_ : estimator
@@ -123,6 +129,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         "detector": [DetectorMethods()],
         **SlidingWindow._parameter_constraints,
         "aggregation": [StrOptions({*AGGREGATIONS, "causal"})],
+        "max_windows": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __init__(
@@ -136,6 +143,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         max_gap: str | timedelta | np.timedelta64 | None = "auto",
         duplicate_times: str = "keep",
         aggregation: str = "max",
+        max_windows: int | None = 50_000,
     ) -> None:
         self.detector = detector
         self.window_size = window_size
@@ -145,6 +153,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         self.max_gap = max_gap
         self.duplicate_times = duplicate_times
         self.aggregation = aggregation
+        self.max_windows = max_windows
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: object = None, **params: Any) -> Self:
@@ -330,7 +339,9 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{remedy}",
                 stacklevel=3,
             )
-        return windows
+        if self.max_windows is None or len(windows.ends) <= self.max_windows:
+            return windows
+        return windows.take(np.linspace(0, len(windows.ends) - 1, self.max_windows).astype(int))
 
     def _locate(self, X: Any) -> tuple[np.ndarray, Stretches]:
         """Return the channels, sorted by series and time, and the stretches without a gap."""

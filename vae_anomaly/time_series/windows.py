@@ -536,18 +536,19 @@ class Windows(NamedTuple):
 
         What lies before the start of a stretch is taken to be `before`, (n_channels,).
         """
-        starts = np.maximum(self.ends - self.size + 1, 0)
-        if len(channels) < self.size:
-            channels = np.pad(channels, ((0, self.size - len(channels)), (0, 0)))
-        views = sliding_window_view(channels, self.size, axis=0)[
-            np.minimum(starts, len(channels) - self.size)
-        ]
-        windows = np.swapaxes(views, 1, 2).copy()
+        n_channels = channels.shape[1]
+        width = self.size * n_channels
+        cells = np.ascontiguousarray(channels).ravel()  # a window is a part of these
+        if len(cells) < width:
+            cells = np.pad(cells, (0, width - len(cells)))
+        firsts = np.clip((self.ends - self.size + 1) * n_channels, 0, len(cells) - width)
+        windows = sliding_window_view(cells, width)[firsts]
         for at in np.flatnonzero(self.lengths < self.size):
-            first, stop = self.ends[at] - self.lengths[at] + 1, self.ends[at] + 1
-            windows[at, : -self.lengths[at]] = before
-            windows[at, -self.lengths[at] :] = channels[first:stop]
-        return windows.reshape(len(windows), -1)
+            stop, length = self.ends[at] + 1, self.lengths[at]
+            window = windows[at].reshape(self.size, n_channels)
+            window[: self.size - length] = before
+            window[self.size - length :] = channels[stop - length : stop]
+        return windows
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Return the mean over each window of values (n_timepoints,) of sorted rows."""
