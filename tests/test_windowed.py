@@ -88,7 +88,21 @@ def test_decision_is_the_score_beyond_the_threshold_of_the_detector(fitted, brok
     decision = fitted.decision_function(broken)
     np.testing.assert_array_equal(decision, fitted.score_samples(broken) - fitted.offset_)
     np.testing.assert_array_equal(fitted.predict(broken), np.where(decision < 0, -1, 1))
-    assert fitted.offset_ == fitted.detector_.offset_
+
+
+@pytest.mark.parametrize("aggregation", ["max", "mean", "causal"])
+def test_a_fraction_of_the_training_points_are_outliers(series, aggregation):
+    forest = IsolationForest(n_estimators=20, random_state=0)
+    detector = WindowedDetector(forest, aggregation=aggregation, contamination=0.05)
+    outliers = detector.fit_predict(series.iloc[:400])[31:] == -1
+    assert outliers.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_threshold_is_that_of_the_aggregation(series):
+    forest = IsolationForest(n_estimators=20, random_state=0)
+    of_each = WindowedDetector(forest, aggregation="mean").fit(series)
+    changed = WindowedDetector(forest).fit(series).set_params(aggregation="mean")
+    assert changed.offset_ == of_each.offset_
 
 
 def test_scores_do_not_depend_on_the_working_memory(fitted, broken):
@@ -153,18 +167,24 @@ def test_causal_scores_depend_on_the_past_only(fitted, broken):
         np.testing.assert_allclose(known, scores[:n_known], rtol=1e-12)
 
 
-def test_causal_scores_are_weighted_means_over_the_windows_so_far(fitted, series, broken):
+def test_causal_scores_are_weighted_means_over_the_windows_so_far(fitted, broken):
     causal = clone_with(fitted, aggregation="causal")
     windows = SlidingWindow(window_size=12).fit_transform(broken)
-    first = after_the_medians(series, broken[:5])
-    of_windows = fitted.detector_.score_samples(np.concatenate([first, windows]))
-    scores = causal.score_samples(broken)
-    decay = 0.5 ** (1 / 6)
-    weight = (1 - decay) / (1 - decay ** np.arange(1, len(broken) + 1))
-    for row, of_window in [(4, of_windows[0]), (11, of_windows[1]), (30, of_windows[20])]:
-        before = scores[row - 1] / weight[row - 1]
-        np.testing.assert_allclose(scores[row], weight[row] * (of_window + decay * before))
+    of_windows = fitted.detector_.score_samples(windows)
+    weights = 0.5 ** (np.arange(len(windows)) / 6)
+    expected = [
+        np.average(of_windows[n::-1], weights=weights[: n + 1]) for n in range(len(windows))
+    ]
+    np.testing.assert_allclose(causal.score_samples(broken)[11:], expected, rtol=1e-9)
+
+
+def test_causal_scores_are_the_usual_one_until_there_is_a_window(fitted, series, broken):
+    causal = clone_with(fitted, aggregation="causal")
     np.testing.assert_array_equal(causal.is_covered(broken), np.arange(len(broken)) >= 11)
+    training_windows = SlidingWindow(window_size=12).fit_transform(series.iloc[:400])
+    usual = np.median(fitted.detector_.score_samples(training_windows))
+    np.testing.assert_array_equal(causal.score_samples(broken)[:11], usual)
+    assert (causal.predict(broken)[:11] == 1).all()
 
 
 def test_causal_scores_are_lowest_while_the_sensor_is_stuck(fitted, broken, stuck):
@@ -239,7 +259,7 @@ def test_unfitted_is_said(series):
     ids=lambda detector: type(detector).__name__,
 )
 def test_any_outlier_detector_brings_its_threshold(detector, series):
-    fitted = WindowedDetector(detector, window_size=8).fit(series)
+    fitted = WindowedDetector(detector, window_size=8, contamination=None).fit(series)
     assert isinstance(fitted.offset_, float)
     windows = fitted.windows_.transform(series)
     expected = detector.fit(windows).score_samples(windows[:1]) - fitted.offset_
@@ -263,3 +283,88 @@ def test_missing_values_go_to_a_detector_that_takes_them(make_detector):
     detector = WindowedDetector(make_detector(missing_indicator=False), window_size=8).fit(X)
     assert np.isfinite(detector.score_samples(X)).all()
     assert get_tags(detector).input_tags.allow_nan
+
+
+# Thresholds of time points, and ranges of alarms
+
+
+@pytest.mark.parametrize("aggregation", ["max", "mean", "causal"])
+def test_the_threshold_holds_for_new_time_points(series, aggregation):
+    detector = WindowedDetector(OneClassSVM(nu=0.1), window_size=12, aggregation=aggregation)
+    detector.fit(series.iloc[:400])
+    assert (detector.predict(series)[400:] == -1).mean() < 0.05
+    assert (detector.predict(series)[:400] == -1).mean() <= 0.1
+
+
+def test_a_second_detector_trains_on_half_of_the_windows_for_as_many_epochs(
+    series, make_detector, monkeypatch
+):
+    fits, fit = [], VAEAnomalyDetector.fit
+
+    def recorded(self, X, *arguments, **keywords):
+        fit(self, X, *arguments, **keywords)
+        fits.append((len(X), self.n_iter_))
+        return self
+
+    monkeypatch.setattr(VAEAnomalyDetector, "fit", recorded)
+    vae = make_detector(max_iter="auto", contamination="auto", batch_size=400)
+    WindowedDetector(vae, window_size=12).fit(series.iloc[:400])
+    (n_windows, n_epochs), (n_half, n_epochs_half) = fits
+    assert n_half <= n_windows / 2
+    assert n_epochs_half == n_epochs
+
+
+@pytest.fixture(scope="module")
+def two_series(series):
+    """A detector of two sensors, of which one breaks twice, and what it is given."""
+    both = pd.concat([series.assign(sensor="a"), series.assign(sensor="b")])
+    detector = WindowedDetector(
+        VAEAnomalyDetector(
+            hidden_layer_sizes=(16,), latent_dim=4, max_iter=60, contamination=0.1, random_state=0
+        ),
+        window_size=12,
+        group_column="sensor",
+    ).fit(both)
+    broken = both.copy()
+    of_b = np.flatnonzero(both["sensor"] == "b")
+    broken.iloc[of_b[100:130], 0] = 3.0
+    broken.iloc[of_b[300:320], 1] = -3.0
+    return detector, broken
+
+
+def test_alarms_are_ranges_with_a_peak_and_the_channels_behind_it(two_series, series):
+    detector, broken = two_series
+    alarms = detector.alarms(broken)
+    worst = alarms.nlargest(2, "n_points").sort_values("start")
+    assert worst["series"].tolist() == ["b", "b"]
+    assert worst["channels"].str.split(", ").str[0].tolist() == ["sine", "cosine"]
+    for (_, alarm), part in zip(worst.iterrows(), (slice(100, 130), slice(300, 320)), strict=True):
+        times = series.index[part]
+        assert abs(alarm["start"] - times[0]) <= pd.Timedelta("12h")
+        assert abs(alarm["end"] - times[-1]) <= pd.Timedelta("12h")
+        assert alarm["start"] <= alarm["peak"] <= alarm["end"]
+
+
+def test_alarms_are_the_time_points_that_are_outliers(two_series):
+    detector, broken = two_series
+    alarms, scores = detector.alarms(broken), detector.score_samples(broken)
+    assert alarms["n_points"].sum() == (detector.predict(broken) == -1).sum()
+    assert alarms["peak_score"].max() == -scores.min()
+    lower = detector.alarms(broken, offset=2 * detector.offset_)
+    assert lower["n_points"].sum() == (scores < 2 * detector.offset_).sum()
+
+
+def test_no_alarms_are_an_empty_table(two_series, series):
+    detector, broken = two_series
+    alarms = detector.alarms(broken, offset=-np.inf)
+    assert alarms.shape == (0, 7)
+
+
+def test_alarms_without_a_clock_have_row_numbers_and_no_channels_if_unexplained():
+    X = np.sin(np.arange(400.0) / 5)[:, None]
+    X[300:330] = 5.0
+    detector = WindowedDetector(LocalOutlierFactor(novelty=True), window_size=8).fit(X[:300])
+    alarm = detector.alarms(X).nlargest(1, "n_points").iloc[0]
+    assert 290 <= alarm["start"] <= 305
+    assert 325 <= alarm["end"] <= 340
+    assert "channels" not in alarm

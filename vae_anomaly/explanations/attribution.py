@@ -11,6 +11,7 @@ from vae_anomaly.columns import Columns
 from vae_anomaly.rows import as_float64
 from vae_anomaly.sklearn_private import get_chunk_n_rows
 from vae_anomaly.time_series.windowed import WindowedDetector
+from vae_anomaly.time_series.windows import newest_weight
 from vae_anomaly.usual import QUANTILES
 from vae_anomaly.vae import VAE
 
@@ -173,6 +174,7 @@ def _of_windows(
     own, expected = np.zeros((n_points, n_channels)), np.zeros((n_points, n_channels))
     neighbours, code, n_windows = np.zeros(n_points), np.zeros(n_points), np.zeros(n_points)
     used_windows = np.arange(len(windows.ends)) if deciding is None else np.unique(deciding)
+    used_windows = used_windows[used_windows >= 0]
     chunk_rows = get_chunk_n_rows(_ARRAYS * own.itemsize * n_channels * windows.size)
     other = CODE if attribution == "terms" else REST
     usual: Any = None
@@ -203,11 +205,15 @@ def _of_windows(
             n_windows[at] += 1
     if detector.aggregation == "causal":
         # The time point is in the newest of the windows only; the others are neighbours.
+        ends, size = windows.ends, windows.size
+        total = stretches.mean_of_past((own.sum(axis=1) + neighbours)[ends], size)
+        code = stretches.mean_of_past(code[ends], size)
         position = np.arange(n_points) - np.repeat(stretches.firsts, stretches.lengths)
-        total = stretches.mean_of_past(own.sum(axis=1) + neighbours, windows.size)
-        code = stretches.mean_of_past(code, windows.size)
-        own *= stretches.newest_weight(position + 1, windows.size)[:, None]
-        neighbours = total - own.sum(axis=1)
+        own *= newest_weight(np.maximum(position - size + 2, 1), size)[:, None]
+        # Without a window, there is the usual score, and it belongs to no channel.
+        neighbours = np.where(np.isnan(total), -detector._usual_score, total - own.sum(axis=1))
+        code, n_windows = np.nan_to_num(code), np.maximum(n_windows, 1)
+        expected[np.isnan(total)] = np.nan
     parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
     for part in parts:
         part[..., windows.order] = part.copy()
@@ -228,12 +234,14 @@ def _of_windows(
 
 
 def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
-    """Return the window whose score each sorted time point has.
+    """Return the window whose score each sorted time point has, -1 if none.
 
     If a time point has the mean score of all its windows, return None.
     """
     if detector.aggregation == "causal":
-        return windows.ends
+        deciding = np.full(len(channels), -1)
+        deciding[windows.ends] = np.arange(len(windows.ends))
+        return deciding
     if detector.aggregation == "mean":
         return None
     scores = detector._window_scores(channels, windows)

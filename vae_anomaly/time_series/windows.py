@@ -256,7 +256,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         """
         if aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {AGGREGATIONS}, got {aggregation!r}.")
-        windows = self._whole_windows(self._locate(X)[1])
+        stretches = self._locate(X)[1]
+        windows = self._whole_windows(stretches)
         scores = check_array(
             window_scores, ensure_2d=False, dtype=np.float64, input_name="window_scores"
         )
@@ -265,7 +266,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
                 f"window_scores has shape {scores.shape}, but X has {len(windows.ends)} "
                 "windows; pass one score for each row of transform(X)."
             )
-        points = windows.to_points(scores, aggregation)
+        points = stretches.in_order_given(windows.to_points(scores, aggregation))
         n_missing = int(np.isnan(points).sum())
         if n_missing:
             warnings.warn(
@@ -314,9 +315,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
                 f"stride={self.stride} is larger than window_size={self.window_size}: time points "
                 "between two windows would be left out."
             )
-        points = read_points(
-            X, self.group_column, self.time_column, with_clock=self.max_gap is not None
-        )
+        points = self._read(X)
         channels = self._channels(points.channels, reset, allow_nan)
         order = np.argsort(points.series, kind="stable")
         is_break = np.diff(points.series[order]) != 0
@@ -324,6 +323,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             is_break |= np.diff(runs[order]) != 0
         is_gap = self._gaps(points, order, is_break, reset)
         return channels[order], Stretches.between(order, is_break | is_gap)
+
+    def _read(self, X: Any) -> Points:
+        return read_points(
+            X, self.group_column, self.time_column, with_clock=self.max_gap is not None
+        )
 
     def _gaps(
         self, points: Points, order: np.ndarray, is_break: np.ndarray, reset: bool
@@ -459,6 +463,16 @@ class Stretches(NamedTuple):
         firsts = np.concatenate([[0], np.flatnonzero(is_break) + 1])
         return cls(order, firsts, np.diff(firsts, append=len(order)))
 
+    def take(self, which: Any) -> Stretches:
+        """Return some of the stretches of the table."""
+        return self._replace(firsts=self.firsts[which], lengths=self.lengths[which])
+
+    def in_order_given(self, values: np.ndarray) -> np.ndarray:
+        """Return values of sorted rows in the order of the original table."""
+        unsorted = np.empty_like(values)
+        unsorted[self.order] = values
+        return unsorted
+
     def n_without(self, size: int) -> int:
         """Return the number of time points in stretches that have no room for a window."""
         return int(self.lengths[self.lengths < size].sum())
@@ -479,30 +493,35 @@ class Stretches(NamedTuple):
         ends = self.firsts[short] + self.lengths[short] - 1
         return Windows(self.order, ends, self.lengths[short], size)
 
-    def causal(self, size: int) -> Windows:
-        """Return the window that ends at each sorted row, if need be one that starts too early."""
-        ends = np.arange(len(self.order))
-        lengths = ends - np.repeat(self.firsts, self.lengths) + 1
-        return Windows(self.order, ends, np.minimum(lengths, size), size)
-
-    def mean_of_past(self, values: np.ndarray, size: int) -> np.ndarray:
-        """Return the mean of values (n_timepoints,) of each sorted row and those before it.
+    def mean_of_past(self, scores: np.ndarray, size: int) -> np.ndarray:
+        """Return the mean of the scores of windows up to each sorted row, NaN where there is none.
 
         The weights decrease exponentially with the distance, and do not reach across gaps.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_windows,)
+            The scores of all windows, with stride 1, in the order of `windows`.
+        size : int
+            The size of the windows.
         """
-        decay = 0.5 ** (1 / (_HALF_LIFE * size))
-        means = np.empty(len(values))
+        means = np.full(len(self.order), np.nan)
+        stop = 0
         for first, length in zip(self.firsts, self.lengths, strict=True):
-            part = slice(first, first + length)
-            total = lfilter([1.0], [1.0, -decay], values[part])
-            means[part] = total * self.newest_weight(np.arange(1, length + 1), size)
+            start, stop = stop, stop + max(length - size + 1, 0)
+            total = lfilter([1.0], [1.0, -_decay(size)], scores[start:stop])
+            weight = newest_weight(np.arange(1, stop - start + 1), size)
+            means[first + length - (stop - start) : first + length] = total * weight
         return means
 
-    @staticmethod
-    def newest_weight(n_values: np.ndarray, size: int) -> np.ndarray:
-        """Return the weight of the newest of so many values in `mean_of_past`."""
-        decay = 0.5 ** (1 / (_HALF_LIFE * size))
-        return (1 - decay) / (1 - decay**n_values)
+
+def newest_weight(n_values: np.ndarray, size: int) -> np.ndarray:
+    """Return the weight of the newest of so many values in `Stretches.mean_of_past`."""
+    return (1 - _decay(size)) / (1 - _decay(size) ** n_values)
+
+
+def _decay(size: int) -> float:
+    return 0.5 ** (1 / (_HALF_LIFE * size))
 
 
 class Windows(NamedTuple):
@@ -523,6 +542,12 @@ class Windows(NamedTuple):
     def take(self, which: Any) -> Windows:
         """Return some of the windows."""
         return self._replace(ends=self.ends[which], lengths=self.lengths[which])
+
+    def some(self, n_windows: int) -> Windows:
+        """Return at most so many of the windows, spread evenly."""
+        if len(self.ends) <= n_windows:
+            return self
+        return self.take(np.linspace(0, len(self.ends) - 1, n_windows).astype(int))
 
     def and_these(self, others: Windows) -> Windows:
         """Return the windows, followed by others of the same table."""
@@ -557,14 +582,14 @@ class Windows(NamedTuple):
         return np.mean(values[rows], axis=1, where=is_inside)
 
     def covered(self) -> np.ndarray:
-        """Return a mask of the rows of the original table that the windows cover."""
+        """Return a mask of the sorted rows that the windows cover, (n_timepoints,)."""
         steps = np.zeros(len(self.order) + 1, int)
         np.add.at(steps, self.ends - self.lengths + 1, 1)
         np.add.at(steps, self.ends + 1, -1)
-        return self.in_order_given(np.cumsum(steps)[:-1] > 0)
+        return np.cumsum(steps)[:-1] > 0
 
     def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
-        """Return the score of each row of the original table, (n_timepoints,), or else NaN."""
+        """Return the score of each sorted row, (n_timepoints,), NaN where it is not covered."""
         is_mean = aggregation == "mean"
         combine = np.add if is_mean else np.maximum
         combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
@@ -578,10 +603,4 @@ class Windows(NamedTuple):
         if is_mean:
             combined[covered] /= n_windows[covered]
         combined[~covered] = np.nan
-        return self.in_order_given(combined)
-
-    def in_order_given(self, values: np.ndarray) -> np.ndarray:
-        """Return values of sorted rows in the order of the original table."""
-        unsorted = np.empty_like(values)
-        unsorted[self.order] = values
-        return unsorted
+        return combined
