@@ -1,7 +1,6 @@
 """Clocks: times of every kind, several series, and what is refused."""
 
 import datetime
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -266,11 +265,20 @@ def test_without_max_gap_the_times_are_ignored(counts):
     assert len(windows) == N - SIZE + 1
 
 
-def test_weekends_are_no_gaps(counts):
+def test_weekends_are_no_gaps_and_are_told(counts):
     table = counts[:40].set_axis(pd.bdate_range("2024-01-01", periods=40))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with pytest.warns(UserWarning, match="Steps of up to 3 days .* are therefore no gaps.*max_gap"):
         assert len(SlidingWindow(6).fit_transform(table)) == 35
+
+
+def test_missing_rows_are_bridged_in_scoring_but_not_in_training(counts):
+    table = counts.set_axis(HOURS).drop(HOURS[[30, 31]])
+    detector = WindowedDetector(IsolationForest(n_estimators=5, random_state=0), window_size=SIZE)
+    detector.fit(table)
+    n_windows = int(N - 2 - 2 * (SIZE - 1))
+    assert detector.detector_.estimators_samples_[0].max() < n_windows
+    assert detector.is_covered(table.iloc[28:33]).all()
+    assert len(detector.windows_.transform(table)) == N - 2 - (SIZE - 1)
 
 
 def test_an_irregular_clock_is_warned_of_in_fit(counts):

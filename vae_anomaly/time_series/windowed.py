@@ -40,6 +40,9 @@ from vae_anomaly.time_series.blocks import (
 from vae_anomaly.time_series.clock import read_points
 from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Stretches, Windows
 
+_MAX_SHARE_UNUSED = 0.05
+"""The largest share of the time points that may be left out of training without a warning."""
+
 _N_USUAL = 1000
 """The number of windows that tell the usual score."""
 
@@ -223,7 +226,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         sliding = self._sliding_window()
         runs = self.__dict__.pop("_runs", None)  # set if rows between them have been held out
         channels, stretches = sliding._locate(
-            X, reset=True, allow_nan=self._takes_missing(), runs=runs
+            X, reset=True, allow_nan=self._takes_missing(), in_training=True, runs=runs
         )
         self._check_input_shape(channels.shape[1])
         windows, medians = self._to_train(stretches, sliding), _medians(channels)
@@ -264,7 +267,9 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         routed = process_routing(self, "partial_fit", **params)
         is_first = not hasattr(self, "detector_")
         sliding = self._sliding_window() if is_first else self.windows_
-        channels, stretches = sliding._locate(X, reset=is_first, allow_nan=self._takes_missing())
+        channels, stretches = sliding._locate(
+            X, reset=is_first, allow_nan=self._takes_missing(), in_training=True
+        )
         self._check_input_shape(channels.shape[1])
         windows = self._to_train(stretches, sliding)
         detector = self._new_detector() if is_first else self.detector_
@@ -484,7 +489,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{len(windows.ends)} windows that start with medians of the channels. {remedy}",
                 stacklevel=3,
             )
-        elif n_short:
+        elif n_short > _MAX_SHARE_UNUSED * n_points:
             warnings.warn(
                 f"{n_short} of {n_points} time points are not trained on: their series, or the "
                 f"stretch between two gaps, is shorter than window_size={self.window_size}. "

@@ -38,8 +38,8 @@ AGGREGATIONS = ("max", "mean")
 _HALF_LIFE = 0.5
 """The time, in windows, after which a window counts half for later time points."""
 
-_TOLERANCE = 0.5
-"""How much longer than expected a step may be, in sampling intervals."""
+_LONGEST_STEP = 1.5
+"""The longest step between rows, in sampling intervals, with no row missing between them."""
 
 _SHARE_COVERED = 0.9
 """The share of the time points that windows must cover; otherwise longer steps are no gaps."""
@@ -102,9 +102,10 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     max_gap : "auto", str, timedelta or None, default="auto"
         The longest time between consecutive rows of a window, such as "2h". None means that there
         are no gaps: the times are not looked at. "auto" means the time that a window usually spans,
-        ``(window_size - 0.5) * sampling_interval_``: a few missing rows are no gap. If gaps would
-        then leave room for windows around less than 90 % of the time points, "auto" means the
-        shortest time with which there is room, with a warning.
+        ``(window_size - 0.5) * sampling_interval_``, as a few missing rows hardly matter. But
+        `WindowedDetector` is trained on windows without missing rows: with rows that are at most
+        1.5 times `sampling_interval_` apart or, if there is then room for windows around less than
+        90 % of the time points, the shortest time with which there is, with a warning.
 
     duplicate_times : {"keep", "error"}, default="keep"
         What to do if times repeat, as those of events do. By default, such rows are taken in the
@@ -117,7 +118,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         The median time between consecutive rows in `fit`; None without a clock.
 
     max_gap_ : pandas.Timedelta or None
-        The longest time between consecutive rows of a window; None without a clock.
+        The longest time between consecutive rows of a window, except in the training of a
+        `WindowedDetector`; None without a clock.
 
     n_features_in_ : int
         The number of channels seen during `fit`.
@@ -302,11 +304,13 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         *,
         reset: bool = False,
         allow_nan: bool = True,
+        in_training: bool = False,
         runs: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Stretches]:
         """Return the channels, sorted by series and time, and the stretches without a gap in them.
 
-        `runs` tells the unbroken run of each row, if rows between them have been held out.
+        What is a gap may differ in the training of a detector. `runs` tells the unbroken run of
+        each row, if rows between them have been held out.
         """
         if not reset:
             check_is_fitted(self)
@@ -321,7 +325,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         is_break = np.diff(points.series[order]) != 0
         if runs is not None:
             is_break |= np.diff(runs[order]) != 0
-        is_gap = self._gaps(points, order, is_break, reset)
+        is_gap = self._gaps(points, order, is_break, reset, in_training)
         return channels[order], Stretches.between(order, is_break | is_gap)
 
     def _read(self, X: Any) -> Points:
@@ -330,12 +334,18 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         )
 
     def _gaps(
-        self, points: Points, order: np.ndarray, is_break: np.ndarray, reset: bool
+        self,
+        points: Points,
+        order: np.ndarray,
+        is_break: np.ndarray,
+        reset: bool,
+        in_training: bool,
     ) -> np.ndarray:
         """Return whether there is a gap after each but the last of the sorted rows."""
         if reset:
             self.sampling_interval_: pd.Timedelta | None = None
             self.max_gap_: pd.Timedelta | None = None
+            self._max_gap_in_training: pd.Timedelta | None = None
         elif (points.seconds is None) != (self.sampling_interval_ is None):
             has, lacks = ("fit", "this call") if points.seconds is None else ("this call", "fit")
             raise ValueError(
@@ -350,44 +360,46 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         interval = duration(np.median(within) if len(within) else 0.0)
         if reset:
             self.sampling_interval_ = interval
-            self.max_gap_ = self._longest_step(order, steps, is_break)
+            self._learn_gaps(order, steps, is_break)
         elif len(within) >= self.window_size:
             self._compare(interval)
-        assert self.max_gap_ is not None
-        return steps > self.max_gap_.total_seconds()
+        longest = self._max_gap_in_training if in_training else self.max_gap_
+        assert longest is not None
+        return steps > longest.total_seconds()
 
-    def _longest_step(
-        self, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray
-    ) -> pd.Timedelta:
-        """Return the longest step that is no gap."""
+    def _learn_gaps(self, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray) -> None:
+        """Learn the longest steps that are no gaps."""
         if self.max_gap is not None and self.max_gap != "auto":
             try:
-                return pd.Timedelta(self.max_gap)
+                self.max_gap_ = self._max_gap_in_training = pd.Timedelta(self.max_gap)
             except ValueError:
                 raise ValueError(
                     f"max_gap={self.max_gap!r} is neither 'auto' nor None nor a duration such as "
                     "'2h'."
                 ) from None
+            return
 
         def n_covered(longest: float) -> int:
             stretches = Stretches.between(order, is_break | (steps > longest))
             return len(order) - stretches.n_without(self.window_size)
 
         assert self.sampling_interval_ is not None
-        usual = self.sampling_interval_ * (max(self.window_size - 1, 1) + _TOLERANCE)
+        usual = self.sampling_interval_ * _LONGEST_STEP
         enough = _SHARE_COVERED * n_covered(np.inf)
-        if n_covered(usual.total_seconds()) >= enough:
-            return usual
-        longer = np.unique(steps[~is_break & (steps > usual.total_seconds())])
-        longest = duration(longer[bisect_left(longer, enough, key=n_covered)])
-        warnings.warn(
-            f"The clock is irregular: if steps of more than {usual} were gaps, windows of "
-            f"{self.window_size} time points would cover {n_covered(usual.total_seconds())} of "
-            f"{len(order)} time points only. Steps of up to {longest} are therefore no gaps. Set "
-            "max_gap to decide yourself, or to None to ignore the times.",
-            stacklevel=5,
-        )
-        return longest
+        self._max_gap_in_training = usual
+        if n_covered(usual.total_seconds()) < enough:
+            longer = np.unique(steps[~is_break & (steps > usual.total_seconds())])
+            longest = duration(longer[bisect_left(longer, enough, key=n_covered)])
+            self._max_gap_in_training = longest
+            warnings.warn(
+                f"The clock is irregular: if steps of more than {usual} were gaps, windows of "
+                f"{self.window_size} time points would cover {n_covered(usual.total_seconds())} of "
+                f"{len(order)} time points only. Steps of up to {longest} are therefore no gaps. "
+                "Set max_gap to decide yourself, or to None to ignore the times.",
+                stacklevel=5,
+            )
+        spanned = self.sampling_interval_ * (self.window_size - 1 + _LONGEST_STEP - 1)
+        self.max_gap_ = max(spanned, self._max_gap_in_training)
 
     def _compare(self, interval: pd.Timedelta) -> None:
         """Warn if the sampling interval is another one than in `fit`."""
@@ -414,7 +426,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     def _or_a_larger_gap(self) -> str:
         """Return what else helps if stretches are too short for a window."""
-        longest = self.max_gap_
+        longest = self._max_gap_in_training
         if longest is None:
             return ""
         return f", or a larger max_gap, now {longest} (None ignores gaps)"
