@@ -10,7 +10,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from vae_anomaly import SlidingWindow, VAEAnomalyDetector, WindowedDetector
+from vae_anomaly import SlidingWindow, VAEAnomalyDetector, WindowedDetector, load, save
 
 N, SIZE = 80, 4
 HOURS = pd.date_range("2024-01-01", periods=N, freq="h")
@@ -314,3 +314,12 @@ def test_a_series_shorter_than_a_window_can_be_trained_on(counts):
     with pytest.warns(UserWarning, match="No window of window_size=32 .* trained on 2 windows"):
         detector.fit(short)
     assert np.isfinite(detector.score_samples(short)).all()
+
+
+def test_a_detector_with_a_clock_can_be_stored(counts, make_detector, tmp_path):
+    table = counts.set_axis(HOURS)
+    detector = WindowedDetector(make_detector(max_iter=1), window_size=SIZE).fit(table)
+    save(detector, tmp_path / "model.skops")
+    again = load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.score_samples(table), detector.score_samples(table))
+    assert again.windows_.max_gap_ == pd.Timedelta("3h 30min")

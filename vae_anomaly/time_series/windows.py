@@ -279,6 +279,18 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             )
         return points
 
+    @property
+    def sampling_interval_(self) -> pd.Timedelta | None:
+        """The median time between consecutive rows in `fit`; None without a clock."""
+        check_is_fitted(self)
+        return None if self._clock is None else duration(self._clock["interval"])
+
+    @property
+    def max_gap_(self) -> pd.Timedelta | None:
+        """The longest time between consecutive rows of a window; None without a clock."""
+        check_is_fitted(self)
+        return None if self._clock is None else duration(self._clock["gap"])
+
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns of `transform`.
 
@@ -343,10 +355,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     ) -> np.ndarray:
         """Return whether there is a gap after each but the last of the sorted rows."""
         if reset:
-            self.sampling_interval_: pd.Timedelta | None = None
-            self.max_gap_: pd.Timedelta | None = None
-            self._max_gap_in_training: pd.Timedelta | None = None
-        elif (points.seconds is None) != (self.sampling_interval_ is None):
+            self._clock: dict[str, float] | None = None
+        elif (points.seconds is None) != (self._clock is None):
             has, lacks = ("fit", "this call") if points.seconds is None else ("this call", "fit")
             raise ValueError(
                 f"X has times (an index of dates, for example) in {has}, but not in {lacks}; pass "
@@ -357,59 +367,57 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             return np.zeros_like(is_break)
         steps = steps_between(points, order, is_break, self.duplicate_times)
         within = steps[~is_break]
-        interval = duration(np.median(within) if len(within) else 0.0)
+        interval = float(np.median(within)) if len(within) else 0.0
         if reset:
-            self.sampling_interval_ = interval
-            self._learn_gaps(order, steps, is_break)
+            scored, trained = self._longest_steps(interval, order, steps, is_break)
+            self._clock = {"interval": interval, "gap": scored, "gap_in_training": trained}
         elif len(within) >= self.window_size:
             self._compare(interval)
-        longest = self._max_gap_in_training if in_training else self.max_gap_
-        assert longest is not None
-        return steps > longest.total_seconds()
+        assert self._clock is not None
+        return steps > self._clock["gap_in_training" if in_training else "gap"]
 
-    def _learn_gaps(self, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray) -> None:
-        """Learn the longest steps that are no gaps."""
+    def _longest_steps(
+        self, interval: float, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray
+    ) -> tuple[float, float]:
+        """Return the longest steps that are no gaps, in seconds, in scoring and in training."""
         if self.max_gap is not None and self.max_gap != "auto":
             try:
-                self.max_gap_ = self._max_gap_in_training = pd.Timedelta(self.max_gap)
+                longest = pd.Timedelta(self.max_gap).total_seconds()
             except ValueError:
                 raise ValueError(
                     f"max_gap={self.max_gap!r} is neither 'auto' nor None nor a duration such as "
                     "'2h'."
                 ) from None
-            return
+            return longest, longest
 
         def n_covered(longest: float) -> int:
             stretches = Stretches.between(order, is_break | (steps > longest))
             return len(order) - stretches.n_without(self.window_size)
 
-        assert self.sampling_interval_ is not None
-        usual = self.sampling_interval_ * _LONGEST_STEP
+        trained = usual = interval * _LONGEST_STEP
         enough = _SHARE_COVERED * n_covered(np.inf)
-        self._max_gap_in_training = usual
-        if n_covered(usual.total_seconds()) < enough:
-            longer = np.unique(steps[~is_break & (steps > usual.total_seconds())])
-            longest = duration(longer[bisect_left(longer, enough, key=n_covered)])
-            self._max_gap_in_training = longest
+        if n_covered(usual) < enough:
+            longer = np.unique(steps[~is_break & (steps > usual)])
+            trained = float(longer[bisect_left(longer, enough, key=n_covered)])
             warnings.warn(
-                f"The clock is irregular: if steps of more than {usual} were gaps, windows of "
-                f"{self.window_size} time points would cover {n_covered(usual.total_seconds())} of "
-                f"{len(order)} time points only. Steps of up to {longest} are therefore no gaps. "
-                "Set max_gap to decide yourself, or to None to ignore the times.",
+                f"The clock is irregular: if steps of more than {duration(usual)} were gaps, "
+                f"windows of {self.window_size} time points would cover {n_covered(usual)} of "
+                f"{len(order)} time points only. Steps of up to {duration(trained)} are therefore "
+                "no gaps. Set max_gap to decide yourself, or to None to ignore the times.",
                 stacklevel=5,
             )
-        spanned = self.sampling_interval_ * (self.window_size - 1 + _LONGEST_STEP - 1)
-        self.max_gap_ = max(spanned, self._max_gap_in_training)
+        spanned = interval * (self.window_size - 1 + _LONGEST_STEP - 1)
+        return max(spanned, trained), trained
 
-    def _compare(self, interval: pd.Timedelta) -> None:
-        """Warn if the sampling interval is another one than in `fit`."""
-        known = self.sampling_interval_
-        assert known is not None
+    def _compare(self, interval: float) -> None:
+        """Warn if the sampling interval, in seconds, is another one than in `fit`."""
+        assert self._clock is not None
+        known = self._clock["interval"]
         if known > interval * _OTHER_INTERVAL or interval > known * _OTHER_INTERVAL:
             warnings.warn(
-                f"The time points of X are {interval} apart (median), and those of fit were "
-                f"{known}: a window spans another time than those that were learned. Resample X, "
-                "or fit again.",
+                f"The time points of X are {duration(interval)} apart (median), and those of fit "
+                f"were {duration(known)}: a window spans another time than those that were "
+                "learned. Resample X, or fit again.",
                 stacklevel=5,
             )
 
@@ -426,9 +434,9 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     def _or_a_larger_gap(self) -> str:
         """Return what else helps if stretches are too short for a window."""
-        longest = self._max_gap_in_training
-        if longest is None:
+        if self._clock is None:
             return ""
+        longest = duration(self._clock["gap_in_training"])
         return f", or a larger max_gap, now {longest} (None ignores gaps)"
 
     def _channels(self, X: Any, reset: bool, allow_nan: bool) -> np.ndarray:
