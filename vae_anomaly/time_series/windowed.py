@@ -233,7 +233,9 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         detector = self._new_detector()
         params = routed.detector.fit
         detector.fit(self._cut(channels, windows, medians), **_of_windows(params, windows))
-        offsets = self._calibrated(channels, stretches, detector, medians, params)
+        # Whoever holds out rows sets a threshold by them: a second detector is not worth its time.
+        half = params if runs is None else None
+        offsets = self._calibrated(channels, stretches, detector, medians, half)
         usual = self._window_scores(channels, windows.some(_N_USUAL), detector, medians)
         self.windows_, self.detector_ = sliding, detector
         self._medians, self._usual_score = medians, float(np.median(usual))
@@ -575,10 +577,10 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _check_input_shape(self, n_channels: int) -> None:
         """Raise ValueError if the detector wants windows of another shape."""
-        shape = getattr(final_step(self.detector), "input_shape", None)
+        shape = getattr(self.detector, "input_shape", None)
         if shape is not None and math.prod(np.atleast_1d(shape)) != self.window_size * n_channels:
             raise ValueError(
-                f"input_shape={shape} of {type(final_step(self.detector)).__name__} does not fit "
+                f"input_shape={shape} of {type(self.detector).__name__} does not fit "
                 f"window_size={self.window_size} and the {n_channels} channels of X; set "
                 f"input_shape to ({self.window_size}, {n_channels})."
             )
