@@ -66,6 +66,7 @@ def rows(X, part):
 
 def windowed(detector=None, **parameters):
     density = make_pipeline(PCA(6, random_state=0), GaussianMixture(random_state=0))
+    parameters = {"whiten": False, "aggregation": "max"} | parameters
     return WindowedDetector(detector or density, window_size=SIZE, **parameters)
 
 

@@ -179,7 +179,7 @@ def _of_windows(
     for chunk in gen_batches(len(used_windows), chunk_rows):
         numbers, starts = used_windows[chunk], windows.starts[chunk]
         explained = explain(
-            detector.detector_, windows.cut(channels, chunk), attribution=attribution
+            detector.detector_, detector._cut(channels, windows, chunk), attribution=attribution
         )
         if explained.contributions.shape[1] != n_channels * windows.size + 1:
             raise ValueError(
@@ -188,7 +188,7 @@ def _of_windows(
             )
         shape = len(starts), windows.size, n_channels
         cells = explained.contributions.to_numpy()[:, :-1].reshape(shape)
-        rebuilt = explained.expected.to_numpy(float).reshape(shape)
+        rebuilt = _in_units(detector, explained.expected.to_numpy(float)).reshape(shape)
         usual, sums = explained.usual, cells.sum(axis=(1, 2))
         for offset in range(windows.size):
             at, cell = starts + offset, cells[:, offset]
@@ -201,30 +201,48 @@ def _of_windows(
             n_windows[at] += 1
     with np.errstate(invalid="ignore"):  # time points without a window are NaN
         parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
+    if detector.aggregation == "smooth":
+        total, code = (
+            windows.smoothed(part) for part in (parts[0].sum(axis=0) + parts[2], parts[3])
+        )
+        parts[0] = np.stack([windows.smoothed(part) for part in parts[0]])
+        parts[2:] = total - parts[0].sum(axis=0), code
     for part in parts:
         part[..., windows.order] = part.copy()
-    # Each position in the window has its own usual range.
-    low, high = (
-        list(usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)[:, None])
-        for bound in ("low", "high")
-    )
+    if detector.whitening_ is None:  # each position in the window has its own usual range
+        low, high = (
+            usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)
+            for bound in ("low", "high")
+        )
+    else:
+        low, high = detector.whitening_.quantiles_[[1, -2]]
     return Attribution(
         parts[0].T,
         {NEIGHBOURS: parts[2], other: parts[3]},
         list(parts[1]),
-        low,
-        high,
+        list(low[:, None]),
+        list(high[:, None]),
         [()] * n_channels,
         None,
     )
 
 
+def _in_units(detector: WindowedDetector, rows: np.ndarray) -> np.ndarray:
+    """Return windows in the units of the channels, and within the range of training."""
+    if detector.whitening_ is None:
+        return rows
+    low, high = detector.whitening_.quantiles_[[0, -1]]
+    windows = detector.whitening_.inverse_transform(np.nan_to_num(rows))
+    cells = windows.reshape(-1, len(low))
+    return np.fmax(np.fmin(cells, high), low).reshape(windows.shape)
+
+
 def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
     """Return the window whose score each sorted time point has, -1 where no window covers it.
 
-    If a time point has the mean score of all its windows, return None.
+    If a time point has a mean score of several windows, return None.
     """
-    if detector.aggregation == "mean":
+    if detector.aggregation != "max":
         return None
     scores = detector._window_scores(channels, windows)
     best, deciding = np.full(len(channels), -np.inf), np.full(len(channels), -1)

@@ -148,11 +148,7 @@ class Subject(NamedTuple):
         detector, steps, rows = _unwrapped(model, X)
         is_windowed = isinstance(detector, WindowedDetector)
         # Its messages about rows that do not fit are better than those of a dataframe.
-        checked = (
-            detector.windows_._locate(rows, allow_nan=detector._takes_missing())
-            if is_windowed
-            else detector._check(rows)
-        )
+        checked = detector._locate(rows) if is_windowed else detector._check(rows)
         frame = as_frame(X, model)
         if is_windowed and not steps and detector.group_column is not None:
             frame = frame.drop(columns=detector.group_column, errors="ignore")

@@ -18,8 +18,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from vae_anomaly.not_numbers import refuse_masks_and_dates
 from vae_anomaly.sklearn_private import Interval, _check_feature_names_in, _fit_context
 
-AGGREGATIONS = ("max", "mean")
+AGGREGATIONS = ("max", "mean", "smooth")
 """The ways of combining the scores of the windows that cover a time point."""
+
+_SMOOTHINGS = 2
+"""How often the scores of windows are replaced by the mean of their time points' with "smooth"."""
 
 _LONGEST_STEP = 1.5
 """The longest step between time points, in sampling intervals, that does not count as a gap."""
@@ -175,10 +178,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             One score for each row of ``transform(X)``.
         X : array-like of shape (n_timepoints, n_channels)
             The time points that the windows were cut from.
-        aggregation : {"max", "mean"}, default="max"
+        aggregation : {"max", "mean", "smooth"}, default="max"
             Whether a time point gets the largest or the mean score of the windows that cover it.
             As `score_samples` is high for normal windows, "max" makes a time point abnormal only if
-            all windows that cover it are.
+            all windows that cover it are. With "smooth", each window first gets the mean over its
+            time points of what "mean" gives, and this is done twice.
 
         Returns
         -------
@@ -351,23 +355,27 @@ class Windows(NamedTuple):
         views = sliding_window_view(channels, self.size, axis=0)[self.starts[which]]
         return np.swapaxes(views, 1, 2).reshape(len(views), -1)
 
+    def thinned(self, step: int) -> Windows:
+        """Return every `step`-th window of each stretch without a gap, and its last one."""
+        is_first = np.diff(self.starts, prepend=-2) != 1
+        first = np.maximum.accumulate(np.where(is_first, np.arange(len(self.starts)), 0))
+        kept = (np.arange(len(self.starts)) - first) % step == 0
+        kept |= np.append(is_first[1:], True)
+        return self._replace(starts=self.starts[kept])
+
     def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
         """Return the score of each row of the original table, (n_timepoints,)."""
-        is_mean = aggregation == "mean"
-        combine = np.add if is_mean else np.maximum
-        combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
-        n_windows = np.zeros(len(self.order), dtype=int)
-        for offset in range(self.size):
-            places = self.starts + offset
-            combined[places] = combine(combined[places], scores)
-            n_windows[places] += 1
-        covered = n_windows > 0
-        if is_mean:
-            combined[covered] /= n_windows[covered]
-        combined[~covered] = np.nan
-        if not covered.all():
+        if aggregation == "max":
+            combined, n_windows = self._combined(scores, np.maximum, -np.inf)
+            combined[n_windows == 0] = np.nan
+        else:
+            combined = self.mean_by_row(scores)
+        if aggregation == "smooth":
+            combined = self.smoothed(combined)
+        is_missing = np.isnan(combined)
+        if is_missing.any():
             warnings.warn(
-                f"{np.sum(~covered)} of {len(covered)} time points get no score (NaN): their "
+                f"{np.sum(is_missing)} of {len(combined)} time points get no score (NaN): their "
                 f"series, or the stretch between two gaps, is shorter than "
                 f"window_size={self.size}.",
                 stacklevel=3,
@@ -375,6 +383,32 @@ class Windows(NamedTuple):
         points = np.empty_like(combined)
         points[self.order] = combined
         return points
+
+    def mean_by_row(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of the values of the windows that cover each sorted row, or NaN."""
+        total, n_windows = self._combined(values, np.add, 0.0)
+        return np.divide(total, n_windows, out=np.full(len(total), np.nan), where=n_windows > 0)
+
+    def smoothed(self, values: np.ndarray) -> np.ndarray:
+        """Return values of sorted rows, twice averaged over each window and then over windows."""
+        for _ in range(_SMOOTHINGS):
+            of_windows = np.zeros(len(self.starts))
+            for offset in range(self.size):
+                of_windows += values[self.starts + offset]
+            values = self.mean_by_row(of_windows / self.size)
+        return values
+
+    def _combined(
+        self, values: np.ndarray, combine: np.ufunc, start: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the combined values of the windows over each sorted row, and their number."""
+        combined = np.full(len(self.order), start)
+        n_windows = np.zeros(len(self.order), dtype=int)
+        for offset in range(self.size):
+            places = self.starts + offset
+            combined[places] = combine(combined[places], values)
+            n_windows[places] += 1
+        return combined, n_windows
 
 
 def _time(X: Any) -> np.ndarray | None:
