@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, gen_batches, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
@@ -26,7 +25,7 @@ from vae_anomaly.sklearn_private import (
     _raise_for_params,
     get_chunk_n_rows,
 )
-from vae_anomaly.thresholds.fitting import DetectorMethods, own_threshold
+from vae_anomaly.thresholds.fitting import DetectorMethods, final_step, own_threshold
 from vae_anomaly.time_series.period import USUAL_SIZE, window_size_of
 from vae_anomaly.time_series.whitening import WindowWhitening
 from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Windows
@@ -338,7 +337,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         )
 
     def _found_window_size(self, X: Any) -> int:
-        shape = getattr(_last_step(self.detector), "input_shape", None)
+        shape = getattr(final_step(self.detector), "input_shape", None)
         if shape is not None:
             return int(shape[0])
         pairs = SlidingWindow(2, group_column=self.group_column, max_gap=self.max_gap)
@@ -367,7 +366,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state; that of version 0.1 knows no whitening."""
-        super().__setstate__({"whiten": False, "whitening_": None} | state)
+        before = {"whiten": False, **({"whitening_": None} if "detector_" in state else {})}
+        super().__setstate__(before | state)
 
     def _takes_missing(self) -> bool:
         try:
@@ -414,10 +414,6 @@ def _bounded(windows: Windows, n_channels: int) -> Windows:
     # At random, as evenly spaced ones might all be of one phase of a period.
     chosen = np.random.RandomState(0).choice(n_windows, n_most, replace=False)
     return windows._replace(starts=windows.starts[np.sort(chosen)])
-
-
-def _last_step(detector: Any) -> Any:
-    return detector[-1] if isinstance(detector, Pipeline) else detector
 
 
 def _of_windows(params: dict[str, Any], windows: Windows) -> dict[str, Any]:
