@@ -33,9 +33,13 @@ is_disrupted = new["disrupted"] == 1
 
 vae = VAEAnomalyDetector(architecture="lstm", input_shape=(32, 2), random_state=0)
 detectors = {
-    "LSTM VAE": WindowedDetector(vae, group_column="airport"),
+    "LSTM VAE": WindowedDetector(vae, whiten=False, group_column="airport", aggregation="max"),
     "isolation forest": WindowedDetector(
-        IsolationForest(random_state=0), group_column="airport", aggregation="mean"
+        IsolationForest(random_state=0),
+        window_size=32,
+        whiten=False,
+        group_column="airport",
+        aggregation="mean",
     ),
 }
 channels = ["airport", "departures", "delay"]

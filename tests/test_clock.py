@@ -309,7 +309,7 @@ def test_another_sampling_interval_is_noticed(counts):
 
 
 def test_a_series_shorter_than_a_window_can_be_trained_on(counts):
-    detector = WindowedDetector(IsolationForest(n_estimators=5, random_state=0))
+    detector = WindowedDetector(IsolationForest(n_estimators=5, random_state=0), window_size=32)
     short = [counts[:20], counts[20:45]]
     with pytest.warns(UserWarning, match="No window of window_size=32 .* trained on 2 windows"):
         detector.fit(short)

@@ -66,6 +66,7 @@ def rows(X, part):
 
 def windowed(detector=None, **parameters):
     density = make_pipeline(PCA(6, random_state=0), GaussianMixture(random_state=0))
+    parameters = {"whiten": False, "aggregation": "max"} | parameters
     return WindowedDetector(detector or density, window_size=SIZE, **parameters)
 
 
@@ -186,7 +187,8 @@ class OnlyWholeWindows(WindowedDetector):
 def gappy():
     """A detector, time points, five of which have no score, and labels."""
     X = table("DatetimeIndex")
-    detector = OnlyWholeWindows(NEIGHBOURS, window_size=SIZE).fit(X.iloc[:N_TRAIN])
+    detector = OnlyWholeWindows(NEIGHBOURS, window_size=SIZE, whiten=False, aggregation="max")
+    detector.fit(X.iloc[:N_TRAIN])
     rest = X.iloc[N_TRAIN:].copy()
     rest.iloc[300:340] = 0.0
     y = (np.arange(N_NEW) >= 300) & (np.arange(N_NEW) < 340)

@@ -10,14 +10,14 @@ from sklearn.utils import gen_batches
 from vae_anomaly.columns import Columns
 from vae_anomaly.rows import as_float64
 from vae_anomaly.sklearn_private import get_chunk_n_rows
+from vae_anomaly.time_series.aggregation import mean_of_past, newest_weight, smoothed
 from vae_anomaly.time_series.windowed import WindowedDetector
-from vae_anomaly.time_series.windows import newest_weight
 from vae_anomaly.usual import QUANTILES
 from vae_anomaly.vae import VAE
 
 if TYPE_CHECKING:
     from vae_anomaly.explanations.folding import Values
-    from vae_anomaly.time_series.windows import Stretches
+    from vae_anomaly.time_series.positions import Stretches, Windows
 
 CODE = "(code)"
 """What the code adds: the KL divergence."""
@@ -182,7 +182,7 @@ def _of_windows(
         numbers = used_windows[chunk]
         some = windows.take(numbers)
         explained = explain(
-            detector.detector_, detector._cut(channels, some), attribution=attribution
+            detector.detector_, detector._scorer.cut(channels, some), attribution=attribution
         )
         if explained.contributions.shape[1] != n_channels * windows.size + 1:
             raise ValueError(
@@ -191,23 +191,25 @@ def _of_windows(
             )
         shape = len(numbers), windows.size, n_channels
         cells = explained.contributions.to_numpy()[:, :-1].reshape(shape)
-        rebuilt = explained.expected.to_numpy(float).reshape(shape)
+        rebuilt = _in_units(detector, explained.expected.to_numpy(float)).reshape(shape)
         usual, sums = explained.usual, cells.sum(axis=(1, 2))
-        for back in range(windows.size):
-            at, used = some.ends - back, some.lengths > back
+        code_of_each = explained.contributions.to_numpy()[:, -1]
+        for back, (which, at) in enumerate(some.rows()):
+            window = np.arange(len(numbers))[which]
             if deciding is not None:
-                used &= deciding[at] == numbers
-            at, cell = at[used], cells[used, -1 - back]
+                decides = deciding[at] == numbers[window]
+                at, window = at[decides], window[decides]
+            cell = cells[window, -1 - back]
             own[at] += cell
-            neighbours[at] += sums[used] - cell.sum(axis=1)
-            code[at] += explained.contributions.to_numpy()[used, -1]
-            expected[at] += rebuilt[used, -1 - back]
+            neighbours[at] += sums[window] - cell.sum(axis=1)
+            code[at] += code_of_each[window]
+            expected[at] += rebuilt[window, -1 - back]
             n_windows[at] += 1
     if detector.aggregation == "causal":
         # The time point is in the newest of the windows only; the others are neighbours.
         ends, size = windows.ends, windows.size
-        total = stretches.mean_of_past((own.sum(axis=1) + neighbours)[ends], size)
-        code = stretches.mean_of_past(code[ends], size)
+        total = mean_of_past(stretches, (own.sum(axis=1) + neighbours)[ends], size)
+        code = mean_of_past(stretches, code[ends], size)
         position = np.arange(n_points) - np.repeat(stretches.firsts, stretches.lengths)
         own *= newest_weight(np.maximum(position - size + 2, 1), size)[:, None]
         # Without a window, there is the usual score, and it belongs to no channel.
@@ -215,40 +217,53 @@ def _of_windows(
         code, n_windows = np.nan_to_num(code), np.maximum(n_windows, 1)
         expected[np.isnan(total)] = np.nan
     parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
+    if detector.aggregation == "smooth":
+        total, code = (
+            smoothed(windows, part) for part in (parts[0].sum(axis=0) + parts[2], parts[3])
+        )
+        parts[0] = np.stack([smoothed(windows, part) for part in parts[0]])
+        parts[2:] = total - parts[0].sum(axis=0), code
     for part in parts:
         part[..., windows.order] = part.copy()
-    # Each position in the window has its own usual range.
-    low, high = (
-        list(usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)[:, None])
-        for bound in ("low", "high")
-    )
+    if detector.whitening_ is None:  # each position in the window has its own usual range
+        low, high = (
+            usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)
+            for bound in ("low", "high")
+        )
+    else:
+        low, high = detector.whitening_.quantiles_[[1, -2]]
     return Attribution(
         parts[0].T,
         {NEIGHBOURS: parts[2], other: parts[3]},
         list(parts[1]),
-        low,
-        high,
+        list(low[:, None]),
+        list(high[:, None]),
         [()] * n_channels,
         None,
     )
 
 
-def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
+def _in_units(detector: WindowedDetector, rows: np.ndarray) -> np.ndarray:
+    """Return windows in the units of the channels, and within the range of training."""
+    if detector.whitening_ is None:
+        return rows
+    low, high = detector.whitening_.quantiles_[[0, -1]]
+    windows = detector.whitening_.inverse_transform(np.nan_to_num(rows))
+    cells = windows.reshape(-1, len(low))
+    return np.fmax(np.fmin(cells, high), low).reshape(windows.shape)
+
+
+def _deciding_windows(
+    detector: WindowedDetector, channels: np.ndarray, windows: Windows
+) -> np.ndarray | None:
     """Return the window whose score each sorted time point has, -1 if none.
 
-    If a time point has the mean score of all its windows, return None.
+    If a time point has a mean score of several windows, return None.
     """
     if detector.aggregation == "causal":
         deciding = np.full(len(channels), -1)
         deciding[windows.ends] = np.arange(len(windows.ends))
         return deciding
-    if detector.aggregation == "mean":
-        return None
-    scores = detector._window_scores(channels, windows)
-    best, deciding = np.full(len(channels), -np.inf), np.zeros(len(channels), int)
-    for back in range(windows.size):
-        holds = np.flatnonzero(windows.lengths > back)
-        at = windows.ends[holds] - back
-        better = scores[holds] > best[at]
-        best[at[better]], deciding[at[better]] = scores[holds[better]], holds[better]
-    return deciding
+    if detector.aggregation == "max":
+        return windows.deciding(detector._scorer.score(channels, windows))
+    return None

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from vae_anomaly.thresholds.fitting import final_step
+from vae_anomaly.thresholds.offsets import auto_offset
 from vae_anomaly.thresholds.scale import Fold, at_refitted_scale
 from vae_anomaly.thresholds.splitting import TimeBlocks
-from vae_anomaly.time_series.windows import AGGREGATIONS, Stretches, Windows
+from vae_anomaly.time_series.aggregation import AGGREGATIONS, mean_of_past, to_points
+from vae_anomaly.time_series.positions import Stretches
+from vae_anomaly.time_series.scoring import WindowScorer
 
 _BLOCK = 10
 """The length of blocks, in windows, that a long series is thinned to."""
@@ -32,8 +35,10 @@ def halves(stretches: Stretches, size: int) -> tuple[Stretches, Stretches]:
     return parts.take(~of_second), parts.take(of_second)
 
 
-def thinned(stretches: Stretches, size: int, n_points: int) -> Stretches:
+def thinned(stretches: Stretches, size: int, n_points: int | None) -> Stretches:
     """Return about so many of the time points at most, in blocks of several windows."""
+    if n_points is None:
+        return stretches
     step = math.ceil(stretches.lengths.sum() / n_points)
     block = _BLOCK * size
     if step == 1:
@@ -75,25 +80,71 @@ def to_scale_of(fitted: np.ndarray, other: np.ndarray, scores: np.ndarray) -> np
         return at_refitted_scale([fold])[0]
 
 
+def offsets_of(
+    fitted: WindowScorer,
+    score: Callable[[WindowScorer, Stretches], dict[str, np.ndarray]],
+    stretches: Stretches,
+    size: int,
+    contamination: float | str,
+    train: Callable[[Stretches], WindowScorer] | None,
+) -> dict[str, float]:
+    """Return the threshold of time points for each way of aggregating the scores of windows.
+
+    Parameters
+    ----------
+    fitted : WindowScorer
+        The detector of windows.
+    score : callable
+        Returns the scores of time points for each aggregation, by a detector of windows.
+    stretches : Stretches
+        The time points of the training.
+    size : int
+        The size of the windows.
+    contamination : "auto" or float
+        The fraction of these time points to be called outliers, or the aim of 1 % of new ones.
+    train : callable or None
+        Trains another detector on a part of the time points. None means that there is no other.
+    """
+    known = score(fitted, stretches)
+    if not isinstance(contamination, str):
+        level = float(contamination)
+        return {name: float(np.quantile(points, level)) for name, points in known.items()}
+    seen, unseen = halves(stretches, size)
+    new = known
+    if train is not None and all((part.lengths >= size).any() for part in (seen, unseen)):
+        other = train(seen)
+        common, by_other = score(fitted, seen), score(other, seen)
+        new = {
+            name: to_scale_of(common[name], by_other[name], points)
+            for name, points in score(other, unseen).items()
+        }
+    return {
+        name: auto_offset(points, np.ones(len(points)), known[name]) for name, points in new.items()
+    }
+
+
 def point_scores(
-    stretches: Stretches, size: int, stride: int, score: Callable[[Windows], np.ndarray]
+    scorer: WindowScorer, channels: np.ndarray, stretches: Stretches, size: int, stride: int
 ) -> dict[str, np.ndarray]:
     """Return the scores of time points for each way of aggregating those of windows.
 
     Parameters
     ----------
+    scorer : WindowScorer
+        The detector of windows.
+    channels : ndarray of shape (n_timepoints, n_channels)
+        The sorted rows.
     stretches : Stretches
         The time points, which are left out where no whole window covers them.
     size, stride : int
-        The size and the stride of the windows.
-    score : callable
-        Return the scores of windows.
+        The size of the windows, and the stride of those that are scored but for "causal".
     """
     if stretches.lengths.max() < size:
-        return dict.fromkeys((*AGGREGATIONS, "causal"), score(stretches.short(size)))
-    windows = stretches.windows(size, stride)
-    scores = score(windows)
-    points = {name: windows.to_points(scores, name) for name in AGGREGATIONS}
-    of_each = scores if stride == 1 else score(stretches.windows(size, 1))
-    points["causal"] = stretches.mean_of_past(of_each, size)
+        scores = scorer.score(channels, stretches.short(size))
+        return dict.fromkeys((*AGGREGATIONS, "causal"), scores)
+    every, windows = stretches.windows(size, 1), stretches.windows(size, stride)
+    of_every = scorer.score(channels, every)
+    scores = of_every[np.searchsorted(every.ends, windows.ends)]
+    points = {name: to_points(windows, scores, name) for name in AGGREGATIONS}
+    points["causal"] = mean_of_past(stretches, of_every, size)
     return {name: values[~np.isnan(values)] for name, values in points.items()}

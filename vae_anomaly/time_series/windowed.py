@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import timedelta
-from functools import partial
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import Tags, gen_batches, get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -25,20 +24,23 @@ from vae_anomaly.sklearn_private import (
     _fit_context,
     _num_samples,
     _raise_for_params,
-    get_chunk_n_rows,
 )
 from vae_anomaly.thresholds.fitting import DetectorMethods, final_step, own_threshold
-from vae_anomaly.thresholds.offsets import AUTO_FALSE_ALARMS, auto_offset
+from vae_anomaly.thresholds.offsets import AUTO_FALSE_ALARMS
+from vae_anomaly.time_series.aggregation import AGGREGATIONS, mean_of_past, to_points
 from vae_anomaly.time_series.alarms import Ranges, main_channels
-from vae_anomaly.time_series.blocks import (
-    for_as_many_epochs,
-    halves,
-    point_scores,
-    thinned,
-    to_scale_of,
-)
+from vae_anomaly.time_series.blocks import for_as_many_epochs, offsets_of, point_scores, thinned
 from vae_anomaly.time_series.clock import read_points
-from vae_anomaly.time_series.windows import AGGREGATIONS, SlidingWindow, Stretches, Windows
+from vae_anomaly.time_series.period import USUAL_SIZE, window_size_of
+from vae_anomaly.time_series.positions import Stretches, Windows
+from vae_anomaly.time_series.scoring import WindowScorer
+from vae_anomaly.time_series.windows import SlidingWindow
+
+_WINDOWS_PER_POINT = 8
+"""The number of windows over a time point that are scored with ``stride="auto"``."""
+
+_MAX_CELLS = 2**24
+"""The largest number of cells of all windows that are trained on with ``max_windows="auto"``."""
 
 _MAX_SHARE_UNUSED = 0.05
 """The largest share of the time points that may be left out of training without a warning."""
@@ -62,12 +64,23 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ``LocalOutlierFactor(novelty=True)`` or a Pipeline that ends in one. Each of its rows is a
         flattened window of shape (window_size, n_channels).
 
-    window_size : int, default=32
-        The number of time points in a window.
+    window_size : int or "auto", default="auto"
+        The number of time points in a window. "auto" means the first number of the `input_shape` of
+        the detector, if it has one. Otherwise it is 64, or where the autocorrelation of the
+        training series shows a period of up to 96 time points, the multiple of it that is nearest
+        to 64; but at most a quarter of the longest stretch without a gap. See `window_size_`. Where
+        anomalies are much shorter, a shorter window finds them better.
 
-    stride : int, default=1
+    stride : int or "auto", default="auto"
         The number of time points from the start of one window to the start of the next, at most
-        `window_size`. A larger stride makes training and scoring faster.
+        `window_size`. A larger stride makes training and scoring faster. "auto" means 1 in
+        training, and an eighth of the window in scoring.
+
+    whiten : bool, default=True
+        Whether the detector is given whitened windows, see `WindowWhitening`. Otherwise most of
+        what it sees is the level of the window, and departures that are small, but unlike any in
+        training, count little. Each cell of a whitened window still belongs to its channel and time
+        point. A detector of data in [0, 1] needs False.
 
     group_column : str or int, default=None
         The column that tells which series a row belongs to. X must then be a dataframe.
@@ -82,23 +95,27 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     duplicate_times : {"keep", "error"}, default="keep"
         What to do if times repeat, see `SlidingWindow`.
 
-    aggregation : {"max", "mean", "causal"}, default="max"
+    aggregation : {"smooth", "mean", "max", "causal"}, default="smooth"
         How the `score_samples` of windows are combined. It may be changed without another `fit`.
 
-        - "max": the largest score of the windows that cover a time point, which is abnormal only if
-          all of these windows are. This locates an anomaly more sharply.
-        - "mean": the mean over these windows. It suits detectors with noisy scores, such as
-          `sklearn.ensemble.IsolationForest`.
+        - "smooth": like "mean", but before that each window gets the mean over its time points of
+          what "mean" gives them, and this is done twice. So time points less than three windows
+          away have a part in the score, the less the further away. This finds abnormal stretches
+          best.
+        - "mean": the mean over the windows that cover a time point.
+        - "max": the largest score of these windows. A time point is abnormal if all of them are,
+          which locates a short anomaly more sharply, and finds a weak one beside a strong one.
         - "causal": the mean over the windows that end at the time point or before it. Their weights
           decrease with the distance, to one half at half a window. The score depends on no later
           time point, so it is final at once, as alarms in live operation need it. Until the first
           window is complete, time points have the usual score, the median in `fit`; pass the
-          ``window_size - 1`` time points before the new ones as well. `stride` only matters in
+          ``window_size_ - 1`` time points before the new ones as well. `stride` only matters in
           training.
 
-    max_windows : int or None, default=50_000
-        The largest number of windows that the detector is trained on, spread evenly over the
-        series, so that training on a long series is quick and takes little memory. None means all.
+    max_windows : "auto", int or None, default="auto"
+        The largest number of windows that the detector is trained on, so that training on a long
+        series is quick and takes little memory. They are drawn at random, the same ones each time.
+        "auto" means as many as have 2 ** 24 cells together, and None means all.
 
     contamination : "auto", float or None, default="auto"
         How the threshold `offset_` of time points is set. The training does not depend on it.
@@ -122,6 +139,14 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     windows_ : SlidingWindow
         The transformer that cuts the windows.
 
+    window_size_ : int
+        The number of time points in a window.
+
+    whitening_ : WindowWhitening or None
+        The transformer that whitens them, if `whiten` is true:
+        ``detector_.score_samples(whitening_.transform(windows_.transform(X)))`` are the scores of
+        the windows of X.
+
     offset_ : float
         The threshold of time points, ``decision_function = score_samples - offset_``, for the
         present `aggregation`.
@@ -135,12 +160,14 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     See Also
     --------
     SlidingWindow : The transformer that cuts the windows.
+    WindowWhitening : The transformer that whitens them.
     explain : Tells which channels make a time point abnormal, and what was expected.
 
     Notes
     -----
     The score of a time point depends on its neighbours, including later ones unless `aggregation`
-    is "causal": it is final once the next ``window_size - 1`` time points are known.
+    is "causal": it is final once the next ``window_size_ - 1`` time points are known, or three
+    times as many with "smooth".
 
     Every time point has a score. If a series, or the stretch between two gaps, is shorter than a
     window, there is one window for it, which starts with the medians of the channels in `fit`.
@@ -162,8 +189,11 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints: dict[str, list[Any]] = {
         "detector": [DetectorMethods()],
         **SlidingWindow._parameter_constraints,
+        "window_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "stride": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "whiten": ["boolean"],
         "aggregation": [StrOptions({*AGGREGATIONS, "causal"})],
-        "max_windows": [Interval(Integral, 1, None, closed="left"), None],
+        "max_windows": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
         "contamination": [
             StrOptions({"auto"}),
             Interval(Real, 0, 0.5, closed="right"),
@@ -175,19 +205,21 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         self,
         detector: Any,
         *,
-        window_size: int = 32,
-        stride: int = 1,
+        window_size: int | Literal["auto"] = "auto",
+        stride: int | Literal["auto"] = "auto",
+        whiten: bool = True,
         group_column: str | int | None = None,
         time_column: str | int | None = None,
         max_gap: str | timedelta | np.timedelta64 | None = "auto",
         duplicate_times: str = "keep",
-        aggregation: str = "max",
-        max_windows: int | None = 50_000,
+        aggregation: str = "smooth",
+        max_windows: int | Literal["auto"] | None = "auto",
         contamination: float | str | None = "auto",
     ) -> None:
         self.detector = detector
         self.window_size = window_size
         self.stride = stride
+        self.whiten = whiten
         self.group_column = group_column
         self.time_column = time_column
         self.max_gap = max_gap
@@ -223,23 +255,18 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
-        sliding = self._sliding_window()
+        sliding = self._sliding_window(X)
         runs = self.__dict__.pop("_runs", None)  # set if rows between them have been held out
         channels, stretches = sliding._locate(
             X, reset=True, allow_nan=self._takes_missing(), in_training=True, runs=runs
         )
-        self._check_input_shape(channels.shape[1])
-        windows, medians = self._to_train(stretches, sliding), _medians(channels)
-        detector = self._new_detector()
-        params = routed.detector.fit
-        detector.fit(self._cut(channels, windows, medians), **_of_windows(params, windows))
+        self._check_input_shape(sliding.window_size, channels.shape[1])
+        windows, params = self._to_train(channels, stretches, sliding), routed.detector.fit
+        scorer = WindowScorer.of(self._new_detector(), channels, windows, whiten=self.whiten)
+        scorer.train("fit", channels, windows, params)
+        self._set(sliding, scorer, channels, windows)
         # Whoever holds out rows sets a threshold by them: a second detector is not worth its time.
-        half = params if runs is None else None
-        offsets = self._calibrated(channels, stretches, detector, medians, half)
-        usual = self._window_scores(channels, windows.some(_N_USUAL), detector, medians)
-        self.windows_, self.detector_ = sliding, detector
-        self._medians, self._usual_score = medians, float(np.median(usual))
-        self._offsets = offsets
+        self._offsets = self._calibrated(channels, stretches, params if runs is None else None)
         return self
 
     @available_if(lambda self: hasattr(self.detector, "partial_fit"))
@@ -268,22 +295,19 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         _raise_for_params(params, self, None)
         routed = process_routing(self, "partial_fit", **params)
         is_first = not hasattr(self, "detector_")
-        sliding = self._sliding_window() if is_first else self.windows_
+        sliding = self._sliding_window(X) if is_first else self.windows_
         channels, stretches = sliding._locate(
             X, reset=is_first, allow_nan=self._takes_missing(), in_training=True
         )
-        self._check_input_shape(channels.shape[1])
-        windows = self._to_train(stretches, sliding)
-        detector = self._new_detector() if is_first else self.detector_
-        medians = _medians(channels) if is_first else self._medians
-        detector.partial_fit(
-            self._cut(channels, windows, medians),
-            **_of_windows(routed.detector.partial_fit, windows),
-        )
-        usual = self._window_scores(channels, windows.some(_N_USUAL), detector, medians)
-        self.windows_, self.detector_ = sliding, detector
-        self._medians, self._usual_score = medians, float(np.median(usual))
-        self._offsets = self._calibrated(channels, stretches, detector, medians)
+        self._check_input_shape(sliding.window_size, channels.shape[1])
+        windows = self._to_train(channels, stretches, sliding)
+        if is_first:
+            scorer = WindowScorer.of(self._new_detector(), channels, windows, whiten=self.whiten)
+        else:
+            scorer = self._scorer
+        scorer.train("partial_fit", channels, windows, routed.detector.partial_fit)
+        self._set(sliding, scorer, channels, windows)
+        self._offsets = self._calibrated(channels, stretches, None)
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -347,9 +371,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ranges = Ranges.of(scores, self.offset_ if offset is None else offset, stretches)
         points = self.windows_._read(X)
         table = ranges.table(points, stretches.order, scores)
-        contributions = self._contributions(
-            channels, ranges.around_peaks(stretches, self.windows_.window_size)
-        )
+        around_peaks = ranges.around_peaks(stretches, self.window_size_)
+        contributions = self._contributions(channels, around_peaks)
         if contributions is None:
             return table
         names = [str(name) for name in getattr(self, "feature_names_in_", range(channels.shape[1]))]
@@ -415,6 +438,11 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         return offset
 
     @property
+    def window_size_(self) -> int:
+        """The number of time points in a window."""
+        return self.windows_.window_size
+
+    @property
     def n_features_in_(self) -> int:
         """The number of channels."""
         return self.windows_.n_features_in_
@@ -436,13 +464,20 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             final.set_params(contamination=AUTO_FALSE_ALARMS)
         return detector
 
+    def _set(
+        self, sliding: SlidingWindow, scorer: WindowScorer, channels: np.ndarray, windows: Windows
+    ) -> None:
+        """Set what has been fitted on windows, but for the threshold."""
+        self.windows_ = sliding
+        self.detector_, self.whitening_, self._medians = scorer
+        self._usual_score = float(np.median(scorer.score(channels, windows.at_most(_N_USUAL))))
+
+    @property
+    def _scorer(self) -> WindowScorer:
+        return WindowScorer(self.detector_, self.whitening_, self._medians)
+
     def _calibrated(
-        self,
-        channels: np.ndarray,
-        stretches: Stretches,
-        detector: Any,
-        medians: np.ndarray,
-        params: dict[str, Any] | None = None,
+        self, channels: np.ndarray, stretches: Stretches, params: dict[str, Any] | None
     ) -> dict[str, float]:
         """Return the threshold for each `aggregation`, none if it is that of the detector.
 
@@ -450,43 +485,35 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         """
         if self.contamination is None:
             return {}
-        size, cut = self.window_size, partial(self._cut, channels, medians=medians)
+        size, n_most = self.window_size_, self._n_most(channels, self.window_size_)
 
-        def scores_by(detector: Any, stretches: Stretches) -> dict[str, np.ndarray]:
-            if self.max_windows is not None:
-                stretches = thinned(stretches, size, self.max_windows)
-            score = partial(self._window_scores, channels, detector=detector, medians=medians)
-            return point_scores(stretches, size, self.stride, score)
+        def score(scorer: WindowScorer, part: Stretches) -> dict[str, np.ndarray]:
+            return point_scores(
+                scorer, channels, thinned(part, size, n_most), size, self._scored_stride()
+            )
 
-        known = scores_by(detector, stretches)
-        if not isinstance(self.contamination, str):
-            level = float(self.contamination)
-            return {name: float(np.quantile(points, level)) for name, points in known.items()}
-        seen, unseen = halves(stretches, size)
-        new = known
-        if params is not None and all((part.lengths >= size).any() for part in (seen, unseen)):
-            windows = self._at_most(seen.windows(size, self.stride), 0.5)
-            other = for_as_many_epochs(self._new_detector(), detector)
-            other.fit(cut(windows), **_of_windows(params, windows))
-            common, by_other = scores_by(detector, seen), scores_by(other, seen)
-            new = {
-                name: to_scale_of(common[name], by_other[name], points)
-                for name, points in scores_by(other, unseen).items()
-            }
-        return {
-            name: auto_offset(points, np.ones(len(points)), known[name])
-            for name, points in new.items()
-        }
+        def train(half: Stretches) -> WindowScorer:
+            windows = half.windows(size, self.windows_.stride)
+            windows = windows.at_most(None if n_most is None else max(n_most // 2, 1))
+            detector = for_as_many_epochs(self._new_detector(), self.detector_)
+            other = WindowScorer.of(detector, channels, windows, whiten=self.whiten)
+            return other.train("fit", channels, windows, params or {})
 
-    def _to_train(self, stretches: Stretches, sliding: SlidingWindow) -> Windows:
+        other = None if params is None else train
+        return offsets_of(self._scorer, score, stretches, size, self.contamination, other)
+
+    def _to_train(
+        self, channels: np.ndarray, stretches: Stretches, sliding: SlidingWindow
+    ) -> Windows:
         """Return the windows to train on, and warn of time points that are in none."""
-        windows = stretches.windows(self.window_size, self.stride)
-        n_points, n_short = len(stretches.order), stretches.n_without(self.window_size)
+        size = sliding.window_size
+        windows = stretches.windows(size, sliding.stride)
+        n_points, n_short = len(stretches.order), stretches.n_without(size)
         remedy = f"Choose a smaller window_size{sliding._or_a_larger_gap()}."
         if not len(windows.ends):
-            windows = stretches.short(self.window_size)
+            windows = stretches.short(size)
             warnings.warn(
-                f"No window of window_size={self.window_size} time points fits into X: its longest "
+                f"No window of window_size={size} time points fits into X: its longest "
                 f"series without a gap has {stretches.lengths.max()}. The detector is trained on "
                 f"{len(windows.ends)} windows that start with medians of the channels. {remedy}",
                 stacklevel=3,
@@ -494,17 +521,17 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         elif n_short > _MAX_SHARE_UNUSED * n_points:
             warnings.warn(
                 f"{n_short} of {n_points} time points are not trained on: their series, or the "
-                f"stretch between two gaps, is shorter than window_size={self.window_size}. "
+                f"stretch between two gaps, is shorter than window_size={size}. "
                 f"{remedy}",
                 stacklevel=3,
             )
-        return self._at_most(windows)
+        return windows.at_most(self._n_most(channels, size))
 
-    def _at_most(self, windows: Windows, share: float = 1.0) -> Windows:
-        """Return windows that are spread evenly, at most that share of `max_windows`."""
-        if self.max_windows is None:
-            return windows
-        return windows.some(max(int(share * self.max_windows), 1))
+    def _n_most(self, channels: np.ndarray, size: int) -> int | None:
+        """Return the largest number of windows of that size to train on, None if all."""
+        if self.max_windows != "auto":
+            return self.max_windows
+        return max(1, _MAX_CELLS // (size * channels.shape[1]))
 
     def _locate(self, X: Any) -> tuple[np.ndarray, Stretches]:
         """Return the channels, sorted by series and time, and the stretches without a gap."""
@@ -512,25 +539,24 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _windows_to_score(self, stretches: Stretches) -> Windows:
         """Return the windows that the scores of time points are aggregated from."""
-        size = self.windows_.window_size
+        size = self.window_size_
         if self.aggregation == "causal":
             return stretches.windows(size, 1)
-        return stretches.windows(size, self.windows_.stride).and_these(stretches.short(size))
+        return stretches.windows(size, self._scored_stride()).and_these(stretches.short(size))
 
-    def _cut(
-        self, channels: np.ndarray, windows: Windows, medians: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Return what the detector is given of windows, one row for each."""
-        return windows.cut(channels, self._medians if medians is None else medians)
+    def _scored_stride(self) -> int:
+        if self.stride == "auto":
+            return max(1, self.window_size_ // _WINDOWS_PER_POINT)
+        return self.windows_.stride
 
     def _point_scores(self, channels: np.ndarray, stretches: Stretches) -> np.ndarray:
         """Return the score of each sorted time point, (n_timepoints,)."""
         windows = self._windows_to_score(stretches)
-        scores = self._window_scores(channels, windows)
+        scores = self._scorer.score(channels, windows)
         if self.aggregation == "causal":
-            means = stretches.mean_of_past(scores, windows.size)
+            means = mean_of_past(stretches, scores, windows.size)
             return np.where(np.isnan(means), self._usual_score, means)
-        return windows.to_points(scores, self.aggregation)
+        return to_points(windows, scores, self.aggregation)
 
     def _contributions(
         self, channels: np.ndarray, parts: list[np.ndarray]
@@ -554,46 +580,58 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             return None
         return np.split(found.columns, np.cumsum(lengths)[:-1])
 
-    def _window_scores(
-        self,
-        channels: np.ndarray,
-        windows: Windows,
-        detector: Any = None,
-        medians: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Return the score of each window of sorted time points, (n_windows,).
-
-        They are those of `detector_`, unless another detector is given.
-        """
-        detector = self.detector_ if detector is None else detector
-        if not len(windows.ends):
-            return np.empty(0)
-        chunk_size = get_chunk_n_rows(channels.itemsize * channels.shape[1] * windows.size)
-        scores = [
-            detector.score_samples(self._cut(channels, windows.take(chunk), medians))
-            for chunk in gen_batches(len(windows.ends), chunk_size)
-        ]
-        return np.concatenate(scores)
-
-    def _check_input_shape(self, n_channels: int) -> None:
+    def _check_input_shape(self, size: int, n_channels: int) -> None:
         """Raise ValueError if the detector wants windows of another shape."""
         shape = getattr(self.detector, "input_shape", None)
-        if shape is not None and math.prod(np.atleast_1d(shape)) != self.window_size * n_channels:
+        if shape is not None and math.prod(np.atleast_1d(shape)) != size * n_channels:
             raise ValueError(
                 f"input_shape={shape} of {type(self.detector).__name__} does not fit "
-                f"window_size={self.window_size} and the {n_channels} channels of X; set "
-                f"input_shape to ({self.window_size}, {n_channels})."
+                f"window_size={size} and the {n_channels} channels of X; set "
+                f"input_shape to ({size}, {n_channels})."
             )
 
-    def _sliding_window(self) -> SlidingWindow:
+    def _sliding_window(self, X: Any) -> SlidingWindow:
+        return self._sliding_window_of(
+            self._found_window_size(X) if self.window_size == "auto" else self.window_size
+        )
+
+    def _sliding_window_of(self, size: int) -> SlidingWindow:
         return SlidingWindow(
-            self.window_size,
-            stride=self.stride,
+            size,
+            stride=1 if self.stride == "auto" else self.stride,
             group_column=self.group_column,
             time_column=self.time_column,
             max_gap=self.max_gap,
             duplicate_times=self.duplicate_times,
         )
+
+    def _found_window_size(self, X: Any) -> int:
+        shape = getattr(final_step(self.detector), "input_shape", None)
+        if shape is not None:
+            return int(np.atleast_1d(shape)[0])
+        size = USUAL_SIZE
+        for _ in range(2):  # what is a gap in an irregular clock depends on the size
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come again with the size that is found
+                channels, stretches = self._sliding_window_of(size)._locate(
+                    X, reset=True, allow_nan=self._takes_missing(), in_training=True
+                )
+            size = window_size_of(channels[stretches.longest()])
+        return size
+
+    def _window_size_on(self, X: Any) -> int:
+        """Return the window size, before `fit` that which it would find.
+
+        See `vae_anomaly.thresholds.splitting`.
+        """
+        if hasattr(self, "windows_"):
+            return self.window_size_
+        if self.window_size != "auto":
+            return self.window_size
+        try:
+            return self._found_window_size(X)
+        except (TypeError, ValueError):  # X may be the input of steps in front, such as text
+            return USUAL_SIZE
 
     def _takes_missing(self) -> bool:
         try:
@@ -618,23 +656,3 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
                 "and name the column that tells them apart as group_column."
             )
         return series
-
-
-def _of_windows(params: dict[str, Any], windows: Windows) -> dict[str, Any]:
-    """Return the metadata of windows from those of time points, and all else unchanged."""
-    return {name: _of_each_window(name, value, windows) for name, value in params.items()}
-
-
-def _of_each_window(name: str, value: Any, windows: Windows) -> Any:
-    if not hasattr(value, "__len__") or len(value) != len(windows.order):
-        return value
-    points = np.asarray(value)[windows.order]
-    if name != "sample_weight":
-        return points[windows.ends]
-    return windows.means(points)
-
-
-def _medians(channels: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of channels without a value
-        return np.nanmedian(channels, axis=0)

@@ -6,13 +6,11 @@ import warnings
 from bisect import bisect_left
 from datetime import timedelta
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -24,6 +22,7 @@ from vae_anomaly.sklearn_private import (
     _check_feature_names_in,
     _fit_context,
 )
+from vae_anomaly.time_series.aggregation import AGGREGATIONS, to_points
 from vae_anomaly.time_series.clock import (
     Points,
     duration,
@@ -31,12 +30,7 @@ from vae_anomaly.time_series.clock import (
     refuse_what_is_no_channel,
     steps_between,
 )
-
-AGGREGATIONS = ("max", "mean")
-"""The ways of combining the scores of the windows that cover a time point."""
-
-_HALF_LIFE = 0.5
-"""The time, in windows, after which a window counts half for later time points."""
+from vae_anomaly.time_series.positions import Stretches, Windows
 
 _LONGEST_STEP = 1.5
 """The longest step between rows, in sampling intervals, with no row missing between them."""
@@ -46,15 +40,6 @@ _SHARE_COVERED = 0.9
 
 _OTHER_INTERVAL = 1.5
 """The factor between sampling intervals from which on they are regarded as different."""
-
-_HALF_LIFE = 0.5
-"""The time, in windows, after which a window counts half for later time points."""
-
-_LONGEST_STEP = 1.5
-"""The longest step between time points, in sampling intervals, that does not count as a gap."""
-
-_SHARE_COVERED = 0.9
-"""The share of the time points that windows must cover; otherwise longer steps are no gaps."""
 
 
 class SlidingWindow(  # without set_output, as a dataframe's index would not fit the windows
@@ -238,10 +223,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             One score for each row of ``transform(X)``.
         X : array-like of shape (n_timepoints, n_channels)
             The time points that the windows were cut from.
-        aggregation : {"max", "mean"}, default="max"
+        aggregation : {"max", "mean", "smooth"}, default="max"
             Whether a time point gets the largest or the mean score of the windows that cover it.
             As `score_samples` is high for normal windows, "max" makes a time point abnormal only if
-            all windows that cover it are.
+            all windows that cover it are. With "smooth", each window first gets the mean over its
+            time points of what "mean" gives, and this is done twice.
 
         Returns
         -------
@@ -268,7 +254,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
                 f"window_scores has shape {scores.shape}, but X has {len(windows.ends)} "
                 "windows; pass one score for each row of transform(X)."
             )
-        points = stretches.in_order_given(windows.to_points(scores, aggregation))
+        points = stretches.in_order_given(to_points(windows, scores, aggregation))
         n_missing = int(np.isnan(points).sum())
         if n_missing:
             warnings.warn(
@@ -463,164 +449,3 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-class Stretches(NamedTuple):
-    """The stretches without a gap of a table whose rows are sorted by series and time."""
-
-    order: np.ndarray
-    """The index in the original table of each sorted row, (n_timepoints,)."""
-
-    firsts: np.ndarray
-    """The indices of the sorted rows at which stretches start, (n_stretches,)."""
-
-    lengths: np.ndarray
-    """The number of time points of each stretch, (n_stretches,)."""
-
-    @classmethod
-    def between(cls, order: np.ndarray, is_break: np.ndarray) -> Stretches:
-        """Return the stretches between breaks, which follow each but the last sorted row."""
-        firsts = np.concatenate([[0], np.flatnonzero(is_break) + 1])
-        return cls(order, firsts, np.diff(firsts, append=len(order)))
-
-    def take(self, which: Any) -> Stretches:
-        """Return some of the stretches of the table."""
-        return self._replace(firsts=self.firsts[which], lengths=self.lengths[which])
-
-    def in_order_given(self, values: np.ndarray) -> np.ndarray:
-        """Return values of sorted rows in the order of the original table."""
-        unsorted = np.empty_like(values)
-        unsorted[self.order] = values
-        return unsorted
-
-    def n_without(self, size: int) -> int:
-        """Return the number of time points in stretches that have no room for a window."""
-        return int(self.lengths[self.lengths < size].sum())
-
-    def windows(self, size: int, stride: int) -> Windows:
-        """Return the windows in all stretches that have room for one."""
-        starts = [
-            np.append(np.arange(first, last, stride), last)
-            for first, last in zip(self.firsts, self.firsts + self.lengths - size, strict=True)
-            if last >= first
-        ]
-        ends = np.concatenate([np.empty(0, int), *starts]) + size - 1
-        return Windows(self.order, ends, np.full(len(ends), size), size)
-
-    def short(self, size: int) -> Windows:
-        """Return a window for each stretch that has no room for one: it starts too early."""
-        short = np.flatnonzero(self.lengths < size)
-        ends = self.firsts[short] + self.lengths[short] - 1
-        return Windows(self.order, ends, self.lengths[short], size)
-
-    def mean_of_past(self, scores: np.ndarray, size: int) -> np.ndarray:
-        """Return the mean of the scores of windows up to each sorted row, NaN where there is none.
-
-        The weights decrease exponentially with the distance, and do not reach across gaps.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n_windows,)
-            The scores of all windows, with stride 1, in the order of `windows`.
-        size : int
-            The size of the windows.
-        """
-        means = np.full(len(self.order), np.nan)
-        stop = 0
-        for first, length in zip(self.firsts, self.lengths, strict=True):
-            start, stop = stop, stop + max(length - size + 1, 0)
-            total = lfilter([1.0], [1.0, -_decay(size)], scores[start:stop])
-            weight = newest_weight(np.arange(1, stop - start + 1), size)
-            means[first + length - (stop - start) : first + length] = total * weight
-        return means
-
-
-def newest_weight(n_values: np.ndarray, size: int) -> np.ndarray:
-    """Return the weight of the newest of so many values in `Stretches.mean_of_past`."""
-    return (1 - _decay(size)) / (1 - _decay(size) ** n_values)
-
-
-def _decay(size: int) -> float:
-    return 0.5 ** (1 / (_HALF_LIFE * size))
-
-
-class Windows(NamedTuple):
-    """The positions of windows in a table whose rows are sorted by series and time."""
-
-    order: np.ndarray
-    """The index in the original table of each sorted row, (n_timepoints,)."""
-
-    ends: np.ndarray
-    """The indices of the sorted rows at which the windows end, (n_windows,)."""
-
-    lengths: np.ndarray
-    """The number of sorted rows in each window, (n_windows,): less than `size` if a window starts
-    earlier than its stretch."""
-
-    size: int
-
-    def take(self, which: Any) -> Windows:
-        """Return some of the windows."""
-        return self._replace(ends=self.ends[which], lengths=self.lengths[which])
-
-    def some(self, n_windows: int) -> Windows:
-        """Return at most so many of the windows, spread evenly."""
-        if len(self.ends) <= n_windows:
-            return self
-        return self.take(np.linspace(0, len(self.ends) - 1, n_windows).astype(int))
-
-    def and_these(self, others: Windows) -> Windows:
-        """Return the windows, followed by others of the same table."""
-        return self._replace(
-            ends=np.concatenate([self.ends, others.ends]),
-            lengths=np.concatenate([self.lengths, others.lengths]),
-        )
-
-    def cut(self, channels: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
-        """Return the windows, (n_windows, size * n_channels), of sorted rows.
-
-        What lies before the start of a stretch is taken to be `before`, (n_channels,).
-        """
-        n_channels = channels.shape[1]
-        width = self.size * n_channels
-        cells = np.ascontiguousarray(channels).ravel()  # a window is a part of these
-        if len(cells) < width:
-            cells = np.pad(cells, (0, width - len(cells)))
-        firsts = np.clip((self.ends - self.size + 1) * n_channels, 0, len(cells) - width)
-        windows = sliding_window_view(cells, width)[firsts]
-        for at in np.flatnonzero(self.lengths < self.size):
-            stop, length = self.ends[at] + 1, self.lengths[at]
-            window = windows[at].reshape(self.size, n_channels)
-            window[: self.size - length] = before
-            window[self.size - length :] = channels[stop - length : stop]
-        return windows
-
-    def means(self, values: np.ndarray) -> np.ndarray:
-        """Return the mean over each window of values (n_timepoints,) of sorted rows."""
-        rows = self.ends[:, None] - np.arange(self.size)[::-1]
-        is_inside = np.arange(self.size)[::-1] < self.lengths[:, None]
-        return np.mean(values[rows], axis=1, where=is_inside)
-
-    def covered(self) -> np.ndarray:
-        """Return a mask of the sorted rows that the windows cover, (n_timepoints,)."""
-        steps = np.zeros(len(self.order) + 1, int)
-        np.add.at(steps, self.ends - self.lengths + 1, 1)
-        np.add.at(steps, self.ends + 1, -1)
-        return np.cumsum(steps)[:-1] > 0
-
-    def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
-        """Return the score of each sorted row, (n_timepoints,), NaN where it is not covered."""
-        is_mean = aggregation == "mean"
-        combine = np.add if is_mean else np.maximum
-        combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
-        n_windows = np.zeros(len(self.order), dtype=int)
-        for back in range(self.size):
-            holds = self.lengths > back
-            places = self.ends[holds] - back
-            combined[places] = combine(combined[places], scores[holds])
-            n_windows[places] += 1
-        covered = n_windows > 0
-        if is_mean:
-            combined[covered] /= n_windows[covered]
-        combined[~covered] = np.nan
-        return combined
