@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -525,6 +524,8 @@ class Stretches(NamedTuple):
         size : int
             The size of the windows.
         """
+        from scipy.signal import lfilter  # takes long to import
+
         means = np.full(len(self.order), np.nan)
         stop = 0
         for first, length in zip(self.firsts, self.lengths, strict=True):
