@@ -98,7 +98,7 @@ for ax in (top, bottom):
     draw_alarms(ax)
 for ax, table in ((top, airport), (upper, week), (middle, week), (bottom, week)):
     mark(ax, table)
-    ax.margins(x=0)
+    ax.set_xlim(table.index[0], table.index[-1])
     ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(ax.xaxis.get_major_locator()))
 top.legend(
     handles=[
@@ -106,7 +106,7 @@ top.legend(
         plt.Rectangle((0, 0), 1, 1, color="tab:red", alpha=0.25, label="disrupted"),
         plt.Rectangle((0, 0), 1, 1, color="tab:blue", label="alarm"),
     ],
-    loc="upper left",
+    loc="center right",
 )
 figure.tight_layout()
 plt.show()

@@ -380,3 +380,14 @@ def test_alarms_without_a_clock_have_row_numbers_and_no_channels_if_unexplained(
     assert 290 <= alarm["start"] <= 305
     assert 325 <= alarm["end"] <= 340
     assert "channels" not in alarm
+
+
+def test_windows_over_the_border_of_two_calls_are_trained_on_if_passed_again(series):
+    class Counting(Windows):
+        def partial_fit(self, X, y=None):
+            self.n_ = getattr(self, "n_", 0) + len(X)
+            return self.fit(X)
+
+    detector = WindowedDetector(Counting(), window_size=12)
+    detector.partial_fit(series[:100]).partial_fit(series[100 - 11 : 200])
+    assert detector.detector_.n_ == 200 - 11

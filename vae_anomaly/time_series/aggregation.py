@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 from vae_anomaly.time_series.positions import Stretches, Windows
 
@@ -47,6 +46,8 @@ def mean_of_past(stretches: Stretches, scores: np.ndarray, size: int) -> np.ndar
     size : int
         The size of the windows.
     """
+    from scipy.signal import lfilter  # takes long to import
+
     means = np.full(len(stretches.order), np.nan)
     stop = 0
     for first, length in zip(stretches.firsts, stretches.lengths, strict=True):
