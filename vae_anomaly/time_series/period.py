@@ -11,7 +11,7 @@ USUAL_SIZE = 64
 _MAX_POINTS = 20_000
 """The number of time points that the autocorrelation is of."""
 
-_LONGEST_PERIOD = 2 * USUAL_SIZE
+_LONGEST_PERIOD = 3 * USUAL_SIZE // 2
 
 _CLEAR = 0.3
 """The autocorrelation at which a period is one."""
@@ -23,14 +23,14 @@ _MIN_WINDOWS = 4
 def window_size_of(series: np.ndarray) -> int:
     """Return the window size for a series (n_timepoints, n_channels) without gaps in time.
 
-    It is 64. If there is a period of up to 128, it is the smallest multiple of this that is at
-    least 64; the period is where the autocorrelation has its highest peak after its first zero. A
-    short series has smaller windows, of a quarter of its length.
+    It is 64, or if there is a period of up to 96, the multiple of it that is nearest to 64. The
+    period is where the autocorrelation has its highest peak after its first zero. A short series
+    has smaller windows, of a quarter of its length.
     """
     size = USUAL_SIZE
     period = _period(series[-_MAX_POINTS:])
     if period is not None:
-        size = period * -(-size // period)
+        size = period * max(1, round(size / period))
     return max(1, min(size, len(series) // _MIN_WINDOWS))
 
 

@@ -57,9 +57,10 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     window_size : int or "auto", default="auto"
         The number of time points in a window. "auto" means the first number of the `input_shape` of
-        the detector, if it has one. Otherwise it is 64, or the next multiple of the period where
-        the autocorrelation of the training series shows one of up to 128 time points, but at most a
-        quarter of the longest training series. See `window_size_`.
+        the detector, if it has one. Otherwise it is 64, or where the autocorrelation of the
+        training series shows a period of up to 96 time points, the multiple of it that is nearest
+        to 64; but at most a quarter of the longest training series. See `window_size_`. Where
+        anomalies are much shorter, a shorter window finds them better.
 
     stride : int or "auto", default="auto"
         The number of time points from the start of one window to the start of the next, at most
@@ -88,7 +89,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
           best.
         - "mean": the mean over the windows that cover a time point.
         - "max": the largest score of these windows. A time point is abnormal if all of them are,
-          which locates a short anomaly more sharply.
+          which locates a short anomaly more sharply, and finds a weak one beside a strong one.
 
     Attributes
     ----------
