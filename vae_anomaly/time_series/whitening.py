@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vae_anomaly.networks.blocks import from_blocks, to_blocks
+from vae_anomaly.scaling import STANDARD_BOUND
 from vae_anomaly.sklearn_private import Interval, _fit_context
 
 _POWER = 0.75
@@ -151,7 +152,7 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.unit_ = np.where(varies & (self.unit_ > 0), self.unit_, np.abs(self.median_))
         self.unit_[self.unit_ == 0] = 1.0
         self.mean_, self.scale_ = np.zeros(self.n_channels), np.ones(self.n_channels)
-        z, _ = self._standardized(X)
+        z = self._standardized(X)[0].astype(np.float64)
         self.mean_ = np.where(varies, z.mean(axis=(0, 1)), 0.0)
         self.scale_ = np.where(varies, z.std(axis=(0, 1)), 1.0)
         z -= self.mean_
@@ -180,7 +181,7 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         z, missing = self._standardized(self._check(X))
         # In blocks, so that how a window is rounded does not depend on the others.
-        blocks = to_blocks(z.reshape(len(z), -1).astype(np.float32), _BLOCK_ROWS).swapaxes(1, 2)
+        blocks = to_blocks(z.reshape(len(z), -1), _BLOCK_ROWS).swapaxes(1, 2)
         white = from_blocks(np.matmul(self.matrix_, blocks).swapaxes(1, 2))[: len(z)]
         if missing is not None:
             white = np.where(missing, np.float32(np.nan), white)
@@ -209,14 +210,15 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
     def _standardized(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return windows (n, window_size, n_channels) after the first step, without gaps.
+        """Return windows (n, window_size, n_channels) after the first step, float32, without gaps.
 
         Also return which cells of X are missing, None if there are none.
         """
         x = (X.reshape(len(X), -1, self.n_channels) - self.median_) / self.unit_
-        x = np.sign(x) * ((1.0 + np.abs(x)) ** _POWER - 1.0) / _POWER
-        x -= self.mean_
-        x /= self.scale_
+        # In float32 the power takes a tenth of the time.
+        x = np.clip(x, -STANDARD_BOUND, STANDARD_BOUND, out=x).astype(np.float32)
+        size = ((1 + np.abs(x)) ** np.float32(_POWER) - 1) / np.float32(_POWER)
+        x = (np.copysign(size, x) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
         missing = np.isnan(X)
         rows = np.flatnonzero(missing.any(axis=1))
         if not rows.size:
