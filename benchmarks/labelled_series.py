@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from vae_anomaly import VAEAnomalyDetector, WindowedDetector
 from vae_anomaly.time_series import whitening
 
-AGGREGATIONS = ("smooth", "mean", "max")
+AGGREGATIONS = ("smooth", "mean", "max", "causal")
 BUFFER = 100
 
 

@@ -1,7 +1,7 @@
 """Series as they come: clocks, causal scores, false alarms and long series with WindowedDetector.
 
 1. clock: VUS-PR with the times as the index, beside that without a clock.
-2. causal: VUS-PR of scores that depend on the past only, beside the two-sided mean.
+2. causal: VUS-PR of scores that depend on the past only, beside those that do not.
 3. alarms: the share of the last third of the clean start that is called an outlier by a detector
    that is fitted on the first two thirds.
 4. long: the time and the memory for 1,000,000 time points of 8 channels; this needs no data.
@@ -27,7 +27,8 @@ from sklearn.preprocessing import StandardScaler
 
 from vae_anomaly import VAEAnomalyDetector, WindowedDetector
 
-WINDOW_SIZE, BUFFER = 32, 100
+BUFFER = 100
+AGGREGATIONS = ("max", "mean", "smooth", "causal")
 
 
 class ComponentDistances(OutlierMixin, BaseEstimator):
@@ -67,7 +68,7 @@ def read(path: Path) -> Series:
 
 
 def windowed(name: str, seed: int, **parameters) -> WindowedDetector:
-    return WindowedDetector(DETECTORS[name](seed), window_size=WINDOW_SIZE, **parameters)
+    return WindowedDetector(DETECTORS[name](seed), **parameters)
 
 
 def vus_pr(series: Series, scores: np.ndarray) -> float:
@@ -84,7 +85,7 @@ def compare_clock(series: Series, name: str, seed: int) -> dict[str, float]:
         ("without", series.frame.reset_index(drop=True)),
         ("with", series.frame),
     ):
-        detector = windowed(name, seed, aggregation="mean", contamination=None)
+        detector = windowed(name, seed, contamination=None)
         detector.fit(frame.iloc[: series.n_train])
         figures[kind] = vus_pr(series, detector.score_samples(frame))
         figures["not covered"] = np.mean(~detector.is_covered(frame))
@@ -98,15 +99,15 @@ def compare_causal(series: Series, name: str, seed: int) -> dict[str, float]:
         aggregation: vus_pr(
             series, detector.set_params(aggregation=aggregation).score_samples(frame)
         )
-        for aggregation in ("max", "mean", "causal")
+        for aggregation in AGGREGATIONS
     }
-    return figures | {"difference": figures["causal"] - figures["mean"]}
+    return figures | {"difference": figures["causal"] - figures["smooth"]}
 
 
 def count_alarms(series: Series, name: str, seed: int) -> dict[str, float]:
     frame = series.frame.reset_index(drop=True).iloc[: series.n_train]
     known = series.n_train * 2 // 3
-    detector = windowed(name, seed, aggregation="mean").fit(frame.iloc[:known])
+    detector = windowed(name, seed).fit(frame.iloc[:known])
     scores = detector.score_samples(frame)
     naive = np.quantile(scores[:known], 0.01)
     return {"blocks": np.mean(scores[known:] < detector.offset_)} | {
@@ -122,7 +123,7 @@ def score_long(n_points: int, n_channels: int) -> None:
     frame = pd.DataFrame(values, times).add_prefix("channel_")
     VAEAnomalyDetector(max_iter=1).fit(values[:100])  # TensorFlow's own time and memory
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    detector = WindowedDetector(VAEAnomalyDetector(random_state=0), window_size=WINDOW_SIZE)
+    detector = WindowedDetector(VAEAnomalyDetector(random_state=0))
     for what, call in (("fit", detector.fit), ("score_samples", detector.score_samples)):
         wall, cpu = time.perf_counter(), time.process_time()
         call(frame)

@@ -174,7 +174,7 @@ def test_causal_scores_are_weighted_means_over_the_windows_so_far(fitted, broken
     causal = clone_with(fitted, aggregation="causal")
     windows = SlidingWindow(window_size=12).fit_transform(broken)
     of_windows = fitted.detector_.score_samples(fitted.whitening_.transform(windows))
-    weights = 0.5 ** (np.arange(len(windows)) / 6)
+    weights = 0.5 ** (np.arange(len(windows)) / 1.2)
     expected = [
         np.average(of_windows[n::-1], weights=weights[: n + 1]) for n in range(len(windows))
     ]

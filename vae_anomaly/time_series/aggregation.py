@@ -12,7 +12,7 @@ AGGREGATIONS = ("smooth", "mean", "max")
 _SMOOTHINGS = 2
 """How often "smooth" averages over windows before it averages at time points."""
 
-_HALF_LIFE = 0.5
+_HALF_LIFE = 0.1
 """The time, in windows, after which a window counts half for later time points."""
 
 

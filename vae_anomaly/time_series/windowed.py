@@ -106,7 +106,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         - "max": the largest score of these windows. A time point is abnormal if all of them are,
           which locates a short anomaly more sharply, and finds a weak one beside a strong one.
         - "causal": the mean over the windows that end at the time point or before it. Their weights
-          decrease with the distance, to one half at half a window. The score depends on no later
+          halve with each tenth of a window. The score depends on no later
           time point, so it is final at once, as alarms in live operation need it. Until the first
           window is complete, time points have the usual score, the median in `fit`; pass the
           ``window_size_ - 1`` time points before the new ones as well. `stride` only matters in
