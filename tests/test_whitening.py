@@ -197,14 +197,22 @@ def fitted(make_detector):
     return detector.fit(pd.DataFrame(coupled(300), columns=["flow", "pressure"]))
 
 
-@pytest.mark.parametrize("aggregation", ["smooth", "mean", "max"])
-def test_contributions_to_whitened_windows_sum_to_the_score(fitted, aggregation):
-    X = pd.DataFrame(coupled(200, seed=1), columns=["flow", "pressure"])
-    fitted.set_params(aggregation=aggregation)
-    explanation = explain(fitted, X)
-    total = explanation.contributions.sum(axis="columns")
-    np.testing.assert_allclose(total, -fitted.score_samples(X), rtol=1e-9)
-    fitted.set_params(aggregation="smooth")
+@pytest.fixture(scope="module")
+def unwhitened(make_detector):
+    vae = make_detector(max_iter=5, contamination=0.1)
+    detector = WindowedDetector(vae, window_size=SIZE, whiten=False)
+    return detector.fit(pd.DataFrame(coupled(300), columns=["flow", "pressure"]))
+
+
+@pytest.mark.parametrize("n_points", [200, SIZE - 3], ids=["long", "shorter than a window"])
+@pytest.mark.parametrize("aggregation", ["smooth", "mean", "max", "causal"])
+@pytest.mark.parametrize("name", ["fitted", "unwhitened"])
+def test_contributions_to_windows_sum_to_the_score(name, aggregation, n_points, request):
+    X = pd.DataFrame(coupled(n_points, seed=1), columns=["flow", "pressure"])
+    detector = request.getfixturevalue(name).set_params(aggregation=aggregation)
+    total = explain(detector, X).contributions.sum(axis="columns")
+    np.testing.assert_allclose(total, -detector.score_samples(X), rtol=1e-9)
+    detector.set_params(aggregation="smooth")
 
 
 def test_what_is_expected_and_usual_is_in_the_units_of_the_channels(fitted):

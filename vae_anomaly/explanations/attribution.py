@@ -177,8 +177,8 @@ def _of_windows(
     used_windows = used_windows[used_windows >= 0]
     chunk_rows = get_chunk_n_rows(_ARRAYS * own.itemsize * n_channels * windows.size)
     other = CODE if attribution == "terms" else REST
-    usual: Any = None
-    for chunk in gen_batches(len(used_windows), chunk_rows):
+    # Without any window, all time points have the usual score.
+    for chunk in gen_batches(len(used_windows), chunk_rows) if len(used_windows) else ():
         numbers = used_windows[chunk]
         some = windows.take(numbers)
         explained = explain(
@@ -192,7 +192,7 @@ def _of_windows(
         shape = len(numbers), windows.size, n_channels
         cells = explained.contributions.to_numpy()[:, :-1].reshape(shape)
         rebuilt = _in_units(detector, explained.expected.to_numpy(float)).reshape(shape)
-        usual, sums = explained.usual, cells.sum(axis=(1, 2))
+        sums = cells.sum(axis=(1, 2))
         code_of_each = explained.contributions.to_numpy()[:, -1]
         for back, (which, at) in enumerate(some.rows()):
             window = np.arange(len(numbers))[which]
@@ -225,13 +225,7 @@ def _of_windows(
         parts[2:] = total - parts[0].sum(axis=0), code
     for part in parts:
         part[..., windows.order] = part.copy()
-    if detector.whitening_ is None:  # each position in the window has its own usual range
-        low, high = (
-            usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)
-            for bound in ("low", "high")
-        )
-    else:
-        low, high = detector.whitening_.quantiles_[[1, -2]]
+    low, high = _usual_bounds(detector, windows.size)
     return Attribution(
         parts[0].T,
         {NEIGHBOURS: parts[2], other: parts[3]},
@@ -241,6 +235,18 @@ def _of_windows(
         [()] * n_channels,
         None,
     )
+
+
+def _usual_bounds(detector: WindowedDetector, size: int) -> np.ndarray:
+    """Return below and above what the values of the channels are unusual, (2, n_channels)."""
+    from vae_anomaly.explanations.explain import explain
+
+    if detector.whitening_ is not None:
+        return detector.whitening_.quantiles_[[1, -2]]
+    usual = explain(detector.detector_, np.tile(detector._medians, size)[None]).usual
+    # Each position in the window has its own usual range.
+    bounds = usual[["low", "high"]].to_numpy(float).T
+    return bounds.reshape(2, size, -1).mean(axis=1)
 
 
 def _in_units(detector: WindowedDetector, rows: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     stride : int or "auto", default="auto"
         The number of time points from the start of one window to the start of the next, at most
         `window_size`. A larger stride makes training and scoring faster. "auto" means 1 in
-        training, and an eighth of the window in scoring.
+        training, and an eighth of the window in scoring; "causal" scores take every window.
 
     whiten : bool, default=True
         Whether the detector is given whitened windows, see `WindowWhitening`. Otherwise most of
@@ -109,8 +109,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
           halve with each tenth of a window. The score depends on no later
           time point, so it is final at once, as alarms in live operation need it. Until the first
           window is complete, time points have the usual score, the median in `fit`; pass the
-          ``window_size_ - 1`` time points before the new ones as well. `stride` only matters in
-          training.
+          ``window_size_ - 1`` time points before the new ones as well.
 
     max_windows : "auto", int or None, default="auto"
         The largest number of windows that the detector is trained on, so that training on a long
