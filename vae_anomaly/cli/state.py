@@ -1,0 +1,14 @@
+"""What the options that all commands share have set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class State:
+    """What the options that all commands share have set."""
+
+    debug: bool = False
+    quiet: bool = False
+    as_json: bool = False
