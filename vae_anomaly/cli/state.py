@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -12,3 +13,4 @@ class State:
     debug: bool = False
     quiet: bool = False
     as_json: bool = False
+    config: Path | None = None
