@@ -156,7 +156,9 @@ def test_times_are_written_in_utc():
     assert text(table) == "at\n2024-07-01 12:00:00+00\n"
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+cmd|x", "-2+3", "-A1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1"]
+)
 def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(cell):
     table = pa.table({cell: [cell]})
     escaped = list(csv.reader(io.StringIO(text(table, escape_formulas=True), newline="")))
@@ -164,7 +166,9 @@ def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(cell):
     assert list(csv.reader(io.StringIO(text(table), newline=""))) == [[cell], [cell]]
 
 
-@pytest.mark.parametrize("cell", ["-5", "+4.5e-3", "-.5", "a=b", "", "-1.", "x"])
+@pytest.mark.parametrize(
+    "cell", ["-5", "+4.5e-3", "-.5", "-1,5", "-1.234,5", "a=b", "", "-1.", "x"]
+)
 def test_numbers_and_other_text_are_not_escaped(cell):
     table = pa.table({"x": [cell], "y": [-1.5]})
     escaped = list(csv.reader(io.StringIO(text(table, escape_formulas=True), newline="")))
@@ -173,7 +177,7 @@ def test_numbers_and_other_text_are_not_escaped(cell):
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out.parquet.gz", "out.gz.csv.bz2", "out.txt"])
 def test_other_names_are_refused(name):
-    with pytest.raises(ValueError, match=r"must end with one of \.csv"):
+    with pytest.raises(ValueError, match=r"must end in \.csv"):
         OutputFormat.of(name)
 
 

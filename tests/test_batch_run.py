@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import threading
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
-from vae_anomaly.batch import locking
+from vae_anomaly.batch import job, locking
 from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.locking import RunFolder, RunLockedError
 from vae_anomaly.batch.models import schema_of
@@ -145,6 +146,29 @@ def test_parquet_keeps_the_types_of_columns(score, table, output):
     assert [str(schema.field(name).type) for name in ("n", "c")] == ["int16", "string"]
 
 
+@pytest.mark.parametrize("name", ["scores.csv", "scores.parquet", "scores.jsonl"])
+def test_an_empty_cell_that_is_kept_stays_a_missing_value(name, score, table, output):
+    table.write_text("id,a,b\n,1,2\nx,3,4\n")
+    path = output.with_name(name)
+    score(path)
+    match path.suffix:
+        case ".parquet":
+            assert pq.read_table(path)["id"].to_pylist() == [None, "x"]
+        case ".jsonl":
+            assert '"id":null' in path.read_text().splitlines()[0]
+        case _:
+            assert path.read_text().splitlines()[1].startswith("1,,")
+
+
+def test_columns_that_are_not_used_are_told(score, table, output):
+    rows().assign(**{f"new {at}": 0 for at in range(12)}).to_csv(table, index=False)
+    (told,) = [found for found in score(output).findings if "ignored" in found]
+    assert "'new 0', 'new 1'" in told
+    assert told.endswith("'new 9' and 2 more")
+    assert "'id'" not in told
+    assert "'id'" in score(output, keep=[], overwrite=True).findings[-1]
+
+
 def test_rows_of_several_files_tell_their_file(score, model, table, output):
     second = table.with_name("table2.csv")
     second.write_bytes(table.read_bytes())
@@ -201,6 +225,15 @@ def test_an_existing_output_is_refused_and_untouched(score, output):
         score(output)
     assert output.read_text() == "old"
     assert names(output) == ["scores.csv"]
+
+
+def test_an_existing_summary_is_refused_and_untouched(score, output):
+    summary = output.with_name("scores.csv.summary.json")
+    summary.write_text("old")
+    with pytest.raises(FileExistsError, match=r"scores.csv.summary.json exists"):
+        score(output)
+    assert summary.read_text() == "old"
+    assert names(output) == [summary.name]
 
 
 def test_an_existing_output_is_replaced_on_request_and_keeps_its_mode(score, output, undisturbed):
@@ -265,7 +298,7 @@ def test_a_folder_as_output_and_a_missing_folder_are_refused(score, tmp_path):
         ({"rows_per_part": 0}, "rows_per_part"),
         ({"bad_cells": "ignore"}, "bad_cells"),
         ({"bad_cells": "missing", "rejects": "rejects.csv"}, "rejected and scored"),
-        ({"rejects": "rejects.txt"}, "must end with"),
+        ({"rejects": "rejects.txt"}, "must end in"),
     ],
 )
 def test_options_are_checked_before_the_work(options, message, score, output):
@@ -301,6 +334,19 @@ def test_bad_rows_go_to_the_rejects_on_request(score, bad_table, model, output, 
     np.testing.assert_array_equal(scored["score"], -model.score_samples(rows().iloc[kept]))
 
 
+def test_rejects_may_go_to_another_mount(score, output, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def within_a_mount(part, target):
+        if Path(part).parent not in (Path(target).parent, Path(target).parent / ".scores.csv.run"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", within_a_mount)
+    score(output, rejects=tmp_path / "rejects.csv")
+    assert (tmp_path / "rejects.csv").exists()
+
+
 def test_rejects_are_written_even_if_there_are_none(score, output, tmp_path):
     score(output, rejects=tmp_path / "rejects.csv")
     assert (tmp_path / "rejects.csv").read_text() == "file,line,row,column,value,reason\n"
@@ -326,8 +372,9 @@ def test_an_interruption_says_where_the_parts_are(score, output):
     output.write_text("old")
     with pytest.raises(KeyboardInterrupt) as stopped:
         score(output, overwrite=True, progress=stop_at(900))
-    (note,) = stopped.value.__notes__
-    assert note.startswith(f"600 rows are done and kept in {output.parent / '.scores.csv.run'}")
+    kept, hint = stopped.value.__notes__
+    assert kept == f"600 rows are done and kept in {output.parent / '.scores.csv.run'}"
+    assert hint == "resume it to go on from there"
     assert output.read_text() == "old"
 
 
@@ -337,9 +384,33 @@ def test_an_interruption_before_the_first_part_leaves_nothing(score, output):
     assert names(output) == []
 
 
+def test_an_error_that_is_not_the_tables_leaves_the_parts(score, output, undisturbed):
+    with pytest.raises(ValueError, match="out of luck"):
+        score(output, progress=stop_at(900, ValueError("out of luck")))
+    assert score(output, resume=True).resumed_at_row == 600
+    assert output.read_bytes() == undisturbed()
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
+def test_a_part_is_written_frame_by_frame(name, score, output, undisturbed, monkeypatch):
+    monkeypatch.setattr(job, "_ROWS_PER_FRAME", 100)
+    path = output.with_name(name)
+
+    def look(done, total):
+        if done == 900:
+            raise KeyboardInterrupt
+        if done == 100:
+            assert (path.parent / f".{name}.run" / "part-000000").exists()
+
+    with pytest.raises(KeyboardInterrupt):
+        score(path, progress=look)
+    assert score(path, resume=True).resumed_at_row == 600
+    assert path.read_bytes() == undisturbed(name)
+
+
 def test_what_is_left_is_neither_taken_nor_thrown_away_unasked(score, output, interrupted):
     left = sorted(interrupted.iterdir())
-    with pytest.raises(FileExistsError, match=r"left 600 rows .* resume it, or overwrite"):
+    with pytest.raises(FileExistsError, match=r"(?s)left 600 rows .*resume it, or overwrite"):
         score(output)
     assert sorted(interrupted.iterdir()) == left
 
@@ -442,6 +513,7 @@ def test_a_full_disk_leaves_the_old_output_and_the_parts(score, output, undistur
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert full.value.errno == errno.EFBIG
+    assert full.value.filename == str(output)
     assert "1,000 rows are done" in full.value.__notes__[0]
     assert output.read_text() == "old"
     score(output, resume=True)

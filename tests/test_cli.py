@@ -14,7 +14,9 @@ import pytest
 from malformed import FIT, GOOD, SCORE
 
 from vae_anomaly import explain, load
+from vae_anomaly.batch import run as run_module
 from vae_anomaly.cli.main import run
+from vae_anomaly.files import Hint
 
 ROOT = Path(__file__).parents[1]
 BREAST_CANCER = ROOT / "data" / "breast_cancer.csv"
@@ -153,7 +155,10 @@ def test_options_come_from_a_file_and_flags_override_them(model, tmp_path):
     ("text", "words"),
     [
         ("[score]\ncolour = 'red'", "[score]: there is no option colour"),
+        ("[score]\nreason = 2", "no option reason (did you mean reasons?)"),
         ("[score", "is not TOML"),
+        ("colour = 'red'", "no command has an option colour"),
+        ("[scores]\nreasons = 2", "there is no command scores"),
         ("[score]\nreasons = 'many'", "'many' is not a valid integer"),
     ],
 )
@@ -162,6 +167,68 @@ def test_a_config_that_is_wrong_is_refused(capsys, model, tmp_path, text, words)
     config.write_text(text)
     arguments = [BREAST_CANCER, "--model", model, "--output", tmp_path / "out.csv"]
     assert words in error_line(capsys, "score", *arguments, "--config", config)
+
+
+def test_options_of_other_commands_may_stand_at_the_top_of_a_config(model, tmp_path):
+    config = tmp_path / "nightly.toml"
+    config.write_text("beta = 2\nreasons = 1\n[fit]\ndrop = 'name'\n")
+    output = ["--output", tmp_path / "out.csv", "--config", config]
+    call("score", BREAST_CANCER, "--model", model, *output)
+    assert "reason_1" in list(pd.read_csv(tmp_path / "out.csv"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", BREAST_CANCER, "--output"],
+        ["score", BREAST_CANCER, "--output", os.devnull, "--rejects"],
+        ["tune", BREAST_CANCER, "--output"],
+        ["export", "--output"],
+        ["fit", BREAST_CANCER, "--held-out", "rows.csv", *LABELLED, "--model"],
+    ],
+)
+def test_the_config_is_not_written_over(model, tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "nightly.csv"
+    config.write_text(f"model = {str(model)!r}\noverwrite = true\n")
+    before = config.read_text()
+    assert "another file" in error_line(capsys, *command, config, "--config", config)
+    assert config.read_text() == before
+
+
+def test_an_interruption_is_told_in_one_line_with_what_is_kept(
+    model, tmp_path, capsys, monkeypatch
+):
+    def interrupted(*args, **kwargs):
+        error = KeyboardInterrupt()
+        error.add_note("5 rows are kept")
+        error.add_note(Hint("resume it"))
+        raise error
+
+    monkeypatch.setattr(run_module, "score_table", interrupted)
+    arguments = ["score", BREAST_CANCER, "--model", model, "--output", tmp_path / "out.csv"]
+    line = error_line(capsys, *arguments, status=130)
+    told = "interrupted; 5 rows are kept; resume it with --resume"
+    assert line == f"vae-anomaly: error: {told}\n"
+
+
+def test_hints_name_flags_and_data_stays_as_it_is(model, table, tmp_path, capsys):
+    path = table(lambda rows: rows.assign(mean_area="overwrite it"))
+    output = tmp_path / "out.csv"
+    line = error_line(capsys, "score", path, "--model", model, "--output", output)
+    assert "'overwrite it'" in line
+    output.write_text("old")
+    line = error_line(capsys, "score", BREAST_CANCER, "--model", model, "--output", output)
+    assert line.endswith("out.csv exists; name another file, or overwrite it with --overwrite\n")
+
+
+def test_scoring_imports_neither_tensorflow_nor_matplotlib(model, tmp_path):
+    arguments = ["score", str(BREAST_CANCER), "--model", str(model), "--output", "out.csv"]
+    script = (
+        f"import sys; from vae_anomaly.cli.main import run; assert run({arguments}) == 0; "
+        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
 
 
 # fit
@@ -181,6 +248,9 @@ def test_fit_says_what_it_has_learned_from(capsys, tmp_path):
     told = capsys.readouterr().out
     assert "trained on 284 rows" in told
     assert "columns: 30 of numbers\n" in told
+    assert "an outlier if its score is above" in told
+    call("fit", BREAST_CANCER, "--model", tmp_path / "other.skops", *FAST)
+    assert "1 of categories (diagnosis)\n" in capsys.readouterr().out
     assert "AUROC" in told
 
 
@@ -240,6 +310,8 @@ def test_an_existing_model_is_only_replaced_on_request(tmp_path, capsys):
         ),
         ([BREAST_CANCER, "--drop", "name"], ["breast_cancer.csv", "'name'"]),
         ([BREAST_CANCER, "--set", "colour=red"], ["'colour'"]),
+        ([BREAST_CANCER, "--set", "latent_dims=2"], ["--set", "did you mean latent_dim"]),
+        ([BREAST_CANCER, "--set", "latent_dim"], ["PARAM=VALUE"]),
         ([BREAST_CANCER, "--drop", "diagnosis", "--contamination", "0.7"], ["contamination"]),
         ([BREAST_CANCER, "--drop", "diagnosis", "--set", "latent_dim=0"], ["latent_dim"]),
         ([BREAST_CANCER, "--label", "diagnosis"], ["--label and --outlier go together"]),
@@ -249,6 +321,12 @@ def test_an_existing_model_is_only_replaced_on_request(tmp_path, capsys):
 def test_fit_refuses_in_one_line(tmp_path, capsys, arguments, words):
     line = error_line(capsys, "fit", *arguments, "--model", tmp_path / "m.skops")
     assert all(word in line for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_format_of_held_out_rows_is_checked_before_training(tmp_path, capsys):
+    files = ["--model", tmp_path / "m.skops", "--held-out", tmp_path / "rows.xlsx"]
+    assert "rows.xlsx" in error_line(capsys, "fit", BREAST_CANCER, *files, *LABELLED, *FAST)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -336,7 +414,9 @@ def test_reasons_are_the_largest_contributions(model, tmp_path):
 
 def test_score_tells_rows_and_alarms(model, tmp_path, capsys):
     call("score", BREAST_CANCER, "--model", model, "--output", tmp_path / "out.csv")
-    assert "569 rows" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "569 rows" in told
+    assert told.endswith("out.csv.summary.json\n")
     told = printed_json(
         capsys, "score", BREAST_CANCER, "--model", model, "--output", tmp_path / "o.csv"
     )
@@ -468,6 +548,12 @@ def test_the_model_may_be_tuned_in_place_and_again(held_out, tmp_path):
     assert load(path).offset_ != load(held_out[1])[-1].offset_
 
 
+def test_an_objective_is_told_by_its_options(held_out, tmp_path, capsys):
+    tuned(held_out, tmp_path, *LABELLED, *COST)
+    told = capsys.readouterr().out
+    assert "with --objective cost --miss-cost 20 --false-alarm-cost 1 a row is an outlier" in told
+
+
 @pytest.mark.parametrize("labels", [[], LABELLED], ids=["scores", "scores and labels"])
 def test_a_picture_is_drawn(held_out, tmp_path, labels):
     tuned(held_out, tmp_path, *labels, "--plot", tmp_path / "picture.png")
@@ -482,7 +568,7 @@ def test_a_picture_is_drawn(held_out, tmp_path, labels):
         (["--beta", "2"], "--beta cannot be used with --objective auto"),
         (["--objective", "budget", "--alarms", "-1"], "--alarms: alarms of AlarmBudget must be"),
         (["--label", "grade", "--outlier", "3"], "'grade'"),
-        (["--label", "diagnosis", "--outlier", "bad"], "'diagnosis' must have the value 'bad'"),
+        (["--label", "diagnosis", "--outlier", "bad"], "'diagnosis' has no value 'bad'"),
         (["--plot", "picture.txt"], "must end in"),
     ],
 )
@@ -511,7 +597,17 @@ def test_the_most_abnormal_rows_are_explained(model, capsys):
     )
     scores = -load(model).score_samples(pd.read_csv(BREAST_CANCER))
     assert [row["row"] for row in told["rows"]] == list(np.argsort(-scores)[:3] + 1)
-    assert {"score", "diagnosis", "reasons"} <= set(told["rows"][0])
+    assert {"row", "score", "kept", "reasons"} == set(told["rows"][0])
+    assert list(told["rows"][0]["kept"]) == ["diagnosis"]
+
+
+def test_kept_columns_may_have_the_names_of_results(model, table, capsys):
+    path = table(lambda rows: rows.assign(score="low", reasons="none"))
+    keep = ["--keep", "score", "--keep", "reasons"]
+    call("explain", path, "--model", model, "--row", 1, *keep)
+    assert "row 1, score low, reasons none: score" in capsys.readouterr().out
+    told = printed_json(capsys, "explain", path, "--model", model, "--row", 1, *keep)
+    assert told["rows"][0]["kept"] == {"score": "low", "reasons": "none"}
 
 
 def test_a_row_is_explained_with_what_would_make_it_normal(flights_model, capsys):
@@ -529,7 +625,9 @@ def test_a_row_that_is_not_there_is_refused(model, capsys):
 def test_inspect_tells_what_a_model_is(model, capsys):
     call("inspect", model)
     assert "VAEAnomalyDetector" in capsys.readouterr().out
-    assert printed_json(capsys, "inspect", model)["n_samples"] == 178
+    told = printed_json(capsys, "inspect", model)
+    assert told["n_samples"] == 178
+    assert told["threshold"] == -load(model)[-1].offset_  # of the scores that the commands tell
 
 
 def test_what_is_no_model_is_refused(capsys, tmp_path):
@@ -540,5 +638,6 @@ def test_what_is_no_model_is_refused(capsys, tmp_path):
 
 def test_models_with_dates_are_not_exported(flights_model, tmp_path, capsys):
     output = ["--output", tmp_path / "m.onnx"]
-    assert "date" in error_line(capsys, "export", "--model", flights_model, *output)
+    line = error_line(capsys, "export", "--model", flights_model, *output)
+    assert "models with dates cannot be exported; fit again with --drop time_hour" in line
     assert list(tmp_path.iterdir()) == []

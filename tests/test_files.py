@@ -1,5 +1,6 @@
 """Files are replaced all or nothing, and told apart by what they are, not by their names."""
 
+import errno
 import os
 import stat
 import threading
@@ -9,6 +10,13 @@ import pytest
 from vae_anomaly.files import check_distinct, is_stream, replacing
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as full, replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.filename == str(path)
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -145,13 +153,13 @@ def test_an_output_that_is_an_input_is_refused_however_it_is_spelled(kind, table
             other.symlink_to(table)
         case "hard link":
             other.hardlink_to(table)
-    with pytest.raises(ValueError, match="read: write to another file"):
+    with pytest.raises(ValueError, match="an input of this run: name another file"):
         check_distinct([table], [other])
 
 
 def test_two_outputs_of_one_name_are_refused_before_they_exist(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    with pytest.raises(ValueError, match=r"link/new.csv is the same file as .*written to as well"):
+    with pytest.raises(ValueError, match=r"link/new.csv is the same file as .*another output"):
         check_distinct([], [tmp_path / "new.csv", tmp_path / "link" / "new.csv"])
 
 

@@ -19,6 +19,13 @@ _STANDARD = {STANDARD_OUTPUT: 1, "stdout": 1, "stderr": 2}
 _LONGEST_NAME = 200  # of a temporary file; file systems allow 255 bytes
 
 
+class Hint(str):
+    """A note on an error that says what to do, without any data, so that a command can add flags.
+
+    It tells to "overwrite it" or to "resume it".
+    """
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write to, which is moved to `path` once the block has ended without error.
@@ -34,11 +41,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         return
     target = destination(path)
     part = target.with_name(f".{secrets.token_hex(4)}-{target.name[-_LONGEST_NAME:]}")
-    part.touch(exist_ok=False)
     try:
+        part.touch(exist_ok=False)
         _take_on_mode(part, target)
         yield part
         publish(part, target)
+    except OSError as error:
+        if error.filename in (None, str(part)):  # a full disk, or a name that nobody has given
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -127,7 +138,9 @@ def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         See `destination`.
     """
     if not is_stream(path) and destination(path).exists() and not overwrite:
-        raise FileExistsError(f"{path} exists: name another file, or overwrite it.")
+        error = FileExistsError(f"{path} exists")
+        error.add_note(Hint("name another file, or overwrite it"))
+        raise error
 
 
 def check_distinct(
@@ -143,10 +156,12 @@ def check_distinct(
     for output, written in written_files:
         for path, read in read_files:
             if written == read:
-                raise ValueError(f"{_same(output, path)} read: write to another file.")
+                raise ValueError(f"{_same(output, path)} an input of this run: name another file.")
     for (first, one), (second, other) in combinations(written_files, 2):
         if one == other:
-            raise ValueError(f"{_same(second, first)} written to as well: name another file.")
+            raise ValueError(
+                f"{_same(second, first)} another output of this run: name another file."
+            )
 
 
 def _identified(

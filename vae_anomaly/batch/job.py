@@ -16,11 +16,12 @@ import joblib
 import pyarrow as pa
 
 from vae_anomaly.batch.models import schema_of
-from vae_anomaly.batch.outputs import OutputFormat
+from vae_anomaly.batch.outputs import OutputFormat, kept_cells
 from vae_anomaly.batch.scoring import output_columns, score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
 
 if TYPE_CHECKING:
+    from vae_anomaly.batch.schema import TableSchema
     from vae_anomaly.batch.source import Frame, Source
     from vae_anomaly.batch.summary import Tally
 
@@ -38,6 +39,7 @@ REJECT_COLUMNS = pa.schema(
     }
 )
 
+_FEW = 10  # names of columns in a sentence
 _ROWS_PER_FRAME = 65_536  # scored at a time: enough to keep the threads busy
 
 # What the bytes of the output may depend on besides the code of this package.
@@ -84,7 +86,7 @@ class ScoringJob:
         self.form, self.rejects_form = form, rejects_form
         self.rows_per_part = rows_per_part
         self.rows_per_frame = min(rows_per_part, _ROWS_PER_FRAME)
-        self.findings = list(source.findings)
+        self.findings = [*source.findings, *_unused(source, self.schema, keep)]
         own = [ROW_COLUMN, *([FILE_COLUMN] if len(source.paths) > 1 else [])]
         if taken := set(own).intersection(keep):
             raise ValueError(
@@ -132,14 +134,25 @@ class ScoringJob:
 
     def _table(self, frame: Frame, scores: Any) -> pa.Table:
         columns = {ROW_COLUMN: pa.array(frame.rows, pa.int64())}
+        kept = kept_cells(self.source, frame)
         for name in self._first[1:]:
-            column = frame.kept[name]
+            column = kept[name]
             if pa.types.is_dictionary(column.type):  # whose codes may differ in every frame
                 column = column.cast(column.type.value_type)
             columns[name] = column
         scored = pa.Table.from_pandas(scores, self._columns, preserve_index=False)
         columns |= dict(zip(scored.column_names, scored.columns, strict=True))
         return pa.table(columns)
+
+
+def _unused(source: Source, schema: TableSchema, keep: tuple[str, ...]) -> list[str]:
+    """Say which columns of the table are neither scored nor kept."""
+    used = {*(column.name for column in schema.schemas()), *keep}
+    names = [repr(name) for name in source.names if name not in used]
+    if not names:
+        return []
+    more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
+    return [f"ignored, as the model has not learned from them: {', '.join(names[:_FEW])}{more}"]
 
 
 def _read_ahead(frames: Iterator[Frame]) -> Generator[Frame]:

@@ -60,9 +60,10 @@ class Label(NamedTuple):
                 f"{where}, row {(labels == UNKNOWN).argmax() + 1}: the label is missing"
             )
         if not ((labels == 1).any() and (labels == 0).any()):
+            lacks = "no value but" if (labels == 1).any() else "no value"
             shown = ", ".join(map(repr, sorted(seen)[:_N_SHOWN]))
             raise TableError(
-                f"{where} must have the value {self.outlier!r} and others; it has {shown}"
+                f"{where} has {lacks} {self.outlier!r}; it has {shown}"
                 f"{', ...' if len(seen) > _N_SHOWN else ''}"
             )
         return labels

@@ -57,14 +57,21 @@ class RunFolder:
         """
         path = self.path / _LOCK
         while True:
-            self.path.mkdir(mode=0o700, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:  # the user has not given the name of the folder
+                error.filename = str(self._output)
+                raise
             try:
                 lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             except FileNotFoundError:  # the run that held it has just removed the folder
                 continue
             try:
                 if not _lock(lock):
-                    raise RunLockedError(f"{self._output} is being written by {_holder(path)}")
+                    raise RunLockedError(
+                        f"{self._output} is being written by {_holder(path)}; wait for it, or name "
+                        "another output"
+                    )
                 # The file may have been removed by the run that held it before it could be locked.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(lock), os.stat(path)):

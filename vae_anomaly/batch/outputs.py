@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vae_anomaly.batch.records import CsvFile
 from vae_anomaly.files import replacing
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from vae_anomaly.batch.source import Source
+    from vae_anomaly.batch.source import Frame, Source
 
 _KINDS: dict[str, Literal["csv", "json", "parquet"]] = {
     ".csv": "csv",
@@ -36,11 +38,11 @@ _KINDS: dict[str, Literal["csv", "json", "parquet"]] = {
 _COMPRESSIONS: dict[str, Literal["gzip", "zstd"]] = {".gz": "gzip", ".zst": "zstd"}
 
 # Formulas begin as OWASP lists it, with the wide characters of East Asia too; signed numbers are
-# none. An empty text is put in quotes, as it is not a missing one.
+# none, whatever their decimal mark. An empty text is put in quotes, as it is not a missing one.
 _MACROS = r"""
 CREATE MACRO escaped(t) AS CASE
     WHEN regexp_matches(t, '^[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]')
-        AND NOT regexp_matches(t, '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$')
+        AND NOT regexp_matches(t, '^[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$')
     THEN '''' || t ELSE t END;
 CREATE MACRO quoted(t) AS CASE
     WHEN t = '' OR regexp_matches(t, '[",\r\n]')
@@ -79,8 +81,8 @@ class OutputFormat:
         kind = _KINDS.get(suffixes[-1]) if suffixes else "csv"
         if kind is None or (kind == "parquet" and compression is not None):
             raise ValueError(
-                f"{path}: the name must end with one of {', '.join(_KINDS)}, and but for .parquet "
-                f"with {' or '.join(_COMPRESSIONS)} after it, to say what to write."
+                f"{path}: the name must end in .csv, .json, .jsonl, .ndjson or .parquet; all but "
+                ".parquet may be followed by .gz or .zst."
             )
         return cls(kind, compression, escape_formulas and kind == "csv")
 
@@ -159,11 +161,23 @@ def write_rows(source: Source, path: str | os.PathLike[str], chosen: np.ndarray)
         file = stack.enter_context(part.open("wb"))
         write: Write | None = None
         for frame in frames:
-            rows = frame.kept.select(source.names).filter(pa.array(chosen[frame.rows - 1]))
+            kept = kept_cells(source, frame).select(source.names)
+            rows = kept.filter(pa.array(chosen[frame.rows - 1]))
             if write is None:
                 form.check(rows.schema)
                 write = stack.enter_context(writing(file, form, rows.schema))
             write(rows)
+
+
+def kept_cells(source: Source, frame: Frame) -> pa.Table:
+    """Return the kept columns of a frame, in which empty fields of CSV are missing values."""
+    if not isinstance(source.files[0], CsvFile):
+        return frame.kept
+    columns = [
+        pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+        for column in frame.kept.columns
+    ]
+    return pa.table(columns, names=frame.kept.column_names)
 
 
 @contextmanager

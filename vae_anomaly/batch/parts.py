@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-import pyarrow as pa
-
+from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.locking import RunFolder
 from vae_anomaly.batch.models import training_scores
-from vae_anomaly.batch.outputs import OutputFormat, put_together, writing
+from vae_anomaly.batch.outputs import OutputFormat, Write, put_together, writing
 from vae_anomaly.batch.summary import Tally
 from vae_anomaly.files import (
+    Hint,
     check_new,
     destination,
     flush,
@@ -26,6 +27,8 @@ from vae_anomaly.files import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from vae_anomaly.batch.job import ScoringJob
 
 
@@ -38,6 +41,8 @@ class PartedRun:
         What to do.
     target : Path
         The file to write, with links resolved.
+    beside : Path
+        The file for the summary.
     rejects : str or path-like or None
         The file for rows that cannot be scored.
     overwrite, resume : bool
@@ -53,12 +58,13 @@ class PartedRun:
         self,
         job: ScoringJob,
         target: Path,
+        beside: Path,
         rejects: str | os.PathLike[str] | None,
         *,
         overwrite: bool,
         resume: bool,
     ) -> None:
-        self._job, self._target, self._rejects = job, target, rejects
+        self._job, self._target, self._beside, self._rejects = job, target, beside, rejects
         self._folder = RunFolder(target)
         self._overwrite, self._resume = overwrite, resume
         self._inputs = job.inputs()
@@ -79,33 +85,24 @@ class PartedRun:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        # Bad input stays bad input: there is nothing to go on with.
-        keep = error is not None and self._n_parts > 0 and not isinstance(error, ValueError)
+        # A bad table stays bad: there is nothing to go on with.
+        keep = error is not None and self._n_parts > 0 and not isinstance(error, TableError)
+        if isinstance(error, OSError) and error.filename is None:  # such as a full disk
+            error.filename = str(self._target)
         if error is not None and keep:
-            error.add_note(
-                f"{self._n_done:,} rows are done and kept in {self._folder.path}: resume it to go "
-                "on from there."
-            )
+            error.add_note(f"{self._n_done:,} rows are done and kept in {self._folder.path}")
+            error.add_note(Hint("resume it to go on from there"))
         self._folder.release(keep=keep)
 
     def score(self, progress: Callable[[int], None]) -> None:
         """Score all rows that are not done yet, and tell how many are after each frame."""
         if self._stage != "scoring":
             return
-        tables: list[pa.Table] = []
-        rejects: list[pa.Table] = []
         with closing(self._job.scored(self._n_done, self.tally)) as scored:
-            for table, rejected in scored:
-                tables.append(table)
-                rejects.append(rejected)
-                progress(self.tally.rows_in)
-                if self.tally.rows_in - self._n_done >= self._job.rows_per_part:
-                    self._keep(tables, rejects)
-                    tables, rejects = [], []
-        if tables:
-            self._keep(tables, rejects)
+            for first in scored:
+                self._write_part(first, scored, progress)
 
-    def finish(self, beside: Path, summary: str) -> None:
+    def finish(self, summary: str) -> None:
         """Put the parts together, and move the output, the rejects and the summary into place."""
         if self._stage == "done":
             return
@@ -117,7 +114,7 @@ class PartedRun:
         if self._rejects is not None:
             with self._into_place(self._rejects) as file:
                 put_together(self._parts("rejects"), file, self._job.rejects_form)
-        with self._into_place(beside) as file:
+        with self._into_place(self._beside) as file:
             file.write(summary.encode())
         self._stage = "done"
         self._put_aside()
@@ -128,7 +125,8 @@ class PartedRun:
     @contextmanager
     def _into_place(self, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         """Yield a file in the folder of the run, which a kill does not leave lying elsewhere."""
-        if is_stream(path) or not _same_device(self._folder.path, path):
+        # From a folder further away it could be another mount, to which nothing can be moved.
+        if is_stream(path) or destination(path).parent != self._folder.path.parent:
             with open_replacing(path) as file:
                 yield file
             return
@@ -142,10 +140,12 @@ class PartedRun:
         left = self._left()
         asked = self._resume or self._overwrite
         if left is not None and left["stage"] != "done" and not asked:
-            raise FileExistsError(
+            interrupted = FileExistsError(
                 f"An interrupted run has left {left['tally']['rows_in']:,} rows of {self._target} "
-                f"in {self._folder.path}: resume it, or overwrite it to start anew."
+                f"in {self._folder.path}"
             )
+            interrupted.add_note(Hint("resume it, or overwrite it to start anew"))
+            raise interrupted
         if left is not None and self._resume:
             differs = self._differences(left)
             if not differs:
@@ -154,12 +154,15 @@ class PartedRun:
                 self.tally.restore(left["tally"])
                 self._n_done = self.tally.rows_in
             elif not self._overwrite:
-                raise ValueError(
+                other = ValueError(
                     f"The interrupted run in {self._folder.path} cannot be resumed, as it used "
-                    f"{' and '.join(differs)}: overwrite it to start anew."
+                    f"{' and '.join(differs)}"
                 )
+                other.add_note(Hint("overwrite it to start anew"))
+                raise other
         if not self._overwrite and self._stage == "scoring":
             check_new(self._target)
+            check_new(self._beside)
             if self._rejects is not None:
                 check_new(self._rejects)
 
@@ -183,24 +186,41 @@ class PartedRun:
                 found.append(f"{wording} ({', '.join(names)})")
         return found
 
-    def _keep(self, tables: list[pa.Table], rejects: list[pa.Table]) -> None:
-        """Write a part, and then that it is there."""
+    def _write_part(
+        self,
+        first: tuple[pa.Table, pa.Table],
+        others: Iterator[tuple[pa.Table, pa.Table]],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Write frames until a part is full, and then that it is there."""
+        with ExitStack() as open_files:
+            write = open_files.enter_context(self._writing("part", self._job.form, first[0].schema))
+            write_rejects: Write | None = None
+            if self._rejects is not None:
+                write_rejects = open_files.enter_context(
+                    self._writing("rejects", self._job.rejects_form, first[1].schema)
+                )
+            for table, rejected in chain([first], others):
+                write(table)
+                if write_rejects is not None:
+                    write_rejects(rejected)
+                progress(self.tally.rows_in)
+                if self.tally.rows_in - self._n_done >= self._job.rows_per_part:
+                    break
         self._job.source.check_unchanged()
-        self._write("part", tables, self._job.form)
-        if self._rejects is not None:
-            self._write("rejects", rejects, self._job.rejects_form)
         self._n_parts += 1
         self._n_done = self.tally.rows_in
         self._put_aside()
 
-    def _write(self, name: str, tables: list[pa.Table], form: OutputFormat) -> None:
-        table = pa.concat_tables(tables)
+    @contextmanager
+    def _writing(self, name: str, form: OutputFormat, schema: pa.Schema) -> Iterator[Write]:
+        """Yield what writes tables to the part that comes next."""
         path = self._part(name, self._n_parts)
         with (
             path.open("wb") as file,
-            writing(file, form, table.schema, header=self._n_parts == 0) as write,
+            writing(file, form, schema, header=self._n_parts == 0) as write,
         ):
-            write(table)
+            yield write
         flush(path)
 
     def _put_aside(self) -> None:
@@ -220,7 +240,3 @@ class PartedRun:
 
     def _parts(self, name: str) -> list[Path]:
         return [self._part(name, number) for number in range(self._n_parts)]
-
-
-def _same_device(folder: Path, path: str | os.PathLike[str]) -> bool:
-    return folder.stat().st_dev == destination(path).parent.stat().st_dev

@@ -293,7 +293,7 @@ class _Counts:
         psi = self.psi()
         if psi is not None and psi - 3 * self.by_chance() > _LARGE:
             sentences.append(
-                "its values are distributed otherwise than in training (population stability "
+                "its values are distributed differently from training (population stability "
                 f"index {psi:.2f})"
             )
         if self.n:

@@ -86,8 +86,7 @@ def score_table(
         there had been no interruption. With `overwrite`, a run that used another table, model or
         options is started anew, otherwise that is an error.
     rows_per_part : int, default=262_144
-        About how many rows may be lost by an interruption, and how many there are in a row group of
-        Parquet.
+        About how many rows may be lost by an interruption.
     progress : callable, default=None
         Called with the number of rows done and the number of all rows, which is None if the files
         do not tell.
@@ -104,15 +103,15 @@ def score_table(
     ValueError
         If arguments do not fit together, or name one file twice.
     FileExistsError
-        If the output exists, or an interrupted run has left parts of it, and neither `overwrite`
-        nor `resume` says what to do.
+        If the output or its summary exists, or an interrupted run has left parts of it, and neither
+        `overwrite` nor `resume` says what to do.
     RunLockedError
         If another run is writing to the same output.
 
     Notes
     -----
-    An error that has nothing to do with the table, an interruption or a full disk leaves the parts
-    that are done, and the exception has a note that names their folder. Other errors leave nothing.
+    A `TableError` leaves nothing. After any other error, an interruption or a full disk, the parts
+    that are done are kept, and the exception has a note that names their folder.
 
     Examples
     --------
@@ -158,13 +157,13 @@ def score_table(
     target = destination(output)
     beside = target.with_name(f"{target.name}.summary.json")
     check_distinct(read, [output, beside, *([] if rejects is None else [rejects])])
-    with PartedRun(job, target, rejects, overwrite=overwrite, resume=resume) as run:
+    with PartedRun(job, target, beside, rejects, overwrite=overwrite, resume=resume) as run:
         clock.start_at(run.tally.rows_in)
         run.score(clock.show)
         if resume and not clock.resumed_at:
             job.findings.append("There was nothing to resume: all rows were scored.")
         summary = _summary(job, run.tally, output, rejects, model_path, clock)
-        run.finish(beside, summary.to_json())
+        run.finish(summary.to_json())
     return summary
 
 

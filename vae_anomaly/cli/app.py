@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import rich_click as click
 
 from vae_anomaly import __version__
+from vae_anomaly.cli.main import Interrupted
 from vae_anomaly.cli.options import HELP
 
 COMMANDS = ("fit", "tune", "score", "evaluate", "explain", "inspect", "export")
@@ -24,6 +26,13 @@ class LazyGroup(click.RichGroup):
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(f"vae_anomaly.cli.{cmd_name}").command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

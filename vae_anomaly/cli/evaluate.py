@@ -13,7 +13,7 @@ from vae_anomaly.cli import options, show
 
 @options.command("evaluate")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@options.model
+@options.model("The model to measure, made by `fit` or `tune`, or a .onnx file of `export`.")
 @options.label(required=True)
 @options.bad_cells
 @options.reading

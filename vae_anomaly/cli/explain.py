@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @options.command("explain")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@options.model
+@options.model("The model to explain with, made by `fit` or `tune`.")
 @click.option(
     "--row",
     "numbers",
@@ -94,7 +94,8 @@ def command(tables: tuple[str, ...], model_path: Path, **given: Any) -> None:
     for at in range(len(chosen)):
         row = chosen.iloc[at]
         one: dict[str, Any] = {"row": int(row[_ROW]), "score": scores[at]}
-        one |= {name: row[_KEPT + name] for name in names}
+        if names:
+            one["kept"] = {name: row[_KEPT + name] for name in names}
         one["reasons"] = sentences[at]
         if remedies is not None:
             one["counterfactual"] = remedies[at]
@@ -102,7 +103,7 @@ def command(tables: tuple[str, ...], model_path: Path, **given: Any) -> None:
 
     def say(out: Console) -> None:
         for one in told:
-            kept = "".join(f", {name} {one[name]}" for name in names)
+            kept = "".join(f", {name} {value}" for name, value in one.get("kept", {}).items())
             is_alarm = threshold is not None and one["score"] > -threshold
             out.print(
                 f"row {one['row']}{kept}: score {one['score']:.4g}"

@@ -12,7 +12,7 @@ from vae_anomaly.cli import options, show
 
 
 @options.command("export")
-@options.model
+@options.model("The model to export, made by `fit` or `tune`.")
 @click.option(
     "--output",
     type=options.FILE,
@@ -33,10 +33,17 @@ def command(model_path: Path, output: Path, **given: Any) -> None:
       vae-anomaly export --model alarms.skops --output alarms.onnx
     """
     from vae_anomaly import to_onnx
-    from vae_anomaly.files import check_distinct, check_new
+    from vae_anomaly.batch.models import schema_of
+    from vae_anomaly.files import check_new
 
     model = options.load_model(model_path, given["allow_pickle"])
-    check_distinct([model_path], [output])
+    dates = [column.name for column in schema_of(model).schemas() if column.kind == "date"]
+    if dates:
+        raise click.UsageError(
+            f"{model_path}: models with dates cannot be exported; fit again with "
+            + " ".join(f"--drop {name}" for name in dates)
+        )
+    options.check_files([model_path], [output])
     check_new(output, overwrite=given["overwrite"])
     to_onnx(model, output)
 

@@ -133,9 +133,9 @@ def command(
     from vae_anomaly.batch.evaluation import evaluate_table
     from vae_anomaly.batch.fitting import Split, fit_table
     from vae_anomaly.batch.kinds import find_schema
-    from vae_anomaly.batch.outputs import write_rows
+    from vae_anomaly.batch.outputs import OutputFormat, write_rows
     from vae_anomaly.batch.source import Source
-    from vae_anomaly.files import check_distinct, check_new
+    from vae_anomaly.files import check_new
 
     read = options.read_options(given)
     wanted = options.read_label(label, outlier)
@@ -148,13 +148,22 @@ def command(
         random_state=given["random_state"],
         verbose=show.shows_progress(),
     )
+    parameters = detector.get_params()
+    for name in given["settings"]:
+        if name not in parameters and "__" not in name:
+            raise click.UsageError(
+                f"--set: there is no parameter {name!r}{options.nearest(name, parameters)}; "
+                "'python -m pydoc vae_anomaly.VAEAnomalyDetector' tells all"
+            )
     try:
         detector.set_params(**given["settings"])
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"--set: {error}") from error
+    if held_out is not None:
+        OutputFormat.of(held_out)
     source = Source.open(tables, read)
     outputs = [path for path in (model_path, held_out) if path is not None]
-    check_distinct(source.paths, outputs)
+    options.check_files(source.paths, outputs)
     for path in outputs:
         check_new(path, overwrite=given["overwrite"])
 
@@ -194,9 +203,9 @@ def command(
         evaluation = evaluate_table(
             model, source, labels, rows=split.held_out, bad=given["bad_cells"]
         )
-    save(model, model_path)
     if split is not None and held_out is not None:
         write_rows(source, held_out, split.held_out)
+    save(model, model_path)
 
     n_train = int(model[-1].n_samples_seen_)
     value = {
@@ -216,11 +225,15 @@ def command(
             for kind, name in (("number", "numbers"), ("date", "dates"), ("category", "categories"))
             if kind in kinds
         )
-        out.print(f"trained on {n_train:,} rows in {seconds:.1f} s; columns: {counts}")
+        categories = [column["name"] for column in found.columns if column["kind"] == "category"]
+        more = ", ..." if len(categories) > 10 else ""
+        named = f" ({', '.join(categories[:10])}{more})" if categories else ""
+        out.print(f"trained on {n_train:,} rows in {seconds:.1f} s; columns: {counts}{named}")
         show.findings(out, value["findings"])
         if evaluation is not None:
             out.print(f"held out {evaluation.n_rows:,} rows")
             show.evaluation(out, evaluation)
+        out.print(f"a row is an outlier if its score is above {value['threshold']:.4g}")
         out.print("saved " + " and ".join(map(str, outputs)))
 
     show.result(value, say)

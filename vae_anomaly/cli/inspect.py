@@ -24,6 +24,8 @@ def command(model: Path) -> None:
     from vae_anomaly import inspect
 
     info = inspect(model)
+    if info.threshold is not None:  # as the score of the commands is higher for abnormal rows
+        info = dataclasses.replace(info, threshold=-info.threshold)
 
     def say(out: Console) -> None:
         out.print(str(info), markup=False)

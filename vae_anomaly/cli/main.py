@@ -7,25 +7,21 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import rich_click as click
 
 from vae_anomaly.batch.errors import ChangedInputError
 from vae_anomaly.batch.signals import Terminated, termination_raises
+from vae_anomaly.cli.state import State
+from vae_anomaly.files import Hint
 
 BAD_INPUT, FAILURE, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
 """The exit statuses besides 0; the last two, like 143, are those that a signal gives a process."""
 
 
-@dataclass
-class State:
-    """What the options that all commands share have set."""
-
-    debug: bool = False
-    quiet: bool = False
-    as_json: bool = False
+class Interrupted(Exception):
+    """Ctrl-C, kept from click, which prints an empty line at it and drops its notes."""
 
 
 def main() -> NoReturn:
@@ -58,6 +54,8 @@ def _told(error: BaseException) -> int:
     match error:
         case click.ClickException():
             return _say(error.format_message(), BAD_INPUT, error)
+        case Interrupted() if error.__cause__ is not None:
+            return _told(error.__cause__)
         case KeyboardInterrupt() | click.Abort():
             return _say(_noted(error, "interrupted"), INTERRUPTED)
         case Terminated():
@@ -86,7 +84,8 @@ def _told(error: BaseException) -> int:
 def _say(message: str, status: int, error: click.ClickException | None = None) -> int:
     context = getattr(error, "ctx", None)
     hint = f" (try '{context.command_path} --help')" if context is not None else ""
-    print(f"vae-anomaly: error: {_in_one_line(message)}{hint}", file=sys.stderr)
+    line = _in_one_line(message).removesuffix(".")
+    print(f"vae-anomaly: error: {line}{hint}", file=sys.stderr)
     return status
 
 
@@ -100,11 +99,15 @@ def _in_one_line(message: str) -> str:
 
 def _noted(error: BaseException, message: str) -> str:
     """Return a message with the notes of an error, such as where the parts of a run are kept."""
-    told = "; ".join([message, *getattr(error, "__notes__", [])])
-    # The functions speak of what to do, and here it is done by flags.
-    return told.replace("verwrite it", "verwrite it with --overwrite").replace(
-        "esume it", "esume it with --resume"
-    )
+    return "; ".join([message, *map(_with_flags, getattr(error, "__notes__", []))])
+
+
+def _with_flags(note: str) -> str:
+    """Name the flags that do what a hint to users of the functions says."""
+    if not isinstance(note, Hint):
+        return note
+    told = note.replace("overwrite it", "overwrite it with --overwrite")
+    return told.replace("resume it", "resume it with --resume")
 
 
 def _of_file(error: OSError) -> str:

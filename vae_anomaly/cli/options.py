@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from vae_anomaly.cli.main import State
+from vae_anomaly.cli.state import State
 
 Decorator = Callable[[Any], Any]
 
@@ -62,19 +64,48 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}") from error
-    shared = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    own = content.get(str(context.info_name), {})
-    names = {_spelled(known): known.name for known in context.command.params}
-    if strangers := [name for name in own if name not in names]:
-        raise click.BadParameter(
-            f"{path}, [{context.info_name}]: there is no option {', '.join(strangers)}; there are "
-            f"{', '.join(sorted(names))}"
-        )
+    context.ensure_object(State).config = path
+    sections = {name: value for name, value in content.items() if isinstance(value, dict)}
+    shared = {name: value for name, value in content.items() if name not in sections}
+    own = sections.get(str(context.info_name), {})
+    names = _option_names(context.command)
+    for name in own:
+        if name not in names:
+            raise click.BadParameter(
+                f"{path}, [{context.info_name}]: there is no option {name}{nearest(name, names)}"
+            )
+    _check_others(context, path, sections, [name for name in shared if name not in names])
     given = {names[name]: value for name, value in {**shared, **own}.items() if name in names}
     for known in context.command.params:
         if known.multiple and known.name in given and not isinstance(given[known.name], list):
             given[known.name] = [given[known.name]]
     context.default_map = {**(context.default_map or {}), **given}
+
+
+def _check_others(
+    context: click.Context, path: Path, sections: Iterable[str], options: Sequence[str]
+) -> None:
+    """Refuse sections that are no command, and options that no command has."""
+    above = context.parent
+    assert above is not None  # each command belongs to the group of all
+    assert isinstance(above.command, click.Group)
+    commands = above.command.list_commands(above)
+    if strangers := [name for name in sections if name not in commands]:
+        raise click.BadParameter(
+            f"{path}: there is no command {', '.join(strangers)}; there are {', '.join(commands)}"
+        )
+    for name in commands:
+        if not options:
+            return
+        known = _option_names(above.command.get_command(above, name))
+        options = [option for option in options if option not in known]
+    if options:
+        raise click.BadParameter(f"{path}: no command has an option {', '.join(options)}")
+
+
+def _option_names(command: click.Command | None) -> dict[str, str]:
+    """Return the names of parameters by how they are written in a file."""
+    return {_spelled(known): str(known.name) for known in command.params} if command else {}
 
 
 def _spelled(parameter: click.Parameter) -> str:
@@ -151,29 +182,34 @@ reading = all_of(
     ),
 )
 
-model = all_of(
-    click.option(
-        "--model",
-        "model_path",
-        type=EXISTING_FILE,
-        required=True,
-        metavar="MODEL",
-        help="The model, made by `fit` or `tune`; `score` also takes .onnx files of `export`.",
-    ),
-    click.option(
-        "--allow-pickle",
-        is_flag=True,
-        help="Also load .joblib files, which can run any code: only if you made it yourself.",
-        panel="General",
-    ),
-)
+
+def model(text: str) -> Decorator:
+    """Return the options that tell which model to load, the first one with a help text."""
+    return all_of(
+        click.option(
+            "--model",
+            "model_path",
+            type=EXISTING_FILE,
+            required=True,
+            metavar="MODEL",
+            help=text,
+        ),
+        click.option(
+            "--allow-pickle",
+            is_flag=True,
+            help="Also load .joblib files, which can run any code: only if you made it yourself.",
+            panel="General",
+        ),
+    )
+
 
 bad_cells = click.option(
     "--bad-cells",
     type=click.Choice(["stop", "missing"]),
     default="stop",
     show_default=True,
-    help="What a cell does that does not fit its column: stop the run, or count as missing.",
+    help="What to do about a cell that does not fit its column: stop the run, or take it as "
+    "missing.",
     panel="Columns",
 )
 
@@ -197,6 +233,20 @@ def label(*, required: bool = False) -> Decorator:
             metavar="VALUE",
             help="The value of this column for outliers.",
         ),
+    )
+
+
+def check_files(
+    inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[str | os.PathLike[str] | None]
+) -> None:
+    """Refuse an output that is another file too, be it an input or that of --config."""
+    from vae_anomaly.files import check_distinct
+
+    context = click.get_current_context()
+    config = None if context is None else context.ensure_object(State).config
+    check_distinct(
+        [*inputs, *([] if config is None else [config])],
+        [path for path in outputs if path is not None],
     )
 
 
@@ -234,6 +284,12 @@ def load_model(path: Path, allow_pickle: bool) -> Any:
         raise ValueError(str(error).replace("allow_pickle=True", "--allow-pickle")) from error
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what may have been meant by a name that is mistyped, to follow the error."""
+    meant = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {meant[0]}?)" if meant else ""
+
+
 def literal(text: str) -> Any:
     """Return the value of a Python literal; any other text is returned unchanged."""
     try:
@@ -250,6 +306,6 @@ def pairs(
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE.")
+            raise click.BadParameter(f"{text!r} is not of the form {parameter.metavar}.")
         found[name] = literal(value)
     return found

@@ -15,7 +15,7 @@ from vae_anomaly.explanations.sentences import counted
 
 @options.command("score")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@options.model
+@options.model("The model to score with, made by `fit` or `tune`, or a .onnx file of `export`.")
 @click.option(
     "--output",
     type=options.FILE,
@@ -42,7 +42,9 @@ from vae_anomaly.explanations.sentences import counted
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Add the N largest contributions to the score: column, contribution, value, expected.",
+    help="Add the N largest contributions to the score: column, contribution, value, expected. "
+    "In place of a column, (code) is an unusual combination of values, and (rest) what no single "
+    "column explains.",
     panel="Output",
 )
 @click.option(
@@ -76,12 +78,11 @@ from vae_anomaly.explanations.sentences import counted
     panel="Safe runs",
 )
 @click.option(
-    "--part-rows",
+    "--rows-per-part",
     type=click.IntRange(min=1),
-    default=1_000_000,
-    show_default=True,
     metavar="N",
-    help="Number of rows after which a run can be resumed.",
+    help="About how many rows an interruption may cost (default: 262,144); above 65,536 it is "
+    "rounded up to a multiple of that.",
     panel="Safe runs",
 )
 @options.reading
@@ -115,6 +116,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             "with. Choose its threshold by `tune`, which keeps them."
         )
     source = Source.open(tables, read)
+    options.check_files([], [output, rejects])  # score_table knows the other inputs
+    parts = {} if given["rows_per_part"] is None else {"rows_per_part": given["rows_per_part"]}
     with show.progress("scoring", source.n_rows) as advance:
         summary = score_table(
             model,
@@ -130,8 +133,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             escape_formulas=given["escape_formulas"],
             overwrite=given["overwrite"],
             resume=given["resume"],
-            rows_per_part=given["part_rows"],
             progress=advance,
+            **parts,
         )
 
     def say(out: Console) -> None:
@@ -141,6 +144,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             f"{counted(summary.alarms, 'alarm')}, with a score above {summary.threshold:.4g}"
         )
         show.findings(out, [*summary.findings, *summary.warnings])
-        out.print("saved " + " and ".join(str(path) for path in (output, rejects) if path))
+        summary_path = None if is_stream(output) else f"{output}.summary.json"
+        saved = [str(path) for path in (output, rejects, summary_path) if path is not None]
+        out.print("saved " + " and ".join(saved))
 
     show.result(dataclasses.asdict(summary), say, aside=is_stream(output))

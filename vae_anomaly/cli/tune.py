@@ -48,7 +48,7 @@ def _of_objective(name: str, metavar: str, text: str) -> options.Decorator:
 
 @options.command("tune")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@options.model
+@options.model("The model to tune, made by `fit` or `tune`.")
 @click.option(
     "--output",
     type=options.FILE,
@@ -110,7 +110,7 @@ def command(
     from vae_anomaly.batch.labels import UNKNOWN
     from vae_anomaly.batch.models import schema_of
     from vae_anomaly.batch.source import Source
-    from vae_anomaly.files import check_distinct, check_new, replacing
+    from vae_anomaly.files import check_new, replacing
 
     read = options.read_options(given)
     wanted = options.read_label(label, outlier)
@@ -130,7 +130,7 @@ def command(
         model = model.detector_
     source = Source.open(tables, read)
     outputs = [path for path in (output, plot) if path is not None]
-    check_distinct(source.paths, outputs)
+    options.check_files(source.paths, outputs)
     for path in outputs:
         check_new(path, overwrite=given["overwrite"])
 
@@ -154,7 +154,8 @@ def command(
     def say(out: Console) -> None:
         out.print(f"scored {len(scores):,} rows{counts(is_outlier)}")
         threshold = f"{-tuned.offset_:.4g}"
-        out.print(f"by {objective} a row is an outlier if its score is above {threshold}\n")
+        chosen_by = in_flags(given["objective"], given)
+        out.print(f"with {chosen_by} a row is an outlier if its score is above {threshold}\n")
         show.table(out, ["", *figures.columns], figures.itertuples())
         if unsure:
             out.print(unsure)
@@ -189,6 +190,12 @@ def make_objective(name: str, given: dict[str, Any]) -> Any:
         return objective(**{name: value for name, value in parameters.items() if value is not None})
     except ValueError as error:
         raise click.UsageError(f"{flags(set_ones)}: {error}") from error
+
+
+def in_flags(name: str, given: dict[str, Any]) -> str:
+    """Return an objective as the options that make it."""
+    own = [option for option in OBJECTIVES[name][1].values() if given[option] is not None]
+    return " ".join([f"--objective {name}", *(f"{flags([key])} {given[key]:g}" for key in own)])
 
 
 def flags(names: Iterable[str]) -> str:
