@@ -145,7 +145,9 @@ def clean_series(folder: Path) -> Iterator[tuple[str, str, np.ndarray]]:
 
 def alarms_of_series(train: np.ndarray, series: np.ndarray) -> Iterator[tuple[str, str, Any]]:
     for name, detector in WINDOWED.items():
-        windowed = WindowedDetector(clone(detector), window_size=16)
+        windowed = WindowedDetector(
+            clone(detector), window_size=16, whiten=False, aggregation="max"
+        )
         budget = AlarmBudget(LEVEL)
         for rule, judge in {
             "conformal": ConformalDetector(windowed, alpha=LEVEL),

@@ -1,7 +1,8 @@
 """Average precision per time point of detectors on windows, and the training time of an LSTM.
 
 Each series is split in time. The models are trained on the first part without its anomalies, which
-become gaps, and are evaluated on the second part. All of them see the same windows.
+become gaps, and are evaluated on the second part. All of them see the same windows, which are not
+whitened; for that, and for real series with labels, see labelled_series.py.
 """
 
 import argparse
@@ -109,7 +110,11 @@ def models(n_channels: int, seed: int) -> dict[str, BaseEstimator]:
 
 def measure(series: Series, model: BaseEstimator) -> dict[str, float]:
     detector = WindowedDetector(
-        clone(model), window_size=WINDOW_SIZE, group_column=series.group_column
+        clone(model),
+        window_size=WINDOW_SIZE,
+        stride=1,
+        whiten=False,
+        group_column=series.group_column,
     )
     start = time.perf_counter()
     detector.fit(series.train)
@@ -161,7 +166,7 @@ def time_lstm() -> None:
             random_state=0,
         )
         start = time.perf_counter()
-        WindowedDetector(vae, window_size=WINDOW_SIZE).fit(table)
+        WindowedDetector(vae, whiten=False).fit(table)
         print(f"LSTM VAE, 2,000 windows of 32 x 3, {what}: {time.perf_counter() - start:.1f} s")
 
 

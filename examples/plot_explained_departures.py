@@ -17,7 +17,9 @@ from vae_anomaly.axes import COLORS
 hours = pd.read_csv("data/departures.csv", parse_dates=["time"], index_col="time")
 disrupted = hours.pop("disrupted") == 1
 vae = VAEAnomalyDetector(architecture="lstm", input_shape=(32, 2), random_state=0)
-detector = WindowedDetector(vae, window_size=32, group_column="airport")
+detector = WindowedDetector(
+    vae, window_size=32, whiten=False, group_column="airport", aggregation="max"
+)
 detector.fit(hours[~disrupted][:"2013-06-30"])
 
 airport = hours[hours["airport"] == "LGA"].loc["2013-09-08":"2013-09-16"]

@@ -36,7 +36,9 @@ from vae_anomaly import (
 hours = pd.read_csv(Path("data/departures.csv"), parse_dates=["time"], index_col="time")
 is_disrupted = hours.pop("disrupted") == 1
 vae = VAEAnomalyDetector(support_fraction=0.5, contamination=0.1, random_state=0)
-detector = WindowedDetector(vae, window_size=8, group_column="airport")
+detector = WindowedDetector(
+    vae, window_size=8, whiten=False, group_column="airport", aggregation="max"
+)
 detector.fit(hours.loc[:"2013-04-30"])
 
 known, new = hours.loc["2013-05-01":"2013-06-30"], hours.loc["2013-07-01":]

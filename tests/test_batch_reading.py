@@ -12,6 +12,8 @@ from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.kinds import find_schema
 from vae_anomaly.batch.source import ReadOptions, Source
 
+TIMES = pd.Series(pd.date_range("2024-01-01", periods=N_ROWS, freq="7h"))
+
 
 def by_name(cases):
     return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
@@ -97,11 +99,28 @@ def test_a_tab_may_be_named_as_in_a_shell(tmp_path):
     assert source.names == ("a b", "c")
 
 
-def test_rows_behind_a_very_long_field_have_no_line(tmp_path):
-    text = "a,b,c\n" + "1,2,x\n" * 1100 + f"1,2,{'x' * 200_000}\n3,4\n5,6,y\n"
-    source = opened(tmp_path, text)
+def test_fields_may_be_very_long(tmp_path):
+    text = "a,b,c\n" + '1,2,"x\n"\n' * 1100 + f'1,2,"{"x" * 200_000}"\n3,4\n5,6,y\n'
+    (frame,) = opened(tmp_path, text).frames(TableSchema(COLUMNS), bad="reject")
+    assert frame.table["c"].str.len().tolist() == [*[2] * 1100, 200_000, 1]
+    assert [(reject.row, reject.line) for reject in frame.rejects] == [(1102, 2203)]
+
+
+def test_ends_of_lines_inside_of_quotes_are_kept_wherever_a_block_ends(tmp_path):
+    row = '"x\r\n' + 11 * "y" + '"\r\n'
+    n_rows = (4 << 20) // len(row) + 2
+    for shift in range(len(row)):
+        source = opened(tmp_path, f"c\r\n{'z' * (1 + shift)}\r\n" + row * n_rows)
+        cells = pa.concat_tables(part.piece.table for part in source.pieces(["c"]))["c"]
+        assert set(cells.to_pylist()[1:]) == {row[1:-3]}
+
+
+def test_json_lines_end_nowhere_but_at_line_feeds(tmp_path):
+    rows = ['{"a": 1, "b": 2, "c": "\u2028\\","}', "", '{"a": 2, "b": 3, "c": "\x85"}', "3"]
+    source = opened(tmp_path, "\n".join(rows), "t.jsonl")
     (frame,) = source.frames(TableSchema(COLUMNS), bad="reject")
-    assert [(reject.row, reject.line) for reject in frame.rejects] == [(1102, None)]
+    assert frame.table["c"].tolist() == ['\u2028",', "\x85"]
+    assert [reject.line for reject in frame.rejects] == [4]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
@@ -252,6 +271,14 @@ def test_files_are_read_one_after_the_other(tmp_path):
     assert frame.kept["file"].to_pylist()[19:21] == [str(tmp_path / f"p{n}.csv") for n in (1, 2)]
 
 
+def test_a_file_is_read_once_however_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    GOOD.to_csv("t.csv", index=False)
+    (tmp_path / "link.csv").symlink_to("t.csv")
+    source = Source.open(["./t.csv", tmp_path / "t.csv", "*.csv"])
+    assert [str(path) for path in source.paths] == ["t.csv"]
+
+
 def test_files_may_have_their_columns_in_another_order(tmp_path):
     GOOD[:20].to_csv(tmp_path / "p1.csv", index=False)
     GOOD[["c", "b", "a"]][20:].to_csv(tmp_path / "p2.csv", index=False, sep=";")
@@ -284,6 +311,95 @@ def test_parquet_keeps_the_types_of_kept_columns(tmp_path):
     assert frame.kept.schema.field("k").type == pa.int64()
 
 
+def test_a_row_group_of_parquet_is_not_read_as_a_whole(tmp_path):
+    rows = np.random.RandomState(0)
+    table = pa.table({name: rows.randn(1_500_000) for name in "ab"})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=len(table), use_dictionary=False)
+    n_bytes = table.nbytes
+    del table
+    before = pa.total_allocated_bytes()
+    pieces = Source.open([tmp_path / "t.parquet"]).pieces(["a", "b"])
+    next(pieces)
+    assert pa.total_allocated_bytes() - before < n_bytes / 2
+    pieces.close()
+
+
+def in_files(folder, *columns):
+    """Write a Parquet file for each column k, and open them."""
+    for number, k in enumerate(columns):
+        table = GOOD.iloc[:: 1 + number][: len(k)].reset_index(drop=True)
+        table = pa.Table.from_pandas(table, preserve_index=False).append_column("k", k)
+        pq.write_table(table, folder / f"{number}.parquet")
+    return Source.open([folder])
+
+
+@pytest.mark.parametrize(
+    ("columns", "dtype"),
+    [
+        ([pa.nulls(2), pa.array([1, 2], pa.int32()), pa.array([3, None])], pa.int64()),
+        ([pa.array([1, 2]), pa.array([2.5, None])], pa.float64()),
+        ([pa.array(["x"]).dictionary_encode(), pa.array(["x", "y"])], pa.string()),
+    ],
+    ids=["integers", "numbers", "texts"],
+)
+def test_kept_columns_have_one_type_in_all_files(tmp_path, columns, dtype):
+    source = in_files(tmp_path, *columns)
+    for frame in source.frames(TableSchema(COLUMNS), keep=["k"], rows_per_frame=1):
+        assert frame.kept.schema.field("k").type == dtype
+    (frame,) = source.frames(TableSchema(COLUMNS), keep=["k"])
+    assert frame.kept["k"].to_pylist() == [cell for k in columns for cell in k.to_pylist()]
+
+
+def test_kept_columns_of_types_that_do_not_go_together_are_refused_by_name(tmp_path):
+    source = in_files(tmp_path, pa.array([1, 2]), pa.array(["x", "y"]))
+    with pytest.raises(TableError, match=r"1.parquet: column 'k', .* type string, .* int64 in"):
+        source.frames(TableSchema(COLUMNS), keep=["k"])
+    source = in_files(tmp_path, pa.array([0.5]), pa.array([2**60 + 1]))
+    with pytest.raises(TableError, match=r"1.parquet: column 'k', .* type int64 .* double"):
+        list(source.frames(TableSchema(COLUMNS), keep=["k"]))
+
+
+def test_columns_that_are_neither_of_the_model_nor_kept_are_named(tmp_path):
+    source = opened(tmp_path, "a,k,b,c,l\n1,2,3,x,4\n")
+    assert source.extra_columns(TableSchema(COLUMNS), ["l"]) == ("k",)
+
+
+def test_dictionaries_of_parquet_are_categories(tmp_path):
+    k = pa.array(["7", "12", None] * 20).dictionary_encode()
+    assert kinds(in_files(tmp_path, k))["k"] == "category"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (pa.nulls(4), pa.array([3, 1, 4, 1]), "number"),
+        (pa.nulls(4), pa.array(TIMES[:4], pa.timestamp("us")), "date"),
+        (pa.nulls(4), pa.array(["x", "y", "x", "y"]), "category"),
+        (pa.array([3, 1, 4, 1], pa.int8()), pa.array([1.5, 2.5, 1.5, 2]), "number"),
+        (pa.array([3, 1, 4, 1]), pa.nulls(4), "number"),
+    ],
+    ids=range(5),
+)
+def test_a_column_may_have_no_type_in_some_files(tmp_path, first, second, kind):
+    source = in_files(tmp_path, first, second)
+    columns = found(source)[0]
+    assert columns["k"]["kind"] == kind
+    assert read(source, list(columns.values()))["k"].notna().sum() in (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array(["3", None, "1", "4"]), pa.array([3, 1, 4, 1])),
+        (pa.array([3, 1, 4, 1]), pa.array(TIMES[:4], pa.timestamp("us"))),
+    ],
+    ids=["text and number", "number and date"],
+)
+def test_a_column_of_different_types_in_two_files_is_refused_by_name(tmp_path, first, second):
+    with pytest.raises(TableError, match=r"1.parquet: column 'k' is of the type .* write them al"):
+        find_schema(in_files(tmp_path, first, second))
+
+
 def test_nan_in_parquet_is_missing(tmp_path):
     table = pa.table({"a": [1.0, np.nan, None], "b": [1, 2, 3], "c": ["x", "", None]})
     pq.write_table(table, tmp_path / "t.parquet")
@@ -298,6 +414,51 @@ def test_json_lines_are_read_by_the_same_rules(tmp_path):
     np.testing.assert_array_equal(values["a"], [1, 1000, 3])
     np.testing.assert_array_equal(values["b"], [2.5, np.nan, 4])
     assert values["c"].isna().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "day,Day,x~/y\n2024-01-02,2023-05-06,1\n"),
+        ("t.jsonl", '{"day": "2024-01-02", "Day": "2023-05-06", "x~/y": 1}\n'),
+    ],
+)
+def test_names_may_differ_in_case_only(tmp_path, name, text):
+    columns = [{"name": "day", "kind": "date"}, {"name": "Day", "kind": "date"}]
+    columns.append({"name": "x~/y", "kind": "number"})
+    values = read(opened(tmp_path, text, name), columns)
+    assert values["day"][0] == pd.Timestamp("2024-01-02", tz="UTC")
+    assert values["Day"][0] == pd.Timestamp("2023-05-06", tz="UTC")
+    assert values["x~/y"][0] == 1
+
+
+def test_truth_values_are_the_same_in_all_formats(tmp_path):
+    table = GOOD.assign(flag=[True, False, True, True, False, True] * 10)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    sources = [Source.open([tmp_path / f"t.{ending}"]) for ending in ("csv", "parquet", "jsonl")]
+    flags = [found(source)[0]["flag"] for source in sources]
+    assert flags == 3 * [{"name": "flag", "kind": "category", "truth": True}]
+    schema = TableSchema().fit(table)
+    assert schema.columns_[3] == flags[0]
+    expected = [str(flag).lower() for flag in table["flag"]]
+    for source in sources:
+        values = read(source, schema.columns_)
+        assert values["flag"].tolist() == expected
+    written = table.astype({"flag": str})
+    assert schema.transform(written)["flag"].tolist() == expected
+
+
+def test_codes_are_the_same_where_some_are_missing(tmp_path):
+    columns = [*COLUMNS, {"name": "k", "kind": "category"}]
+    codes = pa.array([3, None, 12, 2**50] * 15)
+    table = pa.Table.from_pandas(GOOD, preserve_index=False)
+    pq.write_table(table.append_column("k", codes), tmp_path / "int.parquet")
+    pq.write_table(table.append_column("k", codes.cast(pa.float64())), tmp_path / "float.parquet")
+    for name in ("int", "float"):
+        values = read(Source.open([tmp_path / f"{name}.parquet"]), columns)
+        assert values["k"].fillna("-").tolist()[:4] == ["3", "-", "12", str(2**50)]
 
 
 def test_kept_columns_are_copied_to_the_letter(tmp_path):
@@ -326,6 +487,24 @@ def test_frames_have_the_same_bounds_wherever_they_start(tmp_path, name, start):
     assert found == [rows for rows in expected if rows]
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_frames_of_several_files_have_the_same_bounds_wherever_they_start(tmp_path, ending):
+    for number, (first, last) in enumerate([(0, 14), (14, 15), (15, 41), (41, N_ROWS)]):
+        path, part = tmp_path / f"{number}.{ending}", GOOD[first:last]
+        if ending == "csv":
+            part.to_csv(path, index=False)
+        elif ending == "parquet":
+            pq.write_table(pa.Table.from_pandas(part, preserve_index=False), path, 7)
+        else:
+            part.to_json(path, orient="records", lines=True)
+    source = Source.open([tmp_path / f"*.{ending}"])
+    for start in range(0, N_ROWS, 10):
+        frames = source.frames(TableSchema(COLUMNS), start=start, rows_per_frame=10)
+        table = pd.concat([frame.table for frame in frames], ignore_index=True)
+        expected = GOOD[start:].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+
+
 def test_rejects_have_their_place(tmp_path):
     text = "a,b,c\n1,2,x\n3\n5,k,y\n\n7,8,z\n9,10,x,11\n"
     frames = list(opened(tmp_path, text).frames(TableSchema(COLUMNS), bad="reject"))
@@ -344,6 +523,17 @@ def test_rejects_do_not_depend_on_where_a_run_starts(tmp_path, start):
     rest = list(source.frames(TableSchema(COLUMNS), start=start, **options))
     assert [frame.rejects for frame in rest] == [frame.rejects for frame in whole[start // 2 :]]
     assert [frame.stop for frame in rest] == [frame.stop for frame in whole[start // 2 :]]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="files are not counted")
+def test_rejects_leave_no_file_open(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.csv").write_text("a,b,c\n1,2,x\n3\n5,6,x\n7\n")
+    frames = Source.open([tmp_path / "*.csv"]).frames(TableSchema(COLUMNS), bad="reject")
+    before = len(os.listdir("/proc/self/fd"))
+    (frame,) = frames
+    assert [reject.line for reject in frame.rejects] == 9 * [3, 5]
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_rows_may_be_read_without_the_columns_of_a_model(tmp_path):
@@ -418,9 +608,6 @@ def test_parquet_columns_have_the_kinds_of_their_types(tmp_path):
     table.to_parquet(tmp_path / "t.parquet", index=False)
     source = Source.open([tmp_path / "t.parquet"])
     assert list(kinds(source).values())[2:] == ["category", "date", "category", "number"]
-
-
-TIMES = pd.Series(pd.date_range("2024-01-01", periods=N_ROWS, freq="7h"))
 
 
 @pytest.mark.parametrize(
@@ -500,6 +687,23 @@ def test_what_a_comma_means_may_be_told(tmp_path, option, value):
     assert read(source, list(found(source)[0].values()))["a"][0] == value
 
 
+@pytest.mark.parametrize(
+    ("learned", "options", "cells"),
+    [
+        ({}, {"decimal": ","}, ["1,5", "-1234", ",5"]),
+        ({"decimal": ","}, {"decimal": "."}, ["1.5", "-1.234e3", ".5"]),
+        ({}, {"thousands": "."}, ["1,5", "-1.234", "0,5"]),
+        ({}, {"thousands": ","}, ["1.5", "-1,234", "5e-1"]),
+        ({"thousands": ","}, {"decimal": ","}, ["1,5", "-1234", ",5"]),
+    ],
+)
+def test_numbers_of_a_model_may_be_written_otherwise_in_a_file(tmp_path, learned, options, cells):
+    text = "a;b\n" + "".join(f"{cell};x\n" for cell in cells)
+    source = opened(tmp_path, text, **options)
+    columns = [{"name": "a", "kind": "number"} | learned]
+    assert read(source, columns)["a"].tolist() == [1.5, -1234, 0.5]
+
+
 def test_integers_may_come_before_decimal_commas(tmp_path):
     n = 70_000
     cells = [str(i % 10) for i in range(n)] + ["1,5", "2,5"]
@@ -512,6 +716,27 @@ def test_codes_with_leading_zeros_are_categories(tmp_path):
     assert kinds(source)["zip"] == "category"
     assert "'zip' has codes with leading zeros" in found(source)[1]
     assert kinds(source, numbers=["zip"])["zip"] == "number"
+
+
+def test_missing_cells_are_no_codes(tmp_path):
+    table = GOOD.assign(zip=["00501", "90210", "999"] * 20)
+    source = opened(tmp_path, table.to_csv(index=False), missing=("999",))
+    assert kinds(source)["zip"] == "category"
+
+
+def test_codes_that_are_taken_for_numbers_are_named(tmp_path):
+    table = GOOD.assign(zip=[*["00501", "90210", "0"] * 19, "00501", "12.5", "1"])
+    columns, findings = found(opened(tmp_path, table.to_csv(index=False)))
+    assert columns["zip"]["kind"] == "number"
+    assert "column 'zip' has leading zeros in 20 cells" in findings
+
+
+def test_numbers_that_are_taken_for_categories_are_named(tmp_path):
+    table = GOOD.assign(k=["NA", "NA", "NA", 1.5, 2.5] * 12, l=["x"] * 30 + ["y"] * 29 + ["1"])
+    columns, findings = found(opened(tmp_path, table.to_csv(index=False)))
+    assert columns["k"]["kind"] == "category"
+    assert "column 'k' holds numbers in 24 of 60 cells and is taken for a category" in findings
+    assert "column 'l'" not in findings
 
 
 @pytest.mark.parametrize(
@@ -534,6 +759,14 @@ def test_an_index_without_a_name_is_left_out_and_named(tmp_path):
     columns, findings = found(opened(tmp_path, GOOD.to_csv()))
     assert list(columns) == ["a", "b", "c"]
     assert "columns without a name are called column_1" in findings
+    assert "column 'column_1' counts the rows and is left out" in findings
+
+
+def test_an_index_of_each_file_is_left_out(tmp_path):
+    for number, (first, last) in enumerate([(0, 20), (20, 50), (50, N_ROWS)]):
+        GOOD[first:last].reset_index(drop=True).to_csv(tmp_path / f"{number}.csv")
+    columns, findings = found(Source.open([tmp_path / "*.csv"]))
+    assert list(columns) == ["a", "b", "c"]
     assert "column 'column_1' counts the rows and is left out" in findings
 
 

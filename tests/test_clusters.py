@@ -298,6 +298,40 @@ def test_dask_takes_a_model_that_was_trained_without_names(make_detector, X, tmp
     assert np.array_equal(found["score"], -model.score_samples(X))
 
 
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory):
+    """A model with a category of whole numbers, a table of them, missing in some batches only."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = np.random.RandomState(0)
+    k = rows.randint(3, size=400).astype(object)
+    k[[5, 7]] = None
+    columns = {"number": np.arange(400), "a": rows.randn(400), "k": pa.array(k, pa.int64())}
+    path = tmp_path_factory.mktemp("codes") / "codes.parquet"
+    pq.write_table(pa.table(columns), path)
+    schema = TableSchema([{"name": "a", "kind": "number"}, {"name": "k", "kind": "category"}])
+    detector = VAEAnomalyDetector(categorical_features=["k"], max_iter=3, random_state=0)
+    table = pd.DataFrame(columns | {"k": [None if code is None else str(code) for code in k]})
+    model = make_pipeline(schema, detector).fit(table)
+    scores = score_frame(model, table).set_index(table["number"])
+    return model, str(path), scores
+
+
+def test_dask_takes_whole_numbers_for_categories_where_some_are_missing(codes):
+    import dask.dataframe as dd
+
+    model, path, scores = codes
+    assert_same(score_dask(model, dd.read_parquet(path), keep=["number"]).compute(), scores)
+
+
+@needs_spark
+def test_spark_takes_whole_numbers_for_categories_where_some_are_missing(spark, codes):
+    model, path, scores = codes
+    found = score_spark(model, spark.read.parquet(path), keep=["number"])
+    assert_same(found.toPandas(), scores)
+
+
 @pytest.fixture(
     scope="module", params=["score_dask", pytest.param("score_spark", marks=needs_spark)]
 )

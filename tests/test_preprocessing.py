@@ -74,7 +74,7 @@ def test_jitter_is_no_gap_in_whole_seconds():
 def test_the_gap_is_that_of_fit(hourly):
     sliding = SlidingWindow(window_size=2).fit(hourly([0, 1, 2]))
     assert sliding.sampling_interval_ == pd.Timedelta("1h")
-    assert len(sliding.transform(hourly([0, 1, 3, 5, 7]))) == 1
+    assert len(sliding.transform(hourly([0, 1, 3, 4, 6]))) == 2
 
 
 def test_a_change_of_the_clocks_is_no_gap(hourly):
@@ -161,19 +161,28 @@ def test_a_stride_that_skips_time_points_is_refused():
 
 
 def test_time_that_goes_backwards_is_refused(hourly):
-    with pytest.raises(ValueError, match=r"backwards from row 1 to row 2 .* sort"):
+    with pytest.raises(ValueError, match=r"backwards from row 1 to row 2 .* sort X by time"):
         SlidingWindow(window_size=2).fit(hourly([0, 2, 1, 3]))
 
 
-def test_equal_times_are_refused(hourly):
-    with pytest.raises(ValueError, match=r"Rows 1 and 2 of X have the same time.*group_column"):
-        SlidingWindow(window_size=2).fit(hourly([0, 1, 1, 2]))
+def test_equal_times_are_kept_with_a_warning(hourly):
+    sliding = SlidingWindow(window_size=2)
+    with pytest.warns(UserWarning, match=r"1 of 4 rows .* first of them row 2.*group_column"):
+        windows = sliding.fit_transform(hourly([0, 1, 1, 2]))
+    np.testing.assert_array_equal(windows, [[0, 1], [1, 2], [2, 3]])
+
+
+def test_equal_times_are_refused_if_wished(hourly):
+    sliding = SlidingWindow(window_size=2, duplicate_times="error")
+    with pytest.raises(ValueError, match=r"from row 1 to row 2 .*duplicate_times='keep'"):
+        sliding.fit(hourly([0, 1, 1, 2]))
 
 
 def test_equal_times_of_two_series_are_fine_unless_nobody_tells_them_apart(interleaved):
-    SlidingWindow(window_size=2, group_column="sensor").fit(interleaved)
-    with pytest.raises(ValueError, match="same time"):
-        SlidingWindow(window_size=2).fit(interleaved[["load"]])
+    tell_apart = {"group_column": "sensor", "duplicate_times": "error"}
+    SlidingWindow(window_size=2, **tell_apart).fit(interleaved)
+    with pytest.raises(ValueError, match="Times repeat"):
+        SlidingWindow(window_size=2, duplicate_times="error").fit(interleaved[["load"]])
 
 
 def test_a_missing_time_is_refused(hourly):
@@ -186,7 +195,7 @@ def test_a_missing_time_is_refused(hourly):
 def test_an_index_in_fit_only_is_refused(hourly):
     table = hourly([0, 1, 2])
     sliding = SlidingWindow(window_size=2).fit(table)
-    with pytest.raises(ValueError, match="DatetimeIndex in one of fit"):
+    with pytest.raises(ValueError, match=r"times .* in fit, but not in this call.*set_output"):
         sliding.transform(table.reset_index(drop=True))
 
 
@@ -217,7 +226,7 @@ def test_an_unknown_group_column_is_named(interleaved):
 
 
 def test_a_group_column_of_an_array_is_refused():
-    with pytest.raises(ValueError, match="needs a pandas DataFrame"):
+    with pytest.raises(ValueError, match="needs a pandas DataFrame or a polars one"):
         SlidingWindow(window_size=2, group_column=0).fit(np.zeros((5, 2)))
 
 

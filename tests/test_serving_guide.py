@@ -51,7 +51,11 @@ assert answer['is_outlier'] == [detector.predict(frame)[0] == -1]
     "Optuna": "assert len(study.trials) == 4",
     "PyOD": "assert 0 < share < 0.2",
     "sktime": "assert len(found) <= 12",
-    "aeon": "assert 185 <= scores.argmax() <= 220",
+    "aeon": """
+assert 185 <= scores.argmax() <= 220
+assert vus_pr(windowed, series[:, None], is_anomaly) > 0.5
+assert range_f1(windowed, series[:, None], is_anomaly) > 0.1
+""",
 }
 
 

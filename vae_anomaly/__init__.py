@@ -41,6 +41,7 @@ from vae_anomaly.thresholds.objectives import (
 from vae_anomaly.thresholds.plotting import ScoreDistributionDisplay, ThresholdDisplay
 from vae_anomaly.thresholds.splitting import OneClassKFold
 from vae_anomaly.thresholds.tuned import TunedThresholdDetectorCV
+from vae_anomaly.time_series.whitening import WindowWhitening
 from vae_anomaly.time_series.windowed import WindowedDetector
 from vae_anomaly.time_series.windows import SlidingWindow
 
@@ -71,6 +72,7 @@ __all__ = [
     "TrainingHistoryDisplay",
     "TunedThresholdDetectorCV",
     "VAEAnomalyDetector",
+    "WindowWhitening",
     "WindowedDetector",
     "bootstrap_threshold",
     "counterfactuals",

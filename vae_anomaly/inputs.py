@@ -20,7 +20,11 @@ from vae_anomaly.columns import (
     categorical_columns,
     with_codes,
 )
-from vae_anomaly.not_numbers import first_not_a_number, refuse_masks_and_dates
+from vae_anomaly.not_numbers import (
+    first_not_a_number,
+    refuse_masks_and_dates,
+    refuse_ragged,
+)
 from vae_anomaly.rows import Stream, Table
 from vae_anomaly.sklearn_private import _check_sample_weight
 
@@ -58,6 +62,11 @@ def check_rows(
         If X is not valid. The message names the column and the row where it can.
     """
     X = without_arrow(X)
+    refuse_ragged(
+        X,
+        "Fill up the short ones with NaN, which counts as missing, or score each time point of a "
+        "list of series by WindowedDetector.",
+    )
     refuse_masks_and_dates(X)
     coders: Sequence[Category | LevelCounter] = counters
     if not (counters or reset):

@@ -38,6 +38,20 @@ def refuse_masks_and_dates(X: Any, name: str = "X") -> None:
         )
 
 
+def refuse_ragged(X: Any, remedy: str) -> None:
+    """Raise ValueError if X is a list of rows that differ in length."""
+    if not isinstance(X, list | tuple):
+        return
+    lengths = [len(row) if isinstance(row, list | tuple | np.ndarray) else None for row in X]
+    if None in lengths or len(set(lengths)) < 2:
+        return
+    row = next(at for at, length in enumerate(lengths) if length != lengths[0])
+    raise ValueError(
+        f"The rows of X differ in length: row 0 has {lengths[0]} values, row {row} has "
+        f"{lengths[row]}. {remedy}"
+    )
+
+
 def first_not_a_number(X: Any) -> tuple[Any, int, Any] | None:
     """Return the column, the row and the first value that is not a number.
 

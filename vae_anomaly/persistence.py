@@ -44,6 +44,7 @@ TRUSTED_TYPES = (
     "vae_anomaly.thresholds.splitting.OneClassKFold",
     "vae_anomaly.thresholds.tuned.TunedThresholdDetectorCV",
     "vae_anomaly.thresholds.tuned._ScoreClassifier",
+    "vae_anomaly.time_series.whitening.WindowWhitening",
     "vae_anomaly.time_series.windowed.WindowedDetector",
     "vae_anomaly.time_series.windows.SlidingWindow",
 )

@@ -10,6 +10,7 @@ algebra, by their environment variable OMP_NUM_THREADS, so that they leave each 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,9 @@ def _score_batch(
     import pyarrow as pa
 
     rows = pa.Table.from_batches([batch.select(columns)])
-    frame = rows.cast(pa.schema(map(_for_pandas, rows.schema))).to_pandas(date_as_object=False)
+    frame = rows.cast(pa.schema(map(_for_pandas, rows.schema))).to_pandas(
+        date_as_object=False, types_mapper=_integers().get
+    )
     scores = pa.RecordBatch.from_pandas(
         score_frame(model, frame, **options), schema=schema, preserve_index=False
     )
@@ -190,6 +193,22 @@ def _score_batch(
     return pa.RecordBatch.from_arrays(
         [*kept.columns, *scores.columns], schema=pa.schema([*kept.schema, *scores.schema])
     )
+
+
+@functools.cache
+def _integers() -> dict[pa.DataType, pd.api.extensions.ExtensionDtype]:
+    """Return types of pandas for integers, whose cells may be missing without making them floats.
+
+    Whether there is a missing cell depends on the batch.
+    """
+    import pyarrow as pa
+
+    return {
+        pa.int8(): pd.Int8Dtype(),
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+    }
 
 
 def _for_pandas(field: pa.Field) -> pa.Field:

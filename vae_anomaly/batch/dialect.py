@@ -25,6 +25,9 @@ HEAD_BYTES = 1 << 20
 """How much of a file is looked at to find out how it is written."""
 
 _HEAD_RECORDS = 1000
+_MAX_FIELD = 16 << 20
+"""The longest field, in characters; Arrow refuses a row before it is as long."""
+
 _DELIMITERS = ("\t", ";", "|", ",")
 """The delimiters that are tried; of two that fit as well, the one that is rarer inside of cells."""
 
@@ -52,15 +55,11 @@ class Dialect:
     """The names of the columns as they are in the header, or made up if there is none."""
     header_line: int | None
     """The number of the line of the header, counted from 1."""
-    first_line: int
-    """The number of the line of the first row, counted from 1."""
     n_bytes_before: int
     """The number of bytes before the first row, in UTF-8."""
     preamble: tuple[str, ...]
     """The lines above the header."""
     has_rows: bool
-    rows: tuple[tuple[str, ...], ...]
-    """The first rows."""
 
     def __str__(self) -> str:
         delimiter = _DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))
@@ -217,11 +216,9 @@ def find_dialect(
     if has_header:
         names = tuple(rest[0].fields)
         n_before, header_line = rest[0].end, rest[0].line
-        first_line = rest[1].line if len(rest) > 1 else rest[0].line + 1
     else:
         names = tuple(f"column_{number}" for number in range(1, n_fields + 1))
-        n_before, header_line, first_line = 0, None, rest[0].line
-    rows = rest[1:] if has_header else rest
+        n_before, header_line = 0, None
     return Dialect(
         compression,
         encoding,
@@ -229,11 +226,9 @@ def find_dialect(
         _escape(text, sep),
         names,
         header_line,
-        first_line,
         n_before + len(mark.encode()),
         tuple(sep.join(record.fields) for record in above),
-        bool(rows) or goes_on,
-        tuple(tuple(record.fields) for record in rows),
+        len(rest) > has_header or goes_on,
     )
 
 
@@ -274,6 +269,8 @@ def csv_reader(
     lines: Iterator[str], delimiter: str, escape: str | None, *, strict: bool = False
 ) -> Any:
     """Return the reader of the standard library that takes records apart as the rest does."""
+    # The limit of 128 KiB holds for all readers; a caller who has chosen a larger one keeps it.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     return csv.reader(
         lines, delimiter=delimiter, doublequote=escape is None, escapechar=escape, strict=strict
     )

@@ -29,6 +29,9 @@ MIN_IDS = 50
 IDS_SHARE = 0.9
 """The share of different texts from which on a column is one of identifiers or free text."""
 
+NUMBERS_SHARE = 0.05
+"""The share of numbers from which on a category is said to hold them."""
+
 _MAX_LABELS = 100
 """The largest number of different labels with which columns are compared."""
 
@@ -144,7 +147,7 @@ def find_schema(
         if name == label:
             continue
         if name in categories:
-            columns.append(ColumnSchema(name, "category"))
+            columns.append(survey.as_category())
             continue
         decision = _Decision(source, survey)
         if name in dates:
@@ -203,6 +206,8 @@ class _Survey:
     """The number of cells that are numbers, by decimal sign, sign of thousands and affix."""
     n_signs: int = 0
     """The number of cells such as (5) and 5-."""
+    n_truth: int = 0
+    """The number of cells that are true or false, written in any case."""
     n_iso: int = 0
     n_date_like: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -226,22 +231,45 @@ class _Survey:
     @property
     def is_text(self) -> bool:
         """Whether its cells have yet to be understood."""
-        return sql.is_text(self.dtype) or pa.types.is_null(self.dtype)
+        return _group(self.dtype) in ("text", "null")
+
+    def as_category(self) -> ColumnSchema:
+        """Return the column as one of categories."""
+        is_truth = pa.types.is_boolean(self.dtype) or 0 < self.n_truth == self.n_present
+        return ColumnSchema(self.name, "category", truth=is_truth)
+
+
+def _group(dtype: pa.DataType) -> str | None:
+    """Return what the types of a column must have in common in all files; None if no kind fits."""
+    if pa.types.is_null(dtype):
+        return "null"
+    if sql.is_text(dtype) and not pa.types.is_dictionary(dtype):
+        return "text"
+    return sql.natural_kind(dtype)
+
+
+def _check_types(source: Source, names: list[str], label: str | None) -> None:
+    expected = source.types
+    for file in source.files:
+        types = file.types()
+        for name in names:
+            group = _group(types[name])
+            if group is None and name != label:
+                shown = "objects or arrays" if source.format == "json" else str(types[name])
+                raise TableError(
+                    f"{file.path}: column {name!r} holds {shown}, and no numbers, dates or "
+                    f"categories; leave it out by --drop {name}"
+                )
+            if group not in ("null", _group(expected[name])):
+                raise TableError(
+                    f"{file.path}: column {name!r} is of the type {types[name]}, and of the type "
+                    f"{expected[name]} in a file before; write them alike, or leave it out by "
+                    f"--drop {name}"
+                )
 
 
 def _survey(source: Source, names: list[str], label: str | None) -> dict[str, _Survey]:
-    types = source.types
-    for name in names:
-        if name != label and not (
-            sql.is_text(types[name])
-            or pa.types.is_null(types[name])
-            or sql.natural_kind(types[name])
-        ):
-            shown = "objects or arrays" if source.format == "json" else str(types[name])
-            raise TableError(
-                f"{source}: column {name!r} holds {shown}, and no numbers, dates or categories; "
-                f"leave it out by --drop {name}"
-            )
+    _check_types(source, names, label)
     surveys = _counted(source, names, label, quick=source.options.decimal != ",")
     if not any(found.n_rows for found in surveys.values()):
         raise TableError(f"{source} has no rows")
@@ -272,7 +300,7 @@ def _counted(
         for name in names:
             if label is not None and surveys[name].tells_label:
                 _compare_with_label(surveys[name], table.select([name, label]))
-            surveyor.add(surveys[name], table[name], part.piece.rows)
+            surveyor.add(surveys[name], table[name], part.piece.rows, part.before)
     return surveys
 
 
@@ -293,17 +321,19 @@ class _Surveyor:
         ]
         self.engine = sql.Engine()
 
-    def add(self, survey: _Survey, values: pa.ChunkedArray, rows: np.ndarray) -> None:
-        """Add the cells of the next rows."""
+    def add(self, survey: _Survey, values: pa.ChunkedArray, rows: np.ndarray, before: int) -> None:
+        """Add the cells of the next rows, which are in a file with so many rows before it."""
         survey.n_rows += len(values)
         if not len(values):
             return
         numbers = None
-        if (self.quick or not survey.is_text) and not pa.types.is_boolean(values.type):
+        if (self.quick and survey.is_text) or sql.natural_kind(survey.dtype) == "number":
             column = ColumnSchema(survey.name, "number")
             numbers = sql.quickly(values, column, self.missing)
         if numbers is not None:
-            self._add_numbers(survey, numbers, values, rows)
+            self._note(survey, numbers)
+            self._note_counting(survey, numbers, rows, before)
+            self._add_numbers(survey, numbers, values)
         elif survey.is_text:
             self._add_texts(survey, values)
         else:
@@ -318,9 +348,8 @@ class _Surveyor:
             survey.is_constant = low == high == survey.first
 
     def _add_numbers(
-        self, survey: _Survey, numbers: pa.ChunkedArray, values: pa.ChunkedArray, rows: np.ndarray
+        self, survey: _Survey, numbers: pa.ChunkedArray, values: pa.ChunkedArray
     ) -> None:
-        self._note_numbers(survey, numbers, rows)
         n_present = len(numbers) - numbers.null_count
         is_whole_so_far = survey.n_integer == survey.n_plain
         survey.n_present += n_present
@@ -328,22 +357,26 @@ class _Surveyor:
         if not survey.is_text or not n_present:
             return
         survey.is_quick = True
+        texts = values.cast(pa.string()).filter(pc.is_valid(numbers))
+        zeros = pc.match_substring_regex(texts.filter(pc.starts_with(texts, "0")), "^0[0-9]+$")
+        survey.n_leading_zero += pc.sum(zeros).as_py() or 0
         if is_whole_so_far and pc.all(pc.equal(numbers, pc.floor(numbers))).as_py() is not False:
-            digits = pc.match_substring_regex(values, "^[0-9]+$")
-            zeros = pc.and_(pc.starts_with(values, "0"), pc.greater(pc.binary_length(values), 1))
+            digits = pc.match_substring_regex(texts, "^[0-9]+$")
             survey.n_integer += pc.sum(digits).as_py() or 0
-            survey.n_leading_zero += pc.sum(pc.and_(zeros, digits)).as_py() or 0
 
-    def _note_numbers(self, survey: _Survey, numbers: pa.ChunkedArray, rows: np.ndarray) -> None:
-        self._note(survey, numbers)
-        if survey.counts_up:
-            if numbers.null_count:
-                survey.counts_up = False
-                return
-            offset = numbers.to_numpy() - rows
-            if survey.offset is None:
-                survey.offset = float(offset[0])
-            survey.counts_up = bool((offset == survey.offset).all())
+    def _note_counting(
+        self, survey: _Survey, numbers: pa.ChunkedArray, rows: np.ndarray, before: int
+    ) -> None:
+        """Note whether the cells count the rows, in each file anew or over all files."""
+        if not survey.counts_up or numbers.null_count:
+            survey.counts_up = False
+            return
+        offset = numbers.to_numpy() - rows
+        if survey.offset is None:
+            survey.offset = float(offset[0])
+        survey.counts_up = bool(
+            (offset == offset[0]).all() and offset[0] in (survey.offset, survey.offset - before)
+        )
 
     def _add_others(self, survey: _Survey, values: pa.ChunkedArray) -> None:
         """Add dates, truth values, levels, and numbers with infinite ones among them."""
@@ -370,6 +403,8 @@ class _Surveyor:
         if not n_present:
             return
         self._note(survey, table["x"])
+        is_truth = pc.is_in(pc.utf8_lower(table["x"]), pa.array(["true", "false"]))
+        survey.n_truth += pc.sum(table.filter(is_truth)["n"]).as_py() or 0
         if not survey.n_compared:
             survey.n_compared, survey.n_different = n_present, len(table)
         with_digits = table.filter(pc.match_substring_regex(table["x"], "[0-9]"))
@@ -464,10 +499,12 @@ class _Decision:
             self.findings.append(f"column {name!r} {reason} and is left out")
             return None
         if not survey.is_text:
-            return ColumnSchema(name, sql.natural_kind(survey.dtype) or "category")
+            kind = sql.natural_kind(survey.dtype) or "category"
+            return survey.as_category() if kind == "category" else ColumnSchema(name, kind)
         is_code = survey.n_leading_zero > 0 and survey.n_plain == survey.n_integer
         if not is_code:
             if survey.n_plain == n:
+                self._note_zeros()
                 return ColumnSchema(name, "number")
             if 2 * survey.n_iso > n:
                 return ColumnSchema(name, "date")
@@ -478,6 +515,7 @@ class _Decision:
                     f"--category {name}"
                 )
             if 2 * self._n_numbers() > n:
+                self._note_zeros()
                 return self.as_number()
         if survey.n_compared >= MIN_IDS and survey.n_different > IDS_SHARE * survey.n_compared:
             self.findings.append(
@@ -490,7 +528,21 @@ class _Decision:
                 f"column {name!r} has codes with leading zeros and is taken for a category; if it "
                 f"holds numbers, say --number {name}"
             )
-        return ColumnSchema(name, "category")
+        elif self._n_numbers() > NUMBERS_SHARE * n:
+            self.findings.append(
+                f"column {name!r} holds numbers in {self._n_numbers():,} of {n:,} cells and is "
+                "taken for a category; if a text stands for missing numbers, say --missing TEXT"
+            )
+        return survey.as_category()
+
+    def _note_zeros(self) -> None:
+        """Note that texts which would be codes by themselves stand among other numbers."""
+        name, n = self.survey.name, self.survey.n_leading_zero
+        if n:
+            self.findings.append(
+                f"column {name!r} has leading zeros in {n:,} cells, but other cells are no codes, "
+                f"and is taken for numbers; if it holds codes, say --category {name}"
+            )
 
     def _says_nothing(self) -> str | None:
         """Return why a column says nothing about other tables, if so."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vae_anomaly.batch.errors import TableError
 
 ROWS_PER_PIECE = 65_536
 _BLOCK_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 20
 _SEPARATOR = "\x1f"
 """What no line of JSON holds, as control characters are escaped in it."""
 
@@ -55,8 +55,8 @@ class CsvFile:
     names: tuple[str, ...]
     """The names of its columns, all different."""
 
-    def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
-        """Yield the texts of the named columns, from the row of index `start` on."""
+    def pieces(self, columns: Sequence[str]) -> Iterator[Piece]:
+        """Yield the texts of the named columns."""
         places = [self.names.index(name) for name in columns]
         taken = {f"c{at}": name for at, name in zip(places, columns, strict=True)} or {"c0": ""}
         read = _read_csv(
@@ -66,7 +66,7 @@ class CsvFile:
             columns=list(taken),
             quotes=True,
         )
-        for piece in _after(read, start):
+        for piece in read:
             table = piece.table.rename_columns([*taken.values()]) if columns else piece.table
             yield Piece(table.select(list(columns)) if columns else table, piece.rows, piece.bad)
 
@@ -89,29 +89,32 @@ class JsonFile:
     nested: frozenset[str]
     """The columns that hold objects or arrays."""
 
-    def pieces(self, columns: Sequence[str], start: int = 0) -> Iterator[Piece]:
-        """Yield the texts of the named columns, from the row of index `start` on."""
+    def pieces(self, columns: Sequence[str]) -> Iterator[Piece]:
+        """Yield the texts of the named columns."""
         engine = sql.Engine()
         read = _read_csv(self.path, self.dialect, n_columns=1, columns=["c0"], quotes=False)
-        fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
-        cells = [f"struct_extract(o, {sql.literal(name)}) AS {sql.name(name)}" for name in columns]
-        objects = f"SELECT json_transform(c0, {sql.literal(fields)}) AS o FROM cells"
-        query = f"SELECT {', '.join(cells)} FROM ({objects})" if cells else "SELECT c0 FROM cells"
+        # Names of columns of DuckDB that differ in case only would be the same.
+        paths = ", ".join(sql.literal(_pointer(name)) for name in columns)
+        cells = ", ".join(f"o[{at}] AS c{at}" for at in range(1, len(columns) + 1))
+        objects = f"SELECT json_extract_string(c0, [{paths}]) AS o FROM cells"
+        query = f"SELECT {cells} FROM ({objects})" if columns else "SELECT c0 FROM cells"
         is_object = (
             "SELECT coalesce(json_type(CASE WHEN json_valid(c0) THEN c0 END) = 'OBJECT', FALSE) "
             "AS ok FROM cells"
         )
-        for piece in _after(read, start):
+        for piece in read:
             good = engine.query(piece.table, is_object)["ok"].to_numpy()
             bad = [BadRow(int(row), "it is not a JSON object") for row in piece.rows[~good]]
             values = engine.query(piece.table.filter(pa.array(good)), query)
+            if columns:
+                values = values.rename_columns(list(columns))
             yield Piece(
                 values, piece.rows[good], sorted([*piece.bad, *bad], key=lambda found: found.row)
             )
 
     def lines(self) -> Lines:
         """Return what tells the line of a row."""
-        return Lines(self.path, self.dialect, False)
+        return Lines(self.path, self.dialect, False, has_quotes=False)
 
     def types(self) -> dict[str, pa.DataType]:
         """Return the types of the columns."""
@@ -139,7 +142,8 @@ class ParquetFile:
             raise TableError(f"{self.path} cannot be read as Parquet: {error}") from error
 
     def _pieces(self, columns: list[str], start: int) -> Iterator[Piece]:
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        # With a buffer, a row group is not read as a whole.
+        with pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
             ends = list(itertools.accumulate(sizes))
             groups = [at for at, end in enumerate(ends) if end > start]
@@ -165,35 +169,44 @@ class ParquetFile:
 class Lines:
     """Finds the lines of rows, which must be asked for in ascending order."""
 
-    def __init__(self, path: Path, dialect: Dialect, is_one_column: bool) -> None:
+    def __init__(
+        self, path: Path, dialect: Dialect, is_one_column: bool, *, has_quotes: bool = True
+    ) -> None:
         self._path, self._dialect = path, dialect
-        self._found = self._starts(is_one_column)
+        self._found = self._starts(is_one_column, has_quotes)
         self._row = 0
 
     def of(self, row: int) -> int | None:
-        """Return the number of the line in which a row begins; both are counted from 1.
-
-        It is None behind a field that is too long for the reader of the standard library.
-        """
+        """Return the number of the line in which a row begins; both are counted from 1."""
         line = None
         while self._row < row:
-            try:
-                line = next(self._found)
-            except (csv.Error, StopIteration):
-                return None
+            line = next(self._found, None)
             self._row += 1
         return line
 
-    def _starts(self, is_one_column: bool) -> Iterator[int]:
+    def close(self) -> None:
+        """Close the file."""
+        self._found.close()
+
+    def _starts(self, is_one_column: bool, has_quotes: bool) -> Generator[int]:
         dialect = self._dialect
         with opened(self._path, dialect.compression, dialect.encoding) as stream:
             line = offset = _n_lines(stream.read(dialect.n_bytes_before))
             text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
-            reader: Any = csv_reader(iter(text), dialect.delimiter, dialect.escape)
+            reader: Any = (
+                csv_reader(iter(text), dialect.delimiter, dialect.escape)
+                if has_quotes
+                else csv.reader(text, delimiter=_SEPARATOR, quoting=csv.QUOTE_NONE)
+            )
             for fields in reader:
                 if fields or is_one_column:
                     yield line + 1
                 line = offset + reader.line_num
+
+
+def _pointer(name: str) -> str:
+    """Return the JSON pointer, RFC 6901, of a value of an object."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _read_csv(
@@ -258,17 +271,24 @@ def _read_csv(
 
 
 class _Watched(io.RawIOBase):
-    """A stream whose quotes and ends of lines are counted."""
+    """A stream whose quotes and ends of lines are counted, which cuts no end of a line in two.
+
+    Arrow leaves out the line feed at the beginning of a block after a carriage return, even if both
+    stand inside of quotes.
+    """
 
     def __init__(self, stream: pa.NativeFile) -> None:
         self._stream = stream
         self._n_quotes = self._n_lines = 0
+        self._held = b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+        data = self._held + self._stream.read(size - len(self._held))
+        self._held = b"\r" if len(data) > 1 and data.endswith(b"\r") else b""
+        data = data[: len(data) - len(self._held)]
         self._n_quotes += data.count(b'"')
         self._n_lines += data.count(b"\n")
         return data
@@ -334,15 +354,3 @@ def _decoded(path: Path, batch: pa.RecordBatch, rows: np.ndarray, bad: list[BadR
         return Piece(
             table.cast(pa.schema([(n, pa.string()) for n in table.column_names])), rows[good], bad
         )
-
-
-def _after(pieces: Iterator[Piece], start: int) -> Iterator[Piece]:
-    """Yield what comes after the first `start` rows."""
-    for piece in pieces:
-        if start == 0:
-            yield piece
-            continue
-        n_left_out = int(np.searchsorted(piece.rows, start, side="right"))
-        bad = [row for row in piece.bad if row.row > start]
-        if n_left_out < len(piece.rows) or bad:
-            yield Piece(piece.table.slice(n_left_out), piece.rows[n_left_out:], bad)

@@ -35,7 +35,8 @@ class TableSchema(TransformerMixin, BaseEstimator):
         The columns. Each has a "name" and a "kind" ("number", "date" or "category"), and if its
         values are texts, it may have a "format" (of dates, in the codes of strptime; by default
         they are in ISO 8601), and "decimal", "thousands", "affix" and "signs" of numbers that are
-        not written as programs write them. By default, they are told by the types of the columns
+        not written as programs write them, and "truth" of categories that are true and false,
+        which may then be written in any case. By default, they are told by the types of the columns
         of X in `fit`.
 
     missing : sequence of str, default=()
@@ -195,7 +196,7 @@ class TableSchema(TransformerMixin, BaseEstimator):
                 raise TableError(f"Two columns are named {_listed(twice)}.")
         if list(X.columns) != names:
             X = X[names]
-        if all(_is_typed(X[column.name], column.kind) for column in schemas):
+        if all(_is_typed(X[column.name], column) for column in schemas):
             return X
         return self._converted(X, schemas)
 
@@ -215,7 +216,9 @@ class TableSchema(TransformerMixin, BaseEstimator):
 
 def columns_of_frame(X: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the columns of a dataframe, with the kinds of their types."""
-    from vae_anomaly.batch.sql import is_text, natural_kind
+    import pyarrow as pa
+
+    from vae_anomaly.batch.sql import ColumnSchema, is_text, natural_kind
 
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"TableSchema takes a DataFrame, got {type(X).__name__}.")
@@ -227,7 +230,9 @@ def columns_of_frame(X: pd.DataFrame) -> list[dict[str, Any]]:
                 f"Column {found.name!r} holds values of the type {found.type}, which are neither "
                 "numbers, dates nor categories; leave it out."
             )
-        columns.append({"name": found.name, "kind": kind})
+        columns.append(
+            ColumnSchema(found.name, kind, truth=pa.types.is_boolean(found.type)).to_dict()
+        )
     return columns
 
 
@@ -310,11 +315,13 @@ def _checked(columns: Any) -> list[ColumnSchema]:
     return schemas
 
 
-def _is_typed(values: pd.Series, kind: str) -> bool:
-    if kind == "number":
+def _is_typed(values: pd.Series, column: ColumnSchema) -> bool:
+    if column.kind == "number":
         return values.dtype == np.float64
-    if kind == "date":
+    if column.kind == "date":
         return str(values.dtype).endswith(", UTC]")
+    if column.truth:
+        return bool((values.isna() | values.isin(["true", "false"])).all())
     # Objects may be anything; those that `transform` has made itself are texts and missing values.
     if isinstance(values.dtype, pd.StringDtype):
         return not (values == "").any()

@@ -9,8 +9,8 @@ import glob
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,7 @@ from vae_anomaly.batch.dialect import Dialect, find_dialect, find_encoding, read
 from vae_anomaly.batch.errors import ChangedInputError, TableError
 from vae_anomaly.batch.records import BadRow, CsvFile, JsonFile, Lines, ParquetFile, Piece
 from vae_anomaly.batch.schema import TableSchema, check_names, check_types, no_value, to_frame
+from vae_anomaly.batch.sql import ColumnSchema
 
 File = CsvFile | JsonFile | ParquetFile
 
@@ -77,6 +78,18 @@ class ReadOptions:
             raise ValueError(f"--thousands {self.thousands}: it must be a single character")
         if self.thousands is not None and self.thousands == self.decimal:
             raise ValueError("--thousands and --decimal are the same character")
+
+    def written(self, column: ColumnSchema) -> ColumnSchema:
+        """Return a column as it is written in these files."""
+        if column.kind != "number" or (self.decimal, self.thousands) == (None, None):
+            return column
+        decimal = self.decimal or column.decimal
+        thousands = column.thousands if self.thousands is None else self.thousands
+        if decimal == thousands and self.decimal is not None:  # the other is not what it was
+            thousands = ""
+        elif decimal == thousands:
+            decimal = "," if thousands == "." else "."
+        return replace(column, decimal=decimal, thousands=thousands)
 
 
 @dataclass(frozen=True)
@@ -200,8 +213,13 @@ class Source:
 
     @property
     def types(self) -> dict[str, pa.DataType]:
-        """The types of the columns in the first file; all are texts unless it is Parquet."""
-        return self.files[0].types()
+        """The types of the columns in the first file that has one; texts unless it is Parquet."""
+        types: dict[str, pa.DataType] = {}
+        for file in self.files:
+            for name, found in file.types().items():
+                if name not in types or pa.types.is_null(types[name]):
+                    types[name] = found
+        return types
 
     @property
     def n_rows(self) -> int | None:
@@ -223,8 +241,48 @@ class Source:
             if now != stamp:
                 raise ChangedInputError(f"{path} has changed while it was read")
 
+    def extra_columns(self, schema: TableSchema, keep: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the names of the columns that are neither those of a model nor kept."""
+        taken = {*(column.name for column in schema.schemas()), *keep}
+        return tuple(name for name in self.names if name not in taken)
+
+    def kept_types(self, keep: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types of columns to keep, to which those of all files can be cast.
+
+        Raises
+        ------
+        TableError
+            If there is no such type.
+        """
+        if self.format != "parquet":
+            return dict.fromkeys(keep, pa.string())
+        kept: dict[str, pa.DataType] = {}
+        for file in self.files:
+            types = file.types()
+            for name in keep:
+                kept.setdefault(name, types[name])
+                if types[name] == kept[name]:
+                    continue
+                before, here = _values(kept[name]), _values(types[name])
+                try:
+                    (both,) = pa.unify_schemas(
+                        [pa.schema([("x", before)]), pa.schema([("x", here)])],
+                        promote_options="permissive",
+                    )
+                except (pa.ArrowTypeError, pa.ArrowInvalid):
+                    raise TableError(
+                        f"{file.path}: column {name!r}, which is to be kept, is of the type "
+                        f"{here}, and of the type {before} in a file before; write them alike, or "
+                        "do not keep it"
+                    ) from None
+                kept[name] = both.type
+        return kept
+
     def check_columns(self, schema: TableSchema, keep: Sequence[str] = ()) -> None:
-        """Raise TableError unless the columns of a model and those to keep are all there."""
+        """Raise TableError unless the columns of a model and those to keep are all there.
+
+        Their types must fit the model, and those of columns to keep each other in all files.
+        """
         columns = schema.schemas()
         for file in self.files:
             try:
@@ -233,6 +291,7 @@ class Source:
                 check_types(pa.schema(list(types.items())), columns)
             except TableError as error:
                 raise TableError(f"{file.path}: {error}") from None
+        self.kept_types(keep)
         wanted = [*(column.name for column in columns), *keep]
         if twice := [name for name in wanted if name in self.duplicates]:
             raise TableError(
@@ -255,11 +314,18 @@ class Source:
                 before += file.n_rows
                 continue
             last = before
-            for piece in file.pieces(columns, max(0, start - before)):
+            # How many rows a file of texts has is known only when all of them have been read.
+            read = (
+                file.pieces(columns, max(0, start - before))
+                if isinstance(file, ParquetFile)
+                else file.pieces(columns)
+            )
+            for piece in read:
                 bad = [BadRow(row.row + before, row.reason) for row in piece.bad]
                 part = Part(at, before, Piece(piece.table, piece.rows + before, bad))
                 last = max(last, _last_row(part.piece))
-                yield part
+                if last > start:
+                    yield _cut(part, start, None) if start else part
             before = last
 
     def sentence(self, part: Part, row: int, reason: str, column: str | None = None) -> str:
@@ -338,14 +404,21 @@ class _Frames:
     ) -> None:
         self.source, self.keep, self.bad = source, keep, bad
         self.rows_per_frame = rows_per_frame
-        self.columns = schema.schemas()
+        self.columns = [source.options.written(column) for column in schema.schemas()]
+        self.kept_types = source.kept_types(keep)
         self.missing = (*schema.missing, *source.options.missing)
         self.engine = sql.Engine()
-        self.lines: dict[int, Lines | None] = {}
+        self.lines: tuple[int, Lines | None] | None = None
         self.is_first = True
 
     def read(self, start: int) -> Iterator[Frame]:
         """Yield the frames from a row on."""
+        try:
+            yield from self._read(start)
+        finally:
+            self._close_lines()
+
+    def _read(self, start: int) -> Iterator[Frame]:
         names = list(dict.fromkeys([*(column.name for column in self.columns), *self.keep]))
         waiting: list[Part] = []
         end = (start // self.rows_per_frame + 1) * self.rows_per_frame
@@ -402,11 +475,20 @@ class _Frames:
         )
 
     def _kept(self, part: Part) -> pa.Table:
+        file = self.source.paths[part.at]
         kept = part.piece.table.select(list(self.keep))
+        for at, (name, dtype) in enumerate(self.kept_types.items()):
+            if kept[at].type != dtype:
+                values = _cast(kept[at], dtype, f"{file}: column {name!r}")
+                kept = kept.set_column(at, name, values)
         if len(self.source.files) > 1 and FILE_COLUMN not in self.keep:
-            path = str(self.source.paths[part.at])
-            kept = kept.append_column(FILE_COLUMN, pa.array([path] * len(kept), pa.string()))
+            path = pa.array([str(file)] * len(part.piece.table), pa.string())
+            kept = kept.append_column(FILE_COLUMN, path)
         return kept
+
+    def _close_lines(self) -> None:
+        if self.lines is not None and self.lines[1] is not None:
+            self.lines[1].close()
 
     def _check_first(self, part: Part, typed: pa.Table, cells: list[sql.BadCell]) -> None:
         """Raise TableError if a column of the first rows is of another kind altogether."""
@@ -425,9 +507,10 @@ class _Frames:
 
     def _reject(self, row: int, part: Part, cell: sql.BadCell | None, reason: str) -> Reject:
         file = self.source.files[part.at]
-        if part.at not in self.lines:
-            self.lines[part.at] = file.lines()
-        lines = self.lines[part.at]
+        if self.lines is None or self.lines[0] != part.at:
+            self._close_lines()
+            self.lines = part.at, file.lines()
+        lines = self.lines[1]
         line = None if lines is None else lines.of(row - part.before)
         if cell is None:
             return Reject(str(file.path), line, row, None, None, reason)
@@ -444,6 +527,21 @@ def _sentence(reject: Reject) -> str:
     place = f"row {reject.row:,}" if reject.line is None else f"line {reject.line:,}"
     column = "" if reject.column is None else f", column {reject.column!r}"
     return f"{reject.file}, {place}{column}: {reject.reason}"
+
+
+def _values(dtype: pa.DataType) -> pa.DataType:
+    """Return the type of the values, if these have codes."""
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+def _cast(values: pa.ChunkedArray, dtype: pa.DataType, place: str) -> pa.ChunkedArray:
+    try:
+        return values.cast(dtype)
+    except pa.ArrowInvalid as error:
+        raise TableError(
+            f"{place}, which is to be kept, is of the type {values.type} and of the type {dtype} "
+            f"in other files, where not all of its values have a place: {error}"
+        ) from None
 
 
 def _last_row(piece: Piece) -> int:
@@ -469,7 +567,12 @@ class _Found(NamedTuple):
 
 def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that paths and patterns name, each once, in order."""
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by what it is when links and dots are resolved
+
+    def add(paths: Iterable[Path]) -> None:
+        for path in paths:
+            found.setdefault(path.resolve(), path)
+
     for given in patterns:
         pattern, path = str(given), Path(given)
         if not path.exists() and glob.has_magic(pattern):
@@ -477,21 +580,21 @@ def _paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
             matches = [match for match in matches if match.is_file()]
             if not matches:
                 raise FileNotFoundError(f"{pattern}: no file has such a name")
-            found.update(dict.fromkeys(matches))
+            add(matches)
         elif path.is_dir():
             parts = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(("_", ".")))
             if not parts:
                 raise TableError(f"{path} is a folder without Parquet files")
-            found.update(dict.fromkeys(parts))
+            add(parts)
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
         elif not path.is_file():
             raise TableError(f"{path} is no regular file, and a pipe cannot be read twice")
         else:
-            found[path] = None
+            add([path])
     if not found:
         raise TableError("no file is named")
-    return list(found)
+    return list(found.values())
 
 
 def _stamp(path: Path) -> dict[str, object]:
@@ -560,7 +663,7 @@ def _opened_json(
         )
     names: dict[str, None] = {}
     nested = set()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -576,7 +679,7 @@ def _opened_json(
         names.update(dict.fromkeys(values))
         nested |= {name for name, value in values.items() if isinstance(value, dict | list)}
     dialect = Dialect(
-        compression, encoding, ",", None, tuple(names), None, 1, len(mark.encode()), (), True, ()
+        compression, encoding, ",", None, tuple(names), None, len(mark.encode()), (), True
     )
     packed = f", {compression}" if compression else ""
     found = _Found((f"JSON lines, {encoding}{packed}",), {})

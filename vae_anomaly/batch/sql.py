@@ -9,7 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class ColumnSchema:
     """The currency, percent sign or unit before or after each of its numbers."""
     signs: bool = False
     """Whether (5) and 5- stand for -5."""
+    truth: bool = False
+    """Whether its categories are true and false, written in any case."""
 
     @classmethod
     def of(cls, column: dict[str, Any]) -> ColumnSchema:
@@ -160,9 +162,17 @@ def value(column: ColumnSchema, dtype: pa.DataType, missing: Sequence[str] = ())
 
     A number is DOUBLE and finite, a date TIMESTAMP in UTC, a category VARCHAR.
     """
+    import pyarrow as pa
+
     text = cell(column.name, dtype, missing)
     if column.kind == "category":
-        return f"CAST({text} AS VARCHAR)"
+        if pa.types.is_floating(dtype):
+            # Whole numbers become floats in pandas where some are missing; they are the same codes.
+            is_whole = f"{text} = trunc({text}) AND abs({text}) < {2**53}"
+            whole = f"CAST(CAST({text} AS BIGINT) AS VARCHAR)"
+            return f"CASE WHEN {is_whole} THEN {whole} ELSE CAST({text} AS VARCHAR) END"
+        text = f"CAST({text} AS VARCHAR)"
+        return f"lower({text})" if column.truth else text
     if not is_text(dtype):
         if column.kind == "number":
             return _finite(f"CAST({text} AS DOUBLE)")
@@ -176,7 +186,7 @@ def number(text: str, column: ColumnSchema) -> str:
         # DuckDB takes 1_000 and +-1 for numbers; in a table they are rather names or mistakes.
         plain = f"NOT regexp_matches({text}, '_|[+]-')"
         return _finite(f"CASE WHEN {plain} THEN TRY_CAST({text} AS DOUBLE) END")
-    text = even(text)
+    cell_text, text = text, even(text)
     digits = (
         f"regexp_replace({text}, {literal('[^0-9' + re.escape(column.decimal) + ']')}, '', 'g')"
     )
@@ -184,10 +194,14 @@ def number(text: str, column: ColumnSchema) -> str:
         digits = f"replace({digits}, {literal(column.decimal)}, '.')"
     sign = f"CASE WHEN regexp_matches({text}, '[-(]') THEN -1 ELSE 1 END"
     pattern = literal(number_pattern(column))
-    return _finite(
+    styled = _finite(
         f"CASE WHEN regexp_full_match({text}, {pattern}) "
         f"THEN ({sign}) * TRY_CAST({digits} AS DOUBLE) END"
     )
+    if column.decimal == "." and not column.affix:
+        # Groups of digits do not exclude others as programs write them, such as 1e-05.
+        return f"coalesce({styled}, {number(cell_text, ColumnSchema(column.name, 'number'))})"
+    return styled
 
 
 def even(text: str) -> str:
@@ -267,29 +281,33 @@ def converted(
     import pyarrow.compute as pc
 
     columns = list(columns)
-    found = {c.name: quickly(table[c.name], c, missing) for c in columns}
-    rest = [column for column in columns if found[column.name] is None]
+    done = {c.name: quickly(table[c.name], c, missing) for c in columns}
+    rest = [column for column in columns if done[column.name] is None]
     bad: list[BadCell] = []
     if rest:
         engine = engine or Engine()
+        # By their numbers, as names that differ in case only are the same for DuckDB.
+        numbered = table.select([c.name for c in rest]).rename_columns(
+            [f"x{at}" for at in range(len(rest))]
+        )
         cells = ", ".join(
-            f"{cell(c.name, table.schema.field(c.name).type, missing)} AS c{at}, "
-            f"{value(c, table.schema.field(c.name).type, missing)} AS v{at}"
-            for at, c in enumerate(rest)
+            f"{cell(found.name, found.type, missing)} AS c{at}, "
+            f"{value(replace(column, name=found.name), found.type, missing)} AS v{at}"
+            for at, (column, found) in enumerate(zip(rest, numbered.schema, strict=True))
         )
         checks = ", ".join(
             f"v{at}, c{at} IS NOT NULL AND v{at} IS NULL AS b{at}" for at in range(len(rest))
         )
-        values = engine.query(table, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
+        values = engine.query(numbered, f"SELECT {checks} FROM (SELECT {cells} FROM cells)")
         for at, column in enumerate(rest):
-            found[column.name] = values[f"v{at}"]
+            done[column.name] = values[f"v{at}"]
             texts = table[column.name]
             bad += [
                 BadCell(row, column, str(texts[row].as_py()))
                 for row in pc.indices_nonzero(values[f"b{at}"]).to_pylist()
             ]
     bad.sort(key=lambda cell: cell.row)
-    return pa.table({column.name: found[column.name] for column in columns}), bad
+    return pa.table({column.name: done[column.name] for column in columns}), bad
 
 
 def quickly(
@@ -310,7 +328,7 @@ def quickly(
             is_missing = pc.is_in(values, pa.array(["", *missing], pa.string()))
             values = pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
         if column.kind == "category":
-            return values
+            return pc.utf8_lower(values) if column.truth else values
     if column.kind != "number" or natural_kind(values.type) not in (None, "number"):
         return None
     try:

@@ -7,28 +7,17 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import rich_click as click
 
 from vae_anomaly.batch.errors import ChangedInputError
 from vae_anomaly.batch.signals import Terminated, termination_raises
+from vae_anomaly.cli.state import State
 from vae_anomaly.files import Hint
 
 BAD_INPUT, FAILURE, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
 """The exit statuses besides 0; the last two, like 143, are those that a signal gives a process."""
-
-
-@dataclass
-class State:
-    """What the options that all commands share have set."""
-
-    debug: bool = False
-    quiet: bool = False
-    as_json: bool = False
-    config: Path | None = None
 
 
 class Interrupted(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 
 import rich_click as click
 
-from vae_anomaly.cli.main import State
+from vae_anomaly.cli.state import State
 
 Decorator = Callable[[Any], Any]
 

@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vae_anomaly.cli.main import State
+from vae_anomaly.cli.state import State
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.evaluation import Evaluation

@@ -10,12 +10,14 @@ from sklearn.utils import gen_batches
 from vae_anomaly.columns import Columns
 from vae_anomaly.rows import as_float64
 from vae_anomaly.sklearn_private import get_chunk_n_rows
+from vae_anomaly.time_series.aggregation import mean_of_past, newest_weight, smoothed
 from vae_anomaly.time_series.windowed import WindowedDetector
 from vae_anomaly.usual import QUANTILES
 from vae_anomaly.vae import VAE
 
 if TYPE_CHECKING:
     from vae_anomaly.explanations.folding import Values
+    from vae_anomaly.time_series.positions import Stretches, Windows
 
 CODE = "(code)"
 """What the code adds: the KL divergence."""
@@ -62,15 +64,15 @@ def attribute(detector: Any, rows: Any, attribution: str, column_of: np.ndarray)
     detector : VAEAnomalyDetector or WindowedDetector
         The fitted detector.
     rows : ndarray or CSR matrix of shape (n, n_features), or tuple
-        The rows, checked by the detector; of a WindowedDetector, the channels and the windows.
+        The rows, checked by the detector; of a WindowedDetector, the channels and the stretches.
     attribution : {"terms", "hiding"}
         How the score is shared out, see `vae_anomaly.explain`.
     column_of : ndarray of int of shape (n_features,)
         Which columns are hidden together: those with the same number, from 0.
     """
     if isinstance(detector, WindowedDetector):
-        channels, windows = rows
-        return _of_windows(detector, channels, windows, attribution)
+        channels, stretches = rows
+        return _of_windows(detector, channels, stretches, attribution)
     vae: VAE = detector._vae
     columns, code = vae.contributions(rows)
     latent: np.ndarray | None = code
@@ -161,75 +163,113 @@ def _by_hiding(
 
 
 def _of_windows(
-    detector: WindowedDetector, channels: np.ndarray, windows: Any, attribution: str
+    detector: WindowedDetector, channels: np.ndarray, stretches: Stretches, attribution: str
 ) -> Attribution:
     """Return the contributions of time points to the scores of the windows that decide on them."""
     from vae_anomaly.explanations.explain import explain
 
     n_points, n_channels = channels.shape
+    windows = detector._windows_to_score(stretches)
     deciding = _deciding_windows(detector, channels, windows)
     own, expected = np.zeros((n_points, n_channels)), np.zeros((n_points, n_channels))
     neighbours, code, n_windows = np.zeros(n_points), np.zeros(n_points), np.zeros(n_points)
-    used_windows = np.arange(len(windows.starts)) if deciding is None else np.unique(deciding)
+    used_windows = np.arange(len(windows.ends)) if deciding is None else np.unique(deciding)
     used_windows = used_windows[used_windows >= 0]
-    windows = windows._replace(starts=windows.starts[used_windows])
     chunk_rows = get_chunk_n_rows(_ARRAYS * own.itemsize * n_channels * windows.size)
     other = CODE if attribution == "terms" else REST
-    usual: Any = None
-    for chunk in gen_batches(len(used_windows), chunk_rows):
-        numbers, starts = used_windows[chunk], windows.starts[chunk]
+    # Without any window, all time points have the usual score.
+    for chunk in gen_batches(len(used_windows), chunk_rows) if len(used_windows) else ():
+        numbers = used_windows[chunk]
+        some = windows.take(numbers)
         explained = explain(
-            detector.detector_, windows.cut(channels, chunk), attribution=attribution
+            detector.detector_, detector._scorer.cut(channels, some), attribution=attribution
         )
         if explained.contributions.shape[1] != n_channels * windows.size + 1:
             raise ValueError(
                 "A step between the windows and the VAE mixes their columns, so time points have "
                 "no contributions of their own. Put such steps in front of the WindowedDetector."
             )
-        shape = len(starts), windows.size, n_channels
+        shape = len(numbers), windows.size, n_channels
         cells = explained.contributions.to_numpy()[:, :-1].reshape(shape)
-        rebuilt = explained.expected.to_numpy(float).reshape(shape)
-        usual, sums = explained.usual, cells.sum(axis=(1, 2))
-        for offset in range(windows.size):
-            at, cell = starts + offset, cells[:, offset]
-            used = np.ones(len(at), bool) if deciding is None else deciding[at] == numbers
-            at, cell = at[used], cell[used]
+        rebuilt = _in_units(detector, explained.expected.to_numpy(float)).reshape(shape)
+        sums = cells.sum(axis=(1, 2))
+        code_of_each = explained.contributions.to_numpy()[:, -1]
+        for back, (which, at) in enumerate(some.rows()):
+            window = np.arange(len(numbers))[which]
+            if deciding is not None:
+                decides = deciding[at] == numbers[window]
+                at, window = at[decides], window[decides]
+            cell = cells[window, -1 - back]
             own[at] += cell
-            neighbours[at] += sums[used] - cell.sum(axis=1)
-            code[at] += explained.contributions.to_numpy()[used, -1]
-            expected[at] += rebuilt[used, offset]
+            neighbours[at] += sums[window] - cell.sum(axis=1)
+            code[at] += code_of_each[window]
+            expected[at] += rebuilt[window, -1 - back]
             n_windows[at] += 1
-    with np.errstate(invalid="ignore"):  # time points without a window are NaN
-        parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
+    if detector.aggregation == "causal":
+        # The time point is in the newest of the windows only; the others are neighbours.
+        ends, size = windows.ends, windows.size
+        total = mean_of_past(stretches, (own.sum(axis=1) + neighbours)[ends], size)
+        code = mean_of_past(stretches, code[ends], size)
+        position = np.arange(n_points) - np.repeat(stretches.firsts, stretches.lengths)
+        own *= newest_weight(np.maximum(position - size + 2, 1), size)[:, None]
+        # Without a window, there is the usual score, and it belongs to no channel.
+        neighbours = np.where(np.isnan(total), -detector._usual_score, total - own.sum(axis=1))
+        code, n_windows = np.nan_to_num(code), np.maximum(n_windows, 1)
+        expected[np.isnan(total)] = np.nan
+    parts = [part / n_windows for part in (own.T, expected.T, neighbours, code)]
+    if detector.aggregation == "smooth":
+        total, code = (
+            smoothed(windows, part) for part in (parts[0].sum(axis=0) + parts[2], parts[3])
+        )
+        parts[0] = np.stack([smoothed(windows, part) for part in parts[0]])
+        parts[2:] = total - parts[0].sum(axis=0), code
     for part in parts:
         part[..., windows.order] = part.copy()
-    # Each position in the window has its own usual range.
-    low, high = (
-        list(usual[bound].to_numpy(float).reshape(windows.size, n_channels).mean(axis=0)[:, None])
-        for bound in ("low", "high")
-    )
+    low, high = _usual_bounds(detector, windows.size)
     return Attribution(
         parts[0].T,
         {NEIGHBOURS: parts[2], other: parts[3]},
         list(parts[1]),
-        low,
-        high,
+        list(low[:, None]),
+        list(high[:, None]),
         [()] * n_channels,
         None,
     )
 
 
-def _deciding_windows(detector: WindowedDetector, channels: Any, windows: Any) -> Any:
-    """Return the window whose score each sorted time point has, -1 where no window covers it.
+def _usual_bounds(detector: WindowedDetector, size: int) -> np.ndarray:
+    """Return below and above what the values of the channels are unusual, (2, n_channels)."""
+    from vae_anomaly.explanations.explain import explain
 
-    If a time point has the mean score of all its windows, return None.
+    if detector.whitening_ is not None:
+        return detector.whitening_.quantiles_[[1, -2]]
+    usual = explain(detector.detector_, np.tile(detector._medians, size)[None]).usual
+    # Each position in the window has its own usual range.
+    bounds = usual[["low", "high"]].to_numpy(float).T
+    return bounds.reshape(2, size, -1).mean(axis=1)
+
+
+def _in_units(detector: WindowedDetector, rows: np.ndarray) -> np.ndarray:
+    """Return windows in the units of the channels, and within the range of training."""
+    if detector.whitening_ is None:
+        return rows
+    low, high = detector.whitening_.quantiles_[[0, -1]]
+    windows = detector.whitening_.inverse_transform(np.nan_to_num(rows))
+    cells = windows.reshape(-1, len(low))
+    return np.fmax(np.fmin(cells, high), low).reshape(windows.shape)
+
+
+def _deciding_windows(
+    detector: WindowedDetector, channels: np.ndarray, windows: Windows
+) -> np.ndarray | None:
+    """Return the window whose score each sorted time point has, -1 if none.
+
+    If a time point has a mean score of several windows, return None.
     """
-    if detector.aggregation == "mean":
-        return None
-    scores = detector._window_scores(channels, windows)
-    best, deciding = np.full(len(channels), -np.inf), np.full(len(channels), -1)
-    for offset in range(windows.size):
-        at = windows.starts + offset
-        better = scores > best[at]
-        best[at[better]], deciding[at[better]] = scores[better], np.flatnonzero(better)
-    return deciding
+    if detector.aggregation == "causal":
+        deciding = np.full(len(channels), -1)
+        deciding[windows.ends] = np.arange(len(windows.ends))
+        return deciding
+    if detector.aggregation == "max":
+        return windows.deciding(detector._scorer.score(channels, windows))
+    return None

@@ -148,14 +148,11 @@ class Subject(NamedTuple):
         detector, steps, rows = _unwrapped(model, X)
         is_windowed = isinstance(detector, WindowedDetector)
         # Its messages about rows that do not fit are better than those of a dataframe.
-        checked = (
-            detector.windows_._locate(rows, allow_nan=detector._takes_missing())
-            if is_windowed
-            else detector._check(rows)
-        )
+        checked = detector._locate(rows) if is_windowed else detector._check(rows)
         frame = as_frame(X, model)
-        if is_windowed and not steps and detector.group_column is not None:
-            frame = frame.drop(columns=detector.group_column, errors="ignore")
+        if is_windowed and not steps:
+            known = detector.group_column, detector.time_column
+            frame = frame.drop(columns=[name for name in known if name in frame.columns])
         if np.shape(rows)[0] != len(frame):
             raise ValueError(
                 f"A step in front of the detector returns {np.shape(rows)[0]} rows for "

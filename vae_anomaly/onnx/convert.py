@@ -93,7 +93,8 @@ def taken_apart(model: Any) -> tuple[list[Any], VAEAnomalyDetector]:
         if hasattr(part, "_series_of"):
             raise ValueError(
                 "WindowedDetector cannot be converted to ONNX, because it cuts windows out of "
-                "series. Convert its detector_, and pass it what windows_.transform returns."
+                "series. Convert its detector_, and pass it what windows_.transform returns, "
+                "after whitening_.transform if there is one."
             )
         if hasattr(part, "best_estimator_"):
             raise ValueError(

@@ -177,7 +177,7 @@ def make_outlier_scorer(
     with outliers labelled 1, it rewards the worst detector. This scorer uses the negated
     `score_samples`, which is high for outliers, and knows which label is that of the outliers.
     Rows without a label (None, NaN or pandas' NA) are left out, and so are rows without a score
-    (NaN), such as time points that no window of `WindowedDetector` covers.
+    (NaN).
 
     If `sample_weight` or other metadata of the rows are given, they are passed to `score_func`;
     with scikit-learn's metadata routing, request them by ``set_score_request(sample_weight=True)``.

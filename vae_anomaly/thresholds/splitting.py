@@ -209,12 +209,13 @@ class TimeBlocks:
 def time_blocks(detector: Any, X: Any) -> TimeBlocks | None:
     """Return the positions of the rows in time, or None if the detector scores each row alone.
 
-    A detector of time points declares itself by a method ``_series_of(X)`` and has a `window_size`.
+    A detector of time points declares itself by the methods ``_series_of(X)`` and
+    ``_window_size_on(X)``.
     """
     detector = innermost(detector)
     if not hasattr(detector, "_series_of"):
         return None
-    return TimeBlocks(detector._series_of(X), detector.window_size)
+    return TimeBlocks(detector._series_of(X), detector._window_size_on(X))
 
 
 def innermost(detector: Any) -> Any:

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left
 from datetime import timedelta
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vae_anomaly.not_numbers import refuse_masks_and_dates
-from vae_anomaly.sklearn_private import Interval, _check_feature_names_in, _fit_context
-
-AGGREGATIONS = ("max", "mean")
-"""The ways of combining the scores of the windows that cover a time point."""
+from vae_anomaly.sklearn_private import (
+    Interval,
+    StrOptions,
+    _check_feature_names_in,
+    _fit_context,
+)
+from vae_anomaly.time_series.aggregation import AGGREGATIONS, to_points
+from vae_anomaly.time_series.clock import (
+    Points,
+    duration,
+    read_points,
+    refuse_what_is_no_channel,
+    steps_between,
+)
+from vae_anomaly.time_series.positions import Stretches, Windows
 
 _LONGEST_STEP = 1.5
-"""The longest step between time points, in sampling intervals, that does not count as a gap."""
+"""The longest step between rows, in sampling intervals, with no row missing between them."""
+
+_SHARE_COVERED = 0.9
+"""The share of the time points that windows must cover; otherwise longer steps are no gaps."""
+
+_OTHER_INTERVAL = 1.5
+"""The factor between sampling intervals from which on they are regarded as different."""
 
 
 class SlidingWindow(  # without set_output, as a dataframe's index would not fit the windows
@@ -39,9 +56,13 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     No window extends over more than one series or across a gap in time:
 
-    - Several series in one table, interleaved or not, are told apart by `group_column`.
-    - With a `DatetimeIndex`, there is a gap between rows that are more than `max_gap` apart.
-      Without one, the rows are assumed to be evenly spaced, in the order given.
+    - Several series in one table, interleaved or not, are told apart by `group_column`, or by all
+      but the last level of a `MultiIndex`. A list of dataframes, Series or arrays of shape
+      (n_timepoints, n_channels) has a series in each.
+    - There is a gap between rows that are more than `max_gap` apart, by the index or `time_column`.
+      Without a clock, the rows are assumed to be evenly spaced, in the order given. The index is a
+      clock if it holds dates, periods, durations, or text in which they can be read. Numbers are
+      labels of rows; anything else is refused.
 
     Missing values stay missing in the windows. For a detector that refuses them, fill them, or drop
     their rows, which leaves a gap.
@@ -56,17 +77,34 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         `window_size`. If time points are left over at the end, one more window covers them.
 
     group_column : str or int, default=None
-        The column that tells which series a row belongs to. X must then be a pandas DataFrame.
-        All other columns are channels.
+        The column that tells which series a row belongs to. X must then be a dataframe. All other
+        columns but `time_column` are channels.
 
-    max_gap : "auto", str or timedelta, default="auto"
-        The longest time between consecutive rows of a window, such as "2h". "auto" means 1.5 times
-        `sampling_interval_`; set a value if the time points are not evenly spaced.
+    time_column : str or int, default=None
+        The column that tells the times, in place of the index. X must then be a dataframe. Numbers
+        are taken as seconds.
+
+    max_gap : "auto", str, timedelta or None, default="auto"
+        The longest time between consecutive rows of a window, such as "2h". None means that there
+        are no gaps: the times are not looked at. "auto" means the time that a window usually spans,
+        ``(window_size - 0.5) * sampling_interval_``, as a few missing rows hardly matter. But
+        `WindowedDetector` is trained on windows without missing rows: with rows that are at most
+        1.5 times `sampling_interval_` apart or, if there is then room for windows around less than
+        90 % of the time points, the shortest time with which there is, with a warning.
+
+    duplicate_times : {"keep", "error"}, default="keep"
+        What to do if times repeat, as those of events do. By default, such rows are taken in the
+        order given, with a warning that counts them. So is an hour of local time that is repeated
+        when clocks go back, if the times have no time zone.
 
     Attributes
     ----------
     sampling_interval_ : pandas.Timedelta or None
-        The median time between consecutive rows in `fit`; None without a `DatetimeIndex`.
+        The median time between consecutive rows in `fit`; None without a clock.
+
+    max_gap_ : pandas.Timedelta or None
+        The longest time between consecutive rows of a window, except in the training of a
+        `WindowedDetector`; None without a clock.
 
     n_features_in_ : int
         The number of channels seen during `fit`.
@@ -80,6 +118,9 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     Notes
     -----
+    In a Pipeline, a step in front that returns an array loses the index, and with it the clock. Let
+    it return a dataframe, by ``set_output(transform="pandas")``.
+
     There are fewer windows than time points, unless `window_size` is 1. The scores of a
     `sklearn.pipeline.Pipeline` with this transformer are therefore those of windows.
 
@@ -102,7 +143,9 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         "window_size": [Interval(Integral, 1, None, closed="left")],
         "stride": [Interval(Integral, 1, None, closed="left")],
         "group_column": [None, str, Integral],
-        "max_gap": [str, timedelta, np.timedelta64],
+        "time_column": [None, str, Integral],
+        "max_gap": [None, str, timedelta, np.timedelta64],
+        "duplicate_times": [StrOptions({"keep", "error"})],
     }
 
     def __init__(
@@ -111,12 +154,16 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         *,
         stride: int = 1,
         group_column: str | int | None = None,
-        max_gap: str | timedelta | np.timedelta64 = "auto",
+        time_column: str | int | None = None,
+        max_gap: str | timedelta | np.timedelta64 | None = "auto",
+        duplicate_times: str = "keep",
     ) -> None:
         self.window_size = window_size
         self.stride = stride
         self.group_column = group_column
+        self.time_column = time_column
         self.max_gap = max_gap
+        self.duplicate_times = duplicate_times
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: object = None) -> Self:
@@ -124,7 +171,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like of shape (n_timepoints, n_channels)
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : ignored
             Present for API consistency.
@@ -137,10 +184,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, the times of a series are not strictly increasing, or
+            If X or a parameter is not valid, times are missing, cannot be read or go backwards, or
             no window fits into any series.
         """
-        self._locate(X, reset=True)
+        _, stretches = self._locate(X, reset=True)
+        self._whole_windows(stretches)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -148,7 +196,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like of shape (n_timepoints, n_channels)
+        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
@@ -161,8 +209,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         ValueError
             As in `fit`.
         """
-        channels, windows = self._locate(X)
-        return windows.cut(channels)
+        channels, stretches = self._locate(X)
+        return self._whole_windows(stretches).cut(channels)
 
     def point_scores(
         self, window_scores: ArrayLike, X: ArrayLike, *, aggregation: str = "max"
@@ -175,10 +223,11 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             One score for each row of ``transform(X)``.
         X : array-like of shape (n_timepoints, n_channels)
             The time points that the windows were cut from.
-        aggregation : {"max", "mean"}, default="max"
+        aggregation : {"max", "mean", "smooth"}, default="max"
             Whether a time point gets the largest or the mean score of the windows that cover it.
             As `score_samples` is high for normal windows, "max" makes a time point abnormal only if
-            all windows that cover it are.
+            all windows that cover it are. With "smooth", each window first gets the mean over its
+            time points of what "mean" gives, and this is done twice.
 
         Returns
         -------
@@ -195,16 +244,38 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         """
         if aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {AGGREGATIONS}, got {aggregation!r}.")
-        _, windows = self._locate(X)
+        stretches = self._locate(X)[1]
+        windows = self._whole_windows(stretches)
         scores = check_array(
             window_scores, ensure_2d=False, dtype=np.float64, input_name="window_scores"
         )
-        if scores.shape != windows.starts.shape:
+        if scores.shape != windows.ends.shape:
             raise ValueError(
-                f"window_scores has shape {scores.shape}, but X has {len(windows.starts)} "
+                f"window_scores has shape {scores.shape}, but X has {len(windows.ends)} "
                 "windows; pass one score for each row of transform(X)."
             )
-        return windows.to_points(scores, aggregation)
+        points = stretches.in_order_given(to_points(windows, scores, aggregation))
+        n_missing = int(np.isnan(points).sum())
+        if n_missing:
+            warnings.warn(
+                f"{n_missing} of {len(points)} time points get no score (NaN): their series, or "
+                f"the stretch between two gaps, is shorter than window_size={self.window_size}. "
+                "A larger max_gap makes fewer gaps; WindowedDetector scores all time points.",
+                stacklevel=2,
+            )
+        return points
+
+    @property
+    def sampling_interval_(self) -> pd.Timedelta | None:
+        """The median time between consecutive rows in `fit`; None without a clock."""
+        check_is_fitted(self)
+        return None if self._clock is None else duration(self._clock["interval"])
+
+    @property
+    def max_gap_(self) -> pd.Timedelta | None:
+        """The longest time between consecutive rows of a window; None without a clock."""
+        check_is_fitted(self)
+        return None if self._clock is None else duration(self._clock["gap"])
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns of `transform`.
@@ -226,9 +297,19 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         return np.array([f"{name}_lag{lag}" for lag in lags for name in names], dtype=object)
 
     def _locate(
-        self, X: Any, *, reset: bool = False, allow_nan: bool = True
-    ) -> tuple[np.ndarray, Windows]:
-        """Return the channels, sorted by series and time, and the windows in them."""
+        self,
+        X: Any,
+        *,
+        reset: bool = False,
+        allow_nan: bool = True,
+        in_training: bool = False,
+        runs: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Stretches]:
+        """Return the channels, sorted by series and time, and the stretches without a gap in them.
+
+        What is a gap may differ in the training of a detector. `runs` tells the unbroken run of
+        each row, if rows between them have been held out.
+        """
         if not reset:
             check_is_fitted(self)
         elif self.stride > self.window_size:
@@ -236,55 +317,117 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
                 f"stride={self.stride} is larger than window_size={self.window_size}: time points "
                 "between two windows would be left out."
             )
-        series = None
-        if self.group_column is not None:
-            series = self._series(X)
-            X = X.drop(columns=self.group_column)
-        channels = self._channels(X, reset, allow_nan)
-        if series is None:
-            series = np.zeros(len(channels), dtype=int)
-        order = np.argsort(series, kind="stable")
-        is_break = np.diff(series[order]) != 0
-        time = _time(X)
-        if reset:
-            self.sampling_interval_: Any = None
-        elif (time is None) != (self.sampling_interval_ is None):
-            raise ValueError(
-                "X has a DatetimeIndex in one of fit and this call, but not in the other; pass it "
-                "in both or in neither."
-            )
-        if time is not None:
-            steps = np.diff(time[order])
-            _check_steps(steps, is_break, order, time)
-            if reset:
-                # In nanoseconds, as pandas would round a median of half seconds to whole seconds.
-                intervals = steps[~is_break].astype("timedelta64[ns]")
-                self.sampling_interval_ = pd.Series(intervals).median()
-            is_break |= steps > self._longest_step()
-        return channels[order], self._place(order, is_break)
+        points = self._read(X)
+        channels = self._channels(points.channels, reset, allow_nan)
+        order = np.argsort(points.series, kind="stable")
+        is_break = np.diff(points.series[order]) != 0
+        if runs is not None:
+            is_break |= np.diff(runs[order]) != 0
+        is_gap = self._gaps(points, order, is_break, reset, in_training)
+        return channels[order], Stretches.between(order, is_break | is_gap)
 
-    def _series(self, X: Any) -> np.ndarray:
-        """Return the index of each row's series, (n_timepoints,), in the order of appearance."""
-        if not isinstance(X, pd.DataFrame):
+    def _read(self, X: Any) -> Points:
+        return read_points(
+            X, self.group_column, self.time_column, with_clock=self.max_gap is not None
+        )
+
+    def _gaps(
+        self,
+        points: Points,
+        order: np.ndarray,
+        is_break: np.ndarray,
+        reset: bool,
+        in_training: bool,
+    ) -> np.ndarray:
+        """Return whether there is a gap after each but the last of the sorted rows."""
+        if reset:
+            self._clock: dict[str, float] | None = None
+        elif (points.seconds is None) != (self._clock is None):
+            has, lacks = ("fit", "this call") if points.seconds is None else ("this call", "fit")
             raise ValueError(
-                f"group_column={self.group_column!r} needs a pandas DataFrame, got a "
-                f"{type(X).__name__}."
+                f"X has times (an index of dates, for example) in {has}, but not in {lacks}; pass "
+                "them in both or in neither. In a Pipeline, a step that returns an array loses "
+                'them: call set_output(transform="pandas").'
             )
-        if self.group_column not in X.columns:
+        if points.seconds is None:
+            return np.zeros_like(is_break)
+        steps = steps_between(points, order, is_break, self.duplicate_times)
+        within = steps[~is_break]
+        interval = float(np.median(within)) if len(within) else 0.0
+        if reset:
+            scored, trained = self._longest_steps(interval, order, steps, is_break)
+            self._clock = {"interval": interval, "gap": scored, "gap_in_training": trained}
+        elif len(within) >= self.window_size:
+            self._compare(interval)
+        assert self._clock is not None
+        return steps > self._clock["gap_in_training" if in_training else "gap"]
+
+    def _longest_steps(
+        self, interval: float, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray
+    ) -> tuple[float, float]:
+        """Return the longest steps that are no gaps, in seconds, in scoring and in training."""
+        if self.max_gap is not None and self.max_gap != "auto":
+            try:
+                longest = pd.Timedelta(self.max_gap).total_seconds()
+            except ValueError:
+                raise ValueError(
+                    f"max_gap={self.max_gap!r} is neither 'auto' nor None nor a duration such as "
+                    "'2h'."
+                ) from None
+            return longest, longest
+
+        def n_covered(longest: float) -> int:
+            stretches = Stretches.between(order, is_break | (steps > longest))
+            return len(order) - stretches.n_without(self.window_size)
+
+        trained = usual = interval * _LONGEST_STEP
+        enough = _SHARE_COVERED * n_covered(np.inf)
+        if n_covered(usual) < enough:
+            longer = np.unique(steps[~is_break & (steps > usual)])
+            trained = float(longer[bisect_left(longer, enough, key=n_covered)])
+            warnings.warn(
+                f"The clock is irregular: if steps of more than {duration(usual)} were gaps, "
+                f"windows of {self.window_size} time points would cover {n_covered(usual)} of "
+                f"{len(order)} time points only. Steps of up to {duration(trained)} are therefore "
+                "no gaps. Set max_gap to decide yourself, or to None to ignore the times.",
+                stacklevel=5,
+            )
+        spanned = interval * (self.window_size - 1 + _LONGEST_STEP - 1)
+        return max(spanned, trained), trained
+
+    def _compare(self, interval: float) -> None:
+        """Warn if the sampling interval, in seconds, is another one than in `fit`."""
+        assert self._clock is not None
+        known = self._clock["interval"]
+        if known > interval * _OTHER_INTERVAL or interval > known * _OTHER_INTERVAL:
+            warnings.warn(
+                f"The time points of X are {duration(interval)} apart (median), and those of fit "
+                f"were {duration(known)}: a window spans another time than those that were "
+                "learned. Resample X, or fit again.",
+                stacklevel=5,
+            )
+
+    def _whole_windows(self, stretches: Stretches) -> Windows:
+        """Return the windows that fit into stretches, at least one."""
+        windows = stretches.windows(self.window_size, self.stride)
+        if not len(windows.ends):
             raise ValueError(
-                f"group_column={self.group_column!r} is not a column of X, which has "
-                f"{list(X.columns)}."
+                f"No window of window_size={self.window_size} time points fits into X: its "
+                f"longest series without a gap has {stretches.lengths.max()}. Choose a smaller "
+                f"window_size{self._or_a_larger_gap()}."
             )
-        series = pd.factorize(X[self.group_column])[0]
-        if (series < 0).any():
-            raise ValueError(
-                f"Column {self.group_column!r}, the group_column, is missing in row "
-                f"{series.argmin()}."
-            )
-        return series
+        return windows
+
+    def _or_a_larger_gap(self) -> str:
+        """Return what else helps if stretches are too short for a window."""
+        if self._clock is None:
+            return ""
+        longest = duration(self._clock["gap_in_training"])
+        return f", or a larger max_gap, now {longest} (None ignores gaps)"
 
     def _channels(self, X: Any, reset: bool, allow_nan: bool) -> np.ndarray:
         """Return the channels as a float array, or raise ValueError if they are not valid."""
+        refuse_what_is_no_channel(X)
         refuse_masks_and_dates(X)
         channels = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
@@ -298,7 +441,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
             where = "in all rows" if is_bad[:, column].all() else f"first in row {row}"
             raise ValueError(
                 f"{error} See column {name!r}, {where}. Fill missing values, or drop their rows: "
-                "with a DatetimeIndex they count as a gap."
+                "with an index of times they count as a gap."
             ) from None
         return channels
 
@@ -306,102 +449,3 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    def _longest_step(self) -> Any:
-        if isinstance(self.max_gap, str) and self.max_gap == "auto":
-            return self.sampling_interval_ * _LONGEST_STEP
-        try:
-            return pd.Timedelta(self.max_gap)
-        except ValueError:
-            raise ValueError(
-                f"max_gap={self.max_gap!r} is neither 'auto' nor a duration such as '2h'."
-            ) from None
-
-    def _place(self, order: np.ndarray, is_break: np.ndarray) -> Windows:
-        """Return the windows of all runs of rows in `order` that have no break."""
-        firsts = np.concatenate([[0], np.flatnonzero(is_break) + 1])
-        lengths = np.diff([*firsts, len(order)])
-        if lengths.max() < self.window_size:
-            raise ValueError(
-                f"No window of window_size={self.window_size} time points fits into X: its "
-                f"longest series without a gap has {lengths.max()}."
-            )
-        starts: list[np.ndarray] = []
-        for first, length in zip(firsts, lengths, strict=True):
-            last = first + length - self.window_size
-            starts.append(np.arange(first, last + 1, self.stride))
-            if last >= first and (last - first) % self.stride:
-                starts.append(np.array([last]))
-        return Windows(order, np.concatenate(starts).astype(int), self.window_size)
-
-
-class Windows(NamedTuple):
-    """The positions of windows in a table whose rows are sorted by series and time."""
-
-    order: np.ndarray
-    """The index in the original table of each sorted row, (n_timepoints,)."""
-
-    starts: np.ndarray
-    """The indices of the sorted rows at which the windows start, (n_windows,)."""
-
-    size: int
-
-    def cut(self, channels: np.ndarray, which: slice = slice(None)) -> np.ndarray:
-        """Return the windows `which`, (n_windows, size * n_channels), of sorted rows."""
-        views = sliding_window_view(channels, self.size, axis=0)[self.starts[which]]
-        return np.swapaxes(views, 1, 2).reshape(len(views), -1)
-
-    def to_points(self, scores: np.ndarray, aggregation: str) -> np.ndarray:
-        """Return the score of each row of the original table, (n_timepoints,)."""
-        is_mean = aggregation == "mean"
-        combine = np.add if is_mean else np.maximum
-        combined = np.full(len(self.order), 0.0 if is_mean else -np.inf)
-        n_windows = np.zeros(len(self.order), dtype=int)
-        for offset in range(self.size):
-            places = self.starts + offset
-            combined[places] = combine(combined[places], scores)
-            n_windows[places] += 1
-        covered = n_windows > 0
-        if is_mean:
-            combined[covered] /= n_windows[covered]
-        combined[~covered] = np.nan
-        if not covered.all():
-            warnings.warn(
-                f"{np.sum(~covered)} of {len(covered)} time points get no score (NaN): their "
-                f"series, or the stretch between two gaps, is shorter than "
-                f"window_size={self.size}.",
-                stacklevel=3,
-            )
-        points = np.empty_like(combined)
-        points[self.order] = combined
-        return points
-
-
-def _time(X: Any) -> np.ndarray | None:
-    """Return the time of each row, datetime64 in UTC, or None if X has no DatetimeIndex."""
-    if not isinstance(X, pd.DataFrame) or not isinstance(X.index, pd.DatetimeIndex):
-        return None
-    index = X.index if X.index.tz is None else X.index.tz_convert("UTC").tz_localize(None)
-    if index.hasnans:
-        raise ValueError(f"The DatetimeIndex of X is missing (NaT) in row {index.isna().argmax()}.")
-    return index.to_numpy()
-
-
-def _check_steps(
-    steps: np.ndarray, is_break: np.ndarray, order: np.ndarray, time: np.ndarray
-) -> None:
-    """Raise ValueError unless times are strictly increasing within each series."""
-    bad = np.flatnonzero(~is_break & (steps <= np.timedelta64(0)))
-    if not bad.size:
-        return
-    before, row = order[bad[0]], order[bad[0] + 1]
-    if time[before] == time[row]:
-        raise ValueError(
-            f"Rows {before} and {row} of X have the same time, {pd.Timestamp(time[row])} (UTC, "
-            "where the index has a time zone). Keep one of them; use group_column to tell several "
-            "series apart; give local times a time zone, as clocks go back in autumn."
-        )
-    raise ValueError(
-        f"Time goes backwards from row {before} to row {row} of X, {pd.Timestamp(time[row])}; "
-        "sort X by time first."
-    )
