@@ -147,8 +147,7 @@ class ScoringJob:
 
 def _unused(source: Source, schema: TableSchema, keep: tuple[str, ...]) -> list[str]:
     """Say which columns of the table are neither scored nor kept."""
-    used = {*(column.name for column in schema.schemas()), *keep}
-    names = [repr(name) for name in source.names if name not in used]
+    names = [repr(name) for name in source.extra_columns(schema, keep)]
     if not names:
         return []
     more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
