@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vae_anomaly.batch.records import CsvFile
+from vae_anomaly.batch.sql import literal
 from vae_anomaly.files import replacing
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _json(schema: pa.Schema) -> str:
         cell = f'"{number}"'
         if pa.types.is_floating(field.type):
             cell = f"CASE WHEN isfinite({cell}) THEN {cell} END"
-        fields.append(f"{_literal(field.name)}, {cell}")
+        fields.append(f"{literal(field.name)}, {cell}")
     return f"SELECT json_object({', '.join(fields)}) || chr(10) AS line FROM cells"
 
 
@@ -227,10 +228,6 @@ def _is_plain(kind: pa.DataType) -> bool:
         or pa.types.is_decimal(kind)
         or pa.types.is_temporal(kind)
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _joined(lines: pa.Array) -> memoryview:
