@@ -84,13 +84,12 @@ def test_a_csv_file_is_scored(tmp_path):
         [
             sys.executable,
             root / "pipelines" / "batch_score.py",
-            folder / "columns.csv",
+            folder / "table.csv",
+            folder / "table.skops",
             tmp_path / "scores.csv",
-            "--model",
-            folder / "columns.onnx",
         ],
         check=True,
     )
-    expected = -pd.read_csv(folder / "columns.csv")["score"]
+    expected = -pd.read_csv(folder / "table.csv")["score"]
     scores = pd.read_csv(tmp_path / "scores.csv")["score"]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)

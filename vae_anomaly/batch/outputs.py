@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vae_anomaly.batch import sql
 from vae_anomaly.batch.records import CsvFile
+from vae_anomaly.batch.sql import literal
 from vae_anomaly.files import replacing
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _json(schema: pa.Schema) -> str:
         cell = f'"{number}"'
         if pa.types.is_floating(field.type):
             cell = f"CASE WHEN isfinite({cell}) THEN {cell} END"
-        fields.append(f"{sql.literal(field.name)}, {cell}")
+        fields.append(f"{literal(field.name)}, {cell}")
     return f"SELECT json_object({', '.join(fields)}) || chr(10) AS line FROM cells"
 
 
