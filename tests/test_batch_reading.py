@@ -786,8 +786,8 @@ def test_bad_cells_that_count_as_missing_are_named(tmp_path):
     table.loc[[7, 9], "a"] = "?"
     columns, findings = found(opened(tmp_path, table.to_csv(index=False)), bad_cells="missing")
     assert columns["a"]["kind"] == "number"
-    assert "line 9, column 'a': '?' is no finite number" in findings
-    assert "cells taken for missing in this column: 2" in findings
+    assert "line 9, column 'a': '?' is not a finite number" in findings
+    assert "cells taken as missing in this column: 2" in findings
 
 
 def test_the_message_counts_bad_cells_and_names_other_columns(tmp_path):

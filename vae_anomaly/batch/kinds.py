@@ -569,7 +569,9 @@ class _Decision:
         plain = ColumnSchema(name, "number")
         if not survey.is_text:
             if sql.natural_kind(survey.dtype) != "number":
-                raise TableError(f"{self.place} is of the type {survey.dtype}, which is no number")
+                raise TableError(
+                    f"{self.place} is of the type {survey.dtype}, which is not a number"
+                )
             return plain
         if not styles or survey.n_plain >= max(styles.values()):
             return plain
@@ -606,7 +608,7 @@ class _Decision:
         column = ColumnSchema(survey.name, "date", format)
         if not survey.is_text:
             if sql.natural_kind(survey.dtype) != "date":
-                raise TableError(f"{self.place} is of the type {survey.dtype}, which is no date")
+                raise TableError(f"{self.place} is of type {survey.dtype}, which is not a date")
             return column if format is None else replace(column, format=None)
         if format is not None or 2 * survey.n_iso > survey.n_present:
             return column
@@ -681,11 +683,11 @@ def _check_cells(source: Source, columns: Sequence[ColumnSchema], *, stop: bool)
         return []
     if not stop:
         return [
-            f"{first[name]}; cells taken for missing in this column: {n:,}"
+            f"{first[name]}; cells taken as missing in this column: {n:,}"
             for name, n in counts.items()
         ]
     name = next(iter(first))
-    more = f"; {counts[name]:,} cells of the column are none" if counts[name] > 1 else ""
+    more = f"; it is one of {counts[name]:,} such cells in this column" if counts[name] > 1 else ""
     if others := [other for other in first if other != name]:
         more += f"; so do cells of {', '.join(map(repr, others))}"
     (kind,) = {column.kind for column in columns if column.name == name}

@@ -247,7 +247,9 @@ def check_names(names: Sequence[Any], wanted: Iterable[str]) -> None:
     for name in missing:
         near = _nearest(name, others)
         hints.append(f"{name!r}" + (f" (did you mean {near!r}?)" if near else ""))
-    raise TableError(f"there is no column {', '.join(hints)}")
+    raise TableError(
+        f"there {'is no column' if len(hints) == 1 else 'are no columns'} {', '.join(hints)}"
+    )
 
 
 def check_types(schema: pa.Schema, schemas: Iterable[ColumnSchema]) -> None:
@@ -276,7 +278,7 @@ def no_value(cell: BadCell) -> str:
             f" with {' and '.join(repr(sign) for sign in signs if sign)}" if any(signs) else ""
         )
     article = "finite number" if column.kind == "number" and column.is_plain else column.kind
-    return f"{cell.text!r} is no {article}{written}"
+    return f"{cell.text!r} is not a {article}{written}"
 
 
 def to_frame(values: pa.Table) -> pd.DataFrame:

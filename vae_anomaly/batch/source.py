@@ -670,11 +670,11 @@ def _opened_json(
             values = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             if number == 1 or not names:
-                raise TableError(f"{path}, line {number} is no JSON object: {error}") from None
+                raise TableError(f"{path}, line {number} is not a JSON object: {error}") from None
             continue
         if not isinstance(values, dict):
             if not names:
-                raise TableError(f"{path}, line {number} is no JSON object")
+                raise TableError(f"{path}, line {number} is not a JSON object")
             continue
         names.update(dict.fromkeys(values))
         nested |= {name for name, value in values.items() if isinstance(value, dict | list)}
