@@ -47,7 +47,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield part
         publish(part, target)
     except OSError as error:
-        if error.filename in (None, str(part)):  # a full disk, or a name that nobody has given
+        # A full disk, or a name that nobody has given.
+        if error.errno is not None and error.filename in (None, str(part)):
             error.filename = str(path)
         raise
     finally:

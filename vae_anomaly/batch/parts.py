@@ -87,7 +87,7 @@ class PartedRun:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         # A bad table stays bad: there is nothing to go on with.
         keep = error is not None and self._n_parts > 0 and not isinstance(error, TableError)
-        if isinstance(error, OSError) and error.filename is None:  # such as a full disk
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(self._target)
         if error is not None and keep:
             error.add_note(f"{self._n_done:,} rows are done and kept in {self._folder.path}")
