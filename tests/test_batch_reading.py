@@ -737,6 +737,13 @@ def test_codes_that_are_taken_for_numbers_are_named(tmp_path):
     assert "column 'zip' has leading zeros in 20 cells" in findings
 
 
+def test_codes_that_look_like_numbers_with_units_are_not_worth_a_word(tmp_path):
+    table = GOOD.assign(k=["9E", "AA", "UA"] * 20)
+    columns, findings = found(opened(tmp_path, table.to_csv(index=False)))
+    assert columns["k"]["kind"] == "category"
+    assert "'k'" not in findings
+
+
 def test_numbers_that_are_taken_for_categories_are_named(tmp_path):
     table = GOOD.assign(k=["NA", "NA", "NA", 1.5, 2.5] * 12, l=["x"] * 30 + ["y"] * 29 + ["1"])
     columns, findings = found(opened(tmp_path, table.to_csv(index=False)))

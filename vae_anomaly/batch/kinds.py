@@ -528,9 +528,9 @@ class _Decision:
                 f"column {name!r} has codes with leading zeros and is taken for a category; if it "
                 f"holds numbers, say --number {name}"
             )
-        elif self._n_numbers() > NUMBERS_SHARE * n:
+        elif (n_numbers := self._n_numbers(with_units=False)) > NUMBERS_SHARE * n:
             self.findings.append(
-                f"column {name!r} holds numbers in {self._n_numbers():,} of {n:,} cells and is "
+                f"column {name!r} holds numbers in {n_numbers:,} of {n:,} cells and is "
                 "taken for a category; if a text stands for missing numbers, say --missing TEXT"
             )
         return survey.as_category()
@@ -555,11 +555,15 @@ class _Decision:
             return "counts the rows"
         return None
 
-    def _n_numbers(self) -> int:
-        """Return how many cells are numbers in one way or another."""
+    def _n_numbers(self, *, with_units: bool = True) -> int:
+        """Return how many cells are numbers in one way or another.
+
+        Codes such as 9E look like numbers with units.
+        """
         best: dict[str, int] = {}
         for (_, _, affix), count in self.survey.styles.items():
-            best[affix] = max(best.get(affix, 0), count)
+            if with_units or not affix:
+                best[affix] = max(best.get(affix, 0), count)
         return max(sum(best.values()), self.survey.n_plain)
 
     def as_number(self) -> ColumnSchema:
