@@ -246,7 +246,12 @@ def _one_table(X: Any) -> tuple[Any, pd.Index | None]:
         return X.to_frame(), None
     if type(X).__module__.partition(".")[0] == "polars":
         frame = X if hasattr(X, "columns") else X.to_frame()
-        return pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns}), None
+        # Older versions of polars crash in to_numpy where the cells are not numbers.
+        cells = {
+            name: column.to_numpy() if column.dtype.is_numeric() else column.to_list()
+            for name, column in zip(frame.columns, frame.get_columns(), strict=True)
+        }
+        return pd.DataFrame(cells), None
     if not isinstance(X, list | tuple) or not X:
         return X, None
     parts = [_one_table(part)[0] for part in X]
@@ -327,7 +332,7 @@ def _parsed(values: pd.Index, where: str) -> pd.Index:
                 return attempt()
         except _AmbiguousDate:
             raise
-        except (ValueError, TypeError, OverflowError, UserWarning):
+        except (ValueError, TypeError, OverflowError, UserWarning, FutureWarning):
             continue
     are_unread = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True).isna()
     row = int((np.asarray(are_unread) & ~np.asarray(values.isna())).argmax())
