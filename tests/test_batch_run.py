@@ -128,7 +128,7 @@ def test_scores_are_those_of_the_model_in_the_order_of_the_rows(name, score, mod
         case "jsonl":
             scored = pd.read_json(path, lines=True, dtype={"id": str}, precise_float=True)
         case _:
-            scored = pd.read_csv(path, dtype={"id": str})
+            scored = pd.read_csv(path, dtype={"id": str}, float_precision="round_trip")
     assert list(scored) == ["row", "id", "score", "is_outlier"]
     np.testing.assert_array_equal(scored["row"], np.arange(1, N_ROWS + 1))
     np.testing.assert_array_equal(scored["id"], rows()["id"])
@@ -329,7 +329,7 @@ def test_bad_rows_go_to_the_rejects_on_request(score, bad_table, model, output, 
     ]
     assert (summary.rows_in, summary.rows_out, summary.rows_rejected) == (N_ROWS, N_ROWS - 2, 2)
     kept = np.delete(np.arange(N_ROWS), [499, 799])
-    scored = pd.read_csv(output)
+    scored = pd.read_csv(output, float_precision="round_trip")
     np.testing.assert_array_equal(scored["row"], kept + 1)
     np.testing.assert_array_equal(scored["score"], -model.score_samples(rows().iloc[kept]))
 

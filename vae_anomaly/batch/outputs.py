@@ -174,8 +174,9 @@ def kept_cells(source: Source, frame: Frame) -> pa.Table:
     """Return the kept columns of a frame, in which empty fields of CSV are missing values."""
     if not isinstance(source.files[0], CsvFile):
         return frame.kept
+    # pyarrow 18 fails with if_else on parts of a text column.
     columns = [
-        pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+        pc.case_when(pc.make_struct(pc.not_equal(column, "")), column)
         for column in frame.kept.columns
     ]
     return pa.table(columns, names=frame.kept.column_names)
