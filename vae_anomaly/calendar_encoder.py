@@ -47,8 +47,8 @@ class CalendarEncoder(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of shape (n_samples, n_features)
             Columns of dates.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------

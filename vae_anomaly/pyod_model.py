@@ -50,8 +50,8 @@ class PyODModel(BaseDetector):
         ----------
         X : array-like of shape (n_samples, n_features)
             The training rows.
-        y : ignored
-            Present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------

@@ -83,8 +83,8 @@ class TableSchema(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of shape (n_samples, n_features)
             The table.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------

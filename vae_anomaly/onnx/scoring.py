@@ -82,8 +82,8 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : ignored
-            Present for API consistency.
+        X, y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------

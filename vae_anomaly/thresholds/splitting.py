@@ -85,8 +85,8 @@ class OneClassKFold(StratifiedKFold):
         y : array-like of shape (n_samples,)
             The labels of inliers and outliers. Rows without a label (None, NaN or pandas' NA) are
             trained on.
-        groups : object
-            Ignored, present for API consistency.
+        groups : Ignored
+            Not used, present for API consistency by convention.
 
         Yields
         ------

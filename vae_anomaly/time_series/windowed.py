@@ -235,8 +235,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
         **params : dict
             Metadata such as `sample_weight`, passed to the detector's `fit` if it requests them
             through scikit-learn's metadata routing. If there is one value for each time point, a
@@ -281,8 +281,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
         **params : dict
             Metadata, passed to the detector's `partial_fit` as in `fit`.
 

@@ -173,8 +173,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         ----------
         X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : ignored
-            Present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
