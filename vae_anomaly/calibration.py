@@ -86,7 +86,7 @@ class Calibration:
             The reconstruction of each cell, 0 where it is missing.
         kl : ndarray of shape (..., d)
             The weighted KL divergence of each latent dimension.
-        observed : ndarray of bool of shape (..., p)
+        observed : ndarray of shape (..., p), dtype bool
             The cells that are observed.
 
         Returns

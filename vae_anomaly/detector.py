@@ -126,7 +126,7 @@ class VAEAnomalyDetector(
         same, but the code is z_mean without noise, the KL divergence is 0 and the score is the
         reconstruction term alone.
 
-    encoder : keras.Model or callable, default=None
+    encoder : keras.Model, callable or None, default=None
         A custom encoder that replaces the architecture's: a Keras model, or a function
         ``(input_shape, latent_dim)`` that builds one. It maps samples ``(n, *input_shape)`` to
         [z_mean, z_log_var], each of shape (n, latent_dim); a plain autoencoder needs only the
@@ -135,7 +135,7 @@ class VAEAnomalyDetector(
         state this training loop does not update, such as batch normalisation, and regularizers are
         refused too. `hidden_layer_sizes`, `activation` and `dropout` do not apply to it.
 
-    decoder : keras.Model or callable, default=None
+    decoder : keras.Model, callable or None, default=None
         The same for the decoder. It maps codes of shape (n, latent_dim) to samples
         ``(n, *input_shape)``, in standardised units or, with "binary_crossentropy", as
         probabilities.
@@ -340,7 +340,7 @@ class VAEAnomalyDetector(
         The levels of each categorical column that have an output of their own, in the order of the
         columns.
 
-    is_categorical_ : ndarray of bool of shape (n_features,)
+    is_categorical_ : ndarray of shape (n_features,), dtype bool
         Which columns of X hold categories.
 
     one_hot_groups_ : tuple of (int, int)
@@ -547,13 +547,13 @@ class VAEAnomalyDetector(
             `support_fraction` if there are more.
         y : Ignored
             Not used, present for API consistency by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The weight of each row in the loss, the scaling and the threshold. Rows of weight zero
             are left out.
-        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features) or None, default=None
             The validation rows for early stopping. By default they are held out from X at random;
             pass later rows if the order of the rows matters.
-        sample_weight_val : array-like of shape (n_val,), default=None
+        sample_weight_val : array-like of shape (n_val,) or None, default=None
             The weights of the validation rows.
 
         Returns
@@ -710,7 +710,7 @@ class VAEAnomalyDetector(
             The training rows.
         y : Ignored
             Not used, present for API consistency by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The weight of each row in the loss, relative to the other rows of this call, and in the
             scaling if it is the first call. Rows of weight zero are left out.
 
@@ -935,7 +935,7 @@ class VAEAnomalyDetector(
             The largest number of reasons in a sentence.
         attribution : {"hiding", "terms"}, default="hiding"
             How the score is divided among the columns, see `explain`. Pass "terms" for many rows.
-        units : mapping of str to str, default=None
+        units : mapping of str to str or None, default=None
             The units of the columns by name, such as ``{"amount": "EUR"}``.
 
         Returns

@@ -265,7 +265,7 @@ def converted(
         The columns to convert.
     missing : sequence of str, default=()
         Texts that stand for a missing cell, besides an empty one.
-    engine : Engine, default=None
+    engine : Engine or None, default=None
         Where to compute; by default a new one.
 
     Returns

@@ -392,11 +392,19 @@ class ContributionHeatmapDisplay:
         ImportError
             If matplotlib is not installed.
 
-        Examples -------- >>> import matplotlib.pyplot as plt >>> import numpy as np >>> from
-        vae_anomaly import ContributionHeatmapDisplay >>> contributions =
-        np.random.RandomState(0).uniform(size=(30, 3)) >>> display = ContributionHeatmapDisplay( ...
-        contributions=contributions, columns=["amount", "hour", "(code)"], rows=list(range(30)) ...
-        ) >>> display.plot(max_rows=10) <...> >>> plt.show()
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ContributionHeatmapDisplay
+        >>> display = ContributionHeatmapDisplay(
+        ...     contributions=np.random.RandomState(0).uniform(size=(30, 3)),
+        ...     columns=["amount", "hour", "(code)"],
+        ...     rows=list(range(30)),
+        ... )
+        >>> display.plot(max_rows=10)
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure

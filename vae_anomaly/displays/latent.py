@@ -234,9 +234,9 @@ class LatentSpaceDisplay:
         ----------
         codes : array-like of shape (n_samples, latent_dim)
             The codes, as ``VAEAnomalyDetector.transform`` returns them.
-        scores : array-like of shape (n_samples,), default=None
+        scores : array-like of shape (n_samples,) or None, default=None
             Anomaly scores by which the rows are coloured.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             Labels by which the rows are coloured instead.
         ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.

@@ -75,7 +75,6 @@ class Counterfactuals:
     new_score: pd.Series
     threshold: float
     _row_of: np.ndarray
-    """The position of the row of each change; labels in the index need not be unique."""
 
     @property
     def is_normal(self) -> pd.Series:

@@ -27,8 +27,8 @@ _MAX_PARTS = 8
 def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
     """Explain the scores of rows: which columns made them abnormal, and what was expected.
 
-    The anomaly score is a sum over the columns and the code, so the contributions of these add up to
-    it exactly.
+    The anomaly score is a sum over the columns and the code, whose contributions therefore add up
+    to it exactly.
 
     Parameters
     ----------

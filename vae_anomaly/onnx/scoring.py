@@ -123,7 +123,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The rows to score.
 
         Returns
@@ -159,7 +159,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The rows to score.
 
         Returns

@@ -52,7 +52,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels of inliers and outliers; the documentation of the class says when they are
             needed. They are also passed to the detector's `fit`, which usually ignores them.
         **params : dict
@@ -92,7 +92,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels of inliers and outliers, as in `fit`.
         **params : dict
             Metadata, as in `fit`.

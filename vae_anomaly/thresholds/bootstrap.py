@@ -66,7 +66,7 @@ def bootstrap_threshold(
     scores : array-like of shape (n_samples,)
         The output of `score_samples` for rows that the detector was not trained on. Rows without
         a score (NaN) are left out.
-    y : array-like of shape (n_samples,), default=None
+    y : array-like of shape (n_samples,) or None, default=None
         The labels of the rows, which are required if `scoring` uses labels. Inliers, outliers and
         rows without a label are resampled separately, so that the number of each stays the same.
     pos_label : int, float, bool, str or None, default=None

@@ -111,7 +111,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             Passed to the detector's `partial_fit`, which usually ignores it.
         **params : dict
             Metadata such as `sample_weight`, which are passed to the detector's `partial_fit` if it

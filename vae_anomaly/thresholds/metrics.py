@@ -50,7 +50,7 @@ def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
     ----------
     y : array-like of shape (n,)
         The labels, of two classes. None, NaN and pandas' NA mark rows without a label.
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers; see `make_outlier_scorer` for the default.
 
     Returns

@@ -51,11 +51,11 @@ class Counts(NamedTuple):
 
         Parameters
         ----------
-        thresholds : array of shape (n_thresholds,)
+        thresholds : ndarray of shape (n_thresholds,)
             The thresholds.
-        scores, is_outlier : array of shape (n,)
+        scores, is_outlier : ndarray of shape (n,)
             The scores (the lower, the more abnormal) and the labels: True for outliers.
-        sample_weight : array of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
         """
         weight = np.ones(len(scores), dtype=int) if sample_weight is None else sample_weight
@@ -86,7 +86,7 @@ def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
 
     Parameters
     ----------
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores. The lower, the more abnormal.
     n_max : int
         The maximum number of thresholds.
@@ -230,7 +230,7 @@ class LabelledObjective(_Objective, ABC):
         ----------
         y_true, y_pred : array-like of shape (n,)
             The labels and the decisions: 1 for outliers and 0 for inliers.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -256,7 +256,7 @@ class LabelFreeObjective(_Objective, ABC):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -362,8 +362,10 @@ class AlarmCost(LabelledObjective):
     make_outlier_scorer : Turns the objective into a scorer, with ``response_method="predict"``.
     TunedThresholdDetectorCV : Chooses the threshold that is best for an objective.
 
-    Notes ----- With the numbers of missed outliers (FN), of false alarms (FP) and of outliers that
-    raise an alarm (TP), and the number n of labelled rows, this is::
+    Notes
+    -----
+    With the numbers of missed outliers (FN), of false alarms (FP) and of outliers that raise an
+    alarm (TP), and the number n of labelled rows, this is::
 
         -(missed FN + false_alarm FP + found TP) / n
 
@@ -552,7 +554,7 @@ class AutoThreshold(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -631,7 +633,7 @@ class ExtremeValueTail(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -727,7 +729,7 @@ class AlarmBudget(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -889,13 +891,13 @@ def threshold_curve(
     objective : objective or None
         The objective whose values are the "scores" of the curve. If it needs no labels, these are
         the alarm rate.
-    thresholds : array of shape (n_thresholds,)
+    thresholds : ndarray of shape (n_thresholds,)
         The thresholds, in ascending order.
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores. The lower, the more abnormal.
-    is_outlier : array of shape (n,), default=None
+    is_outlier : ndarray of shape (n,) or None, default=None
         The output of `outlier_indicator`. Rows without a label count for the alarm rate only.
-    params : dict, default=None
+    params : dict or None, default=None
         The metadata that the objective requests. A "sample_weight" applies to all columns.
     """
     params = params or {}
@@ -947,9 +949,9 @@ def choose_threshold(
         sets the threshold.
     curve : dict
         The output of `threshold_curve`.
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores that the curve was computed from.
-    params : dict, default=None
+    params : dict or None, default=None
         The same parameters as in `threshold_curve`.
 
     Raises

@@ -276,7 +276,7 @@ class ThresholdDisplay:
             The rows to score.
         y : array-like of shape (n_samples,)
             The labels; rows without a label are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         objective : str, objective, scorer or None, default=None
             The objective to plot as well, see `TunedThresholdDetectorCV`. By default, it is the
@@ -364,7 +364,7 @@ class ThresholdDisplay:
         scores : array-like of shape (n_samples,)
             The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         threshold : float or None, default=None
             The threshold to mark.
@@ -441,7 +441,7 @@ class ThresholdDisplay:
             The rows that were given to `cross_validate`.
         y : array-like of shape (n_samples,)
             The labels; rows without a label are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         objective : str, objective, scorer or None, default=None
             The objective to plot as well, see `from_estimator`.
@@ -690,9 +690,9 @@ class ScoreDistributionDisplay:
             The fitted detector.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows to score.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels, if there are any.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `make_outlier_scorer`. By default, it is that of the
@@ -775,7 +775,7 @@ class ScoreDistributionDisplay:
         scores : array-like of shape (n_samples,)
             The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         threshold : float or None, default=None
             The threshold to mark.
@@ -851,9 +851,9 @@ class ScoreDistributionDisplay:
             and ``return_indices=True``.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows that were given to `cross_validate`.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels, if there are any.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
         pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `from_estimator`.

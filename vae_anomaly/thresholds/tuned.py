@@ -98,7 +98,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         are flagged. An array-like contains the candidates themselves, in units of `score_samples`;
         a rule without labels then uses the nearest one that does not flag more rows.
 
-    cv : int, float, cross-validation generator, iterable or "prefit", default=None
+    cv : int, float, cross-validation generator, iterable, "prefit" or None, default=None
         Determines the splitting strategy. Possible inputs are:
 
         - None, to use 5 folds, stratified by the labels if these are used;

@@ -54,7 +54,7 @@ def read_points(
 
     Parameters
     ----------
-    X : array-like, dataframe, Series or list of these
+    X : array-like, DataFrame, Series or list of these
         What the user has passed, see `vae_anomaly.SlidingWindow`.
     group_column, time_column : str, int or None
         The columns of a dataframe that tell the series and the time.

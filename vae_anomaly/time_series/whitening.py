@@ -80,9 +80,10 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     SlidingWindow : Cuts windows.
     WindowedDetector : Scores time points by an outlier detector on windows.
 
-    Notes ----- Missing cells are interpolated in time within their window for the computation, and
-    are missing again in the result. Channels that are constant in training are not mixed with
-    others.
+    Notes
+    -----
+    Missing cells are interpolated in time within their window for the computation, and are missing
+    again in the result. Channels that are constant in training are not mixed with others.
 
     The time that `fit` takes grows with the third power of the number of cells of a window: 512
     take a fraction of a second, and 2,500 several seconds.

@@ -233,7 +233,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : Ignored
             Not used, present for API consistency by convention.
@@ -289,7 +289,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : Ignored
             Not used, present for API consistency by convention.
@@ -341,7 +341,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
@@ -380,7 +380,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         offset : float or None, default=None
             The score below which a time point is an alarm, such as the `offset_` of a
@@ -445,12 +445,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
         -------
-        is_covered : ndarray of bool of shape (n_timepoints,)
+        is_covered : ndarray of shape (n_timepoints,), dtype bool
             Whether a whole window covers each time point, in the order of X.
 
         Raises

@@ -116,8 +116,10 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     --------
     WindowedDetector : Scores time points by an outlier detector on windows.
 
-    Notes ----- In a Pipeline, a previous step that returns an array loses the index, and with it
-    the clock. Make it return a dataframe by ``set_output(transform="pandas")``.
+    Notes
+    -----
+    In a Pipeline, a previous step that returns an array loses the index, and with it the clock.
+    Make it return a dataframe by ``set_output(transform="pandas")``.
 
     There are fewer windows than time points, unless `window_size` is 1. The scores of a
     `sklearn.pipeline.Pipeline` with this transformer are therefore those of windows.
@@ -169,7 +171,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
         y : Ignored
             Not used, present for API consistency by convention.
@@ -203,7 +205,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
