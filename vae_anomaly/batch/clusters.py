@@ -142,7 +142,7 @@ def score_spark(
     --------
     >>> from pyspark.sql import SparkSession  # doctest: +SKIP
     >>> from vae_anomaly import load
-    >>> from vae_anomaly.batch.clusters import score_spark
+    >>> from vae_anomaly.batch import score_spark
     >>> spark = SparkSession.builder.getOrCreate()  # doctest: +SKIP
     >>> table = spark.read.parquet("flights.parquet")  # doctest: +SKIP
     >>> scores = score_spark(load("model.skops"), table, keep=["flight"])  # doctest: +SKIP

@@ -506,7 +506,7 @@ class Source:
         rows_per_frame: int = 65_536,
         bad: Bad = "stop",
     ) -> Iterator[Frame]:
-        """Yield all rows in order, a number of them at a time.
+        """Read all rows in order, a number of them at a time.
 
         Frame number k, counted from 0, holds the rows from ``k * rows_per_frame`` on, whatever
         `start` is.
@@ -527,9 +527,9 @@ class Source:
             "missing" takes it for missing, and "reject" leaves its row out. Rows that cannot be
             parsed are left out with "reject", too, and are an error otherwise.
 
-        Yields
-        ------
-        frame : Frame
+        Returns
+        -------
+        frames : iterator of Frame
             The rows: their numbers, the `table` of typed columns, the `kept` columns and the
             `rejects`.
 

@@ -68,6 +68,22 @@ class Summary:
     See Also
     --------
     score_table : Returns the summary of a run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> from vae_anomaly.batch import Source, score_table
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     X.to_csv(path, index=False)
+    ...     summary = score_table(detector, Source.open([path]), Path(folder, "scores.csv"))
+    >>> summary.rows_out, summary.rows_rejected
+    (150, 0)
     """
 
     vae_anomaly: str

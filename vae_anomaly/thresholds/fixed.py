@@ -93,7 +93,15 @@ class FixedThresholdDetector(BaseThresholdDetector):
 
     @property  # it exists without a call of `fit`, too, if the detector is fitted
     def offset_(self) -> float:
-        """The threshold: ``decision_function = score_samples - offset_``."""
+        """The threshold: ``decision_function = score_samples - offset_``.
+
+        Raises
+        ------
+        NotFittedError
+            If neither the meta-estimator nor its detector is fitted.
+        ValueError
+            If ``threshold="auto"`` and the detector has no `offset_`.
+        """
         if "offset_" in self.__dict__:
             return self.__dict__["offset_"]
         check_is_fitted(self)
