@@ -26,7 +26,7 @@ class CalendarEncoder(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns.
 
     See Also

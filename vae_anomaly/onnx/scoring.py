@@ -49,10 +49,10 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns, if the model was trained on a dataframe.
 
-    is_text_ : ndarray of shape (n_features_in_,), dtype bool
+    is_text_ : ndarray of shape (`n_features_in_`,), dtype bool
         Whether each column holds text.
 
     See Also
@@ -206,7 +206,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The names of the columns, (n_features_in_,).
+        """The names of the columns, (`n_features_in_`,).
 
         Raises
         ------
@@ -220,7 +220,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
     @property
     def is_text_(self) -> np.ndarray:
-        """Whether each column holds text, (n_features_in_,)."""
+        """Whether each column holds text, (`n_features_in_`,)."""
         kinds = [value.type for value in self._session.get_inputs()]
         is_text = np.array([kind == "tensor(string)" for kind in kinds])
         return np.broadcast_to(is_text, self.n_features_in_)  # one input may hold all columns

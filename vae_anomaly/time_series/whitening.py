@@ -33,7 +33,7 @@ _BLOCK_ROWS = 256
 class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Decorrelate the cells of windows of time series.
 
-    The cells of a window are strongly correlated, and so most of its variance lies in a few
+    The cells of a window are strongly correlated, so most of its variance lies in a few
     directions, such as its level. Anomalies often show in the others: two channels that no longer
     go together, or a jump. This transformer gives all directions the same variance, except for
     those that hardly vary at all, in three steps:
@@ -42,10 +42,10 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
        extreme values are drawn in by the modulus transformation [1]_,
        ``sign(x) * ((1 + abs(x)) ** 0.75 - 1) / 0.75``. Then it is standardised.
     2. The covariance of the cells is estimated. That of two cells depends only on their channels
-    and on the time between them, as in a stationary series, so that few windows suffice. 3. The
-    cells are multiplied by the inverse square root of the covariance. Of all ways of whitening,
-    this one, "ZCA-cor", keeps each cell closest to what it was [2]_: a cell says by how much this
-    channel at this time departs from what the rest of the window makes likely. The
+       and on the time between them, as in a stationary series, so that few windows suffice.
+    3. The cells are multiplied by the inverse square root of the covariance. Of all ways of
+       whitening, this one, "ZCA-cor", keeps each cell closest to what it was [2]_: a cell says by
+       how much this channel at this time departs from what the rest of the window makes likely. The
        variance of a direction counts as at least 0.3 % of the largest.
 
     `WindowedDetector` whitens the windows of its detector by default.

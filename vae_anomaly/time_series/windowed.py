@@ -153,7 +153,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     n_features_in_ : int
         The number of channels seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
@@ -534,7 +534,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The names of the channels seen during `fit`, (n_features_in_,)."""
+        """The names of the channels seen during `fit`, (`n_features_in_`,)."""
         return self.windows_.feature_names_in_
 
     def _new_detector(self) -> Any:
