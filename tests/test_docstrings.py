@@ -10,6 +10,7 @@ import dataclasses
 import doctest
 import importlib
 import inspect
+import re
 import textwrap
 import tomllib
 from importlib.util import find_spec
@@ -120,6 +121,12 @@ def test_errors_are_documented(path):
     for function in functions:
         for kind in raised_by(function):
             assert documented & {base.__name__ for base in kind.__mro__}, kind
+
+
+@pytest.mark.parametrize("path", [*functions_and_classes(), *members()])
+def test_references_begin_with_a_surname(path):
+    """Sphinx would take an initial, such as D., for item 4 of a list."""
+    assert not re.search(r"\.\. \[\d+\] [A-Z]\.", inspect.getdoc(found(path)))
 
 
 def test_examples_of_the_pyod_model_run():

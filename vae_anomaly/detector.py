@@ -291,17 +291,13 @@ class VAEAnomalyDetector(
     Attributes
     ----------
     encoder_ : keras.Model
-        The encoder. It maps x ``(n, *input_shape)`` to [z_mean, z_log_var], each of shape
-        (n, latent_dim), or to z_mean alone in a plain autoencoder. Its input is standardised,
-        ``(X - center_) / scale_``, and has one column for each entry of `center_` if there are
-        categories or missing indicators.
+        The encoder, from standardised x to [z_mean, z_log_var].
 
     decoder_ : keras.Model
-        The decoder. It maps z (n, latent_dim) to the mean of x given z, ``(n, *input_shape)``, in
-        standardised units; ``x * scale_ + center_`` turns it into those of X.
+        The decoder, from a code z to the mean of x given z, in standardised units.
 
     vae_ : keras.Model
-        The two end to end, with a `Sampling` layer between them if the code is variational.
+        Encoder and decoder end to end, with a `Sampling` layer between them.
 
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
@@ -337,22 +333,19 @@ class VAEAnomalyDetector(
         training is NaN.
 
     categories_ : list of tuples
-        The levels of each categorical column that have an output of their own, in the order of the
-        columns.
+        The levels of each categorical column that have an output of their own.
 
     is_categorical_ : ndarray of shape (n_features,), dtype bool
         Which columns of X hold categories.
 
     one_hot_groups_ : tuple of (int, int)
-        The first column of the networks, and the one after the last, of each group that is modelled
-        as one categorical variable.
+        The groups of network columns that are modelled as one categorical variable each.
 
     encoder_weights_, decoder_weights_ : list of ndarray
         The trained weights of the networks, in the order of ``keras.Model.get_weights``.
 
     observation_log_var_ : ndarray of shape (n_network_features,)
-        The log variance of the likelihood in standardised units, see
-        `vae_anomaly.losses.Likelihood`.
+        The log variance of the likelihood of each network column, in standardised units.
 
     n_features_in_ : int
         The number of features seen during `fit`.
@@ -404,16 +397,16 @@ class VAEAnomalyDetector(
 
     References
     ----------
-    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
-    .. [2] D. J. Im et al., "Denoising Criterion for Variational Auto-Encoding Framework",
-       AAAI 2017.
-    .. [3] I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
+    .. [1] Kingma, D. P. and Welling, M., "Auto-Encoding Variational Bayes", ICLR 2014.
+    .. [2] Im, D. J. et al., "Denoising Criterion for Variational Auto-Encoding Framework", AAAI
+       2017.
+    .. [3] Higgins, I. et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
        Variational Framework", ICLR 2017.
-    .. [4] P.-A. Mattei and J. Frellsen, "MIWAE: Deep Generative Modelling and Imputation of
+    .. [4] Mattei, P.-A. and Frellsen, J., "MIWAE: Deep Generative Modelling and Imputation of
        Incomplete Data Sets", ICML 2019.
-    .. [5] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic Backpropagation and Approximate
+    .. [5] Rezende, D. J., Mohamed, S. and Wierstra, D., "Stochastic Backpropagation and Approximate
        Inference in Deep Generative Models", ICML 2014.
-    .. [6] P. W. Holland and R. E. Welsch, "Robust Regression Using Iteratively Reweighted
+    .. [6] Holland, P. W. and Welsch, R. E., "Robust Regression Using Iteratively Reweighted
        Least-Squares", Communications in Statistics 6(9), 1977: Cauchy's weights.
 
     Examples
@@ -1216,17 +1209,29 @@ class VAEAnomalyDetector(
 
     @property
     def encoder_(self) -> keras.Model:
-        """The encoder as a Keras model, in standardised units."""
+        """The encoder, from standardised x to [z_mean, z_log_var].
+
+        It maps ``(X - center_) / scale_``, of shape ``(n, *input_shape)``, to two arrays of shape
+        (n, latent_dim), or to z_mean alone in a plain autoencoder. If there are categories or
+        missing indicators, it takes one column for each entry of `center_`.
+        """
         return self._vae.keras_models[0]
 
     @property
     def decoder_(self) -> keras.Model:
-        """The decoder as a Keras model, in standardised units."""
+        """The decoder, from a code z to the mean of x given z, in standardised units.
+
+        It maps an array of shape (n, latent_dim) to ``(n, *input_shape)``. ``x * scale_ + center_``
+        turns the result into the units of X.
+        """
         return self._vae.keras_models[1]
 
     @property
     def vae_(self) -> keras.Model:
-        """Encoder, sampling layer and decoder end to end, as a Keras model."""
+        """Encoder and decoder end to end, with a `Sampling` layer between them.
+
+        It draws a new code in each call. A plain autoencoder has no such layer.
+        """
         return self._vae.keras_models[2]
 
     @property
@@ -1246,7 +1251,10 @@ class VAEAnomalyDetector(
 
     @property
     def categories_(self) -> list[tuple[Any, ...]]:
-        """The levels of each categorical column that have an output of their own."""
+        """The levels of each categorical column that have an output of their own.
+
+        They are in the order of the columns.
+        """
         return [category.levels for category in self._categories]
 
     @property
@@ -1258,7 +1266,10 @@ class VAEAnomalyDetector(
 
     @property
     def one_hot_groups_(self) -> tuple[tuple[int, int], ...]:
-        """The first network column and the one after the last of each one-hot group."""
+        """The groups of network columns that are modelled as one categorical variable each.
+
+        Each group is given by its first column and by the column after its last.
+        """
         return self._vae.spec.one_hot_groups
 
     @property
@@ -1273,7 +1284,10 @@ class VAEAnomalyDetector(
 
     @property
     def observation_log_var_(self) -> np.ndarray:
-        """The log variance of the likelihood, (n_network_features,), in standardised units."""
+        """The log variance of the likelihood of each network column, in standardised units.
+
+        It has the shape (n_network_features,); see `vae_anomaly.losses.Likelihood`.
+        """
         return self._vae.weights.observation_log_var
 
     def _fitted_vae(self) -> VAE:

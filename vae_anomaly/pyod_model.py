@@ -44,8 +44,8 @@ class PyODModel(BaseDetector):
 
     References
     ----------
-    .. [1] Y. Zhao, Z. Nasrullah and Z. Li, "PyOD: A Python Toolbox for Scalable Outlier Detection",
-       Journal of Machine Learning Research 20(96), 2019.
+    .. [1] Zhao, Y., Nasrullah, Z. and Li, Z., "PyOD: A Python Toolbox for Scalable Outlier
+       Detection", Journal of Machine Learning Research 20(96), 2019.
 
     Examples
     --------

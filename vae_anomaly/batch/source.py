@@ -224,7 +224,7 @@ class Source:
         Parameters
         ----------
         patterns : sequence of str or path-like
-            The files: paths, patterns such as "2024-*.csv", and folders of Parquet files.
+            The files: paths, patterns such as ``"2024-*.csv"``, and folders of Parquet files.
         options : ReadOptions or None, default=None
             What is known about how the files are written. By default, all of it is found out.
 

@@ -183,8 +183,8 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
 
     References
     ----------
-    .. [1] S. Wachter, B. Mittelstadt and C. Russell, "Counterfactual Explanations without Opening
-       the Black Box", Harvard Journal of Law & Technology 31(2), 2018.
+    .. [1] Wachter, S., Mittelstadt, B. and Russell, C., "Counterfactual Explanations without
+       Opening the Black Box", Harvard Journal of Law & Technology 31(2), 2018.
 
     Examples
     --------

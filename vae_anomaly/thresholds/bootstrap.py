@@ -108,7 +108,7 @@ def bootstrap_threshold(
 
     References
     ----------
-    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.
+    .. [1] Efron, B. and Tibshirani, R., "An Introduction to the Bootstrap", Chapman & Hall, 1993.
 
     Examples
     --------

@@ -56,8 +56,8 @@ class PValuesMixin:
 
         References
         ----------
-        .. [1] S. Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
-           51(1), 2023.
+        .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of
+           Statistics 51(1), 2023.
 
         Examples
         --------
@@ -163,7 +163,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
 
     References
     ----------
-    .. [1] S. Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
+    .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
        51(1), 2023.
 
     Examples
@@ -228,10 +228,10 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
 
         References
         ----------
-        .. [1] S. Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
-           51(1), 2023.
-        .. [2] Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate", Journal of the
-           Royal Statistical Society B 57(1), 1995.
+        .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of
+           Statistics 51(1), 2023.
+        .. [2] Benjamini, Y. and Hochberg, Y., "Controlling the False Discovery Rate", Journal of
+           the Royal Statistical Society B 57(1), 1995.
 
         Examples
         --------

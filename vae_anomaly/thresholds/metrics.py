@@ -384,7 +384,7 @@ def make_excess_mass_scorer(
 
     References
     ----------
-    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+    .. [1] Goix, N., "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
        ICML Anomaly Detection Workshop 2016.
 
     Examples
@@ -432,7 +432,7 @@ def make_mass_volume_scorer(
 
     References
     ----------
-    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+    .. [1] Goix, N., "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
        ICML Anomaly Detection Workshop 2016.
 
     Examples

@@ -304,7 +304,7 @@ class FBeta(LabelledObjective):
 
     References
     ----------
-    .. [1] C. J. van Rijsbergen, "Information Retrieval", Butterworths, 1979.
+    .. [1] van Rijsbergen, C. J., "Information Retrieval", Butterworths, 1979.
 
     Examples
     --------
@@ -371,7 +371,7 @@ class AlarmCost(LabelledObjective):
 
     References
     ----------
-    .. [1] C. Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001.
+    .. [1] Elkan, C., "The Foundations of Cost-Sensitive Learning", IJCAI 2001.
 
     Examples
     --------
@@ -606,7 +606,7 @@ class ExtremeValueTail(LabelFreeObjective):
 
     References
     ----------
-    .. [1] A. Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+    .. [1] Siffer, A. et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
 
     Examples
     --------

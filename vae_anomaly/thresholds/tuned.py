@@ -194,7 +194,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
 
     References
     ----------
-    .. [1] G. Forman and M. Scholz, "Apples-to-Apples in Cross-Validation Studies: Pitfalls in
+    .. [1] Forman, G. and Scholz, M., "Apples-to-Apples in Cross-Validation Studies: Pitfalls in
        Classifier Performance Measurement", ACM SIGKDD Explorations 12(1), 2010.
 
     Examples

@@ -90,10 +90,10 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] J. A. John and N. R. Draper, "An Alternative Family of Transformations", Applied
+    .. [1] John, J. A. and Draper, N. R., "An Alternative Family of Transformations", Applied
        Statistics 29(2), 1980.
-    .. [2] A. Kessy, A. Lewin and K. Strimmer, "Optimal Whitening and Decorrelation", The American
-       Statistician 72(4), 2018.
+    .. [2] Kessy, A., Lewin, A. and Strimmer, K., "Optimal Whitening and Decorrelation", The
+       American Statistician 72(4), 2018.
 
     Examples
     --------

@@ -321,6 +321,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     def max_gap_(self) -> pd.Timedelta | None:
         """The longest time between consecutive rows of a window; None without a clock.
 
+        The windows that a `WindowedDetector` is trained on may have a shorter one.
+
         Raises
         ------
         NotFittedError
