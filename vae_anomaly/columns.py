@@ -243,7 +243,7 @@ def with_levels(rows: np.ndarray, columns: Columns, like: Any = None, container:
     Returns
     -------
     rows : ndarray or DataFrame of shape (n, n_features)
-        An array of objects if levels are no numbers. Without categorical columns, `rows` itself.
+        An array of objects if levels are not numbers. Without categorical columns, `rows` itself.
     """
     if not columns.categories:
         return rows

@@ -329,7 +329,7 @@ class VAEAnomalyDetector(
         `input_shape`, all positions of a channel or feature have the same `scale_`, the root mean
         square of their standard deviations. The columns of the networks are those of X, except that
         each categorical column becomes one column per output (one for two levels), and that the
-        missing indicators stand behind them all. The scale of a column without any value in
+        missing indicators come after them all. The scale of a column without any value in
         training is NaN.
 
     categories_ : list of tuples
@@ -1509,7 +1509,7 @@ class VAEAnomalyDetector(
     def __getstate__(self) -> dict[str, Any]:
         """Return plain data: parameters, arrays, numbers and strings.
 
-        Networks of one's own are given by their configuration.
+        Custom networks are represented by their configuration.
         """
         state = super().__getstate__().copy()
         for name in ("encoder", "decoder"):

@@ -1,4 +1,4 @@
-"""ModelInfo: what a model file tells of its model, without loading it."""
+"""ModelInfo: what a model file says about its model, without loading it."""
 
 from __future__ import annotations
 

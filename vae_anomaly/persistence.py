@@ -48,7 +48,7 @@ TRUSTED_TYPES = (
     "vae_anomaly.time_series.windowed.WindowedDetector",
     "vae_anomaly.time_series.windows.SlidingWindow",
 )
-"""The types that `load` trusts besides those that skops does, most of them of this package.
+"""The types that `load` trusts in addition to those of skops, most of them of this package.
 
 Their state consists of parameters, numbers, strings and arrays, and nothing in it is called. A
 detector needs the name of its class alone, and `NetworkConfig` if its networks are the user's own.
@@ -403,7 +403,7 @@ def _check_dtypes(tree: Any) -> None:
 def _check_tree(tree: Any) -> None:
     """Raise ValueError if objects that refer to each other unfold to a tree without end.
 
-    skops walks through every reference anew, so that few of them could keep it busy for ever.
+    skops follows every reference again, so that a few of them could keep it busy for ever.
     """
     sizes: dict[Any, int] = {}
 

@@ -105,7 +105,7 @@ class VAE:
     def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return what each column and each latent dimension add to the opposite of the score.
 
-        A category is one column, and a missing indicator belongs to the column that it tells of.
+        A category is one column, and a missing indicator belongs to its column.
 
         Parameters
         ----------

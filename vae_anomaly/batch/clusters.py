@@ -1,8 +1,8 @@
 """score_dask and score_spark: `score_frame` on the parts of a table, wherever a cluster has them.
 
-What a cluster does well stays with it: reading and writing, order, and doing again what was lost
-with a worker. The score of a row does not depend on the rows beside it, so that the result is that
-of one process, whichever worker has scored which part, and how often.
+What a cluster does well is left to it: reading and writing, order, and repeating what was lost with
+a worker. The score of a row does not depend on the rows beside it, so the result is that of one
+process, whichever worker has scored which part, and however often.
 
 A model is sent to each worker process once. Workers of both clusters have one thread for linear
 algebra, by their environment variable OMP_NUM_THREADS, so that they leave each other's cores alone.

@@ -1,7 +1,7 @@
-"""What the beginning of a CSV file tells: encoding, delimiter, header and names of the columns.
+"""What the beginning of a CSV file reveals: encoding, delimiter, header and names of the columns.
 
-The delimiter is the one by which most of the first rows have the same number of fields. What stands
-above the first of these rows is no part of the table.
+The delimiter is the one by which most of the first rows have the same number of fields. What is
+above the first of these rows is not part of the table.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def find_encoding(path: Path, compression: str | None, wanted: str | None) -> st
     Raises
     ------
     TableError
-        If it is not known, or the file holds bytes that are no text.
+        If it is not known, or the file holds bytes that are not text.
     """
     import pyarrow as pa
 
@@ -168,7 +168,7 @@ def find_dialect(
     compression : str or None
         How it is compressed.
     sep, encoding, header
-        What is known, else None.
+        What is known, or None.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The error that tables which cannot be used raise."""
+"""The errors about tables that cannot be read or do not fit."""
 
 
 class TableError(ValueError):

@@ -98,8 +98,7 @@ def evaluate_table(
     Raises
     ------
     ValueError
-        If the model does not know its columns or has no threshold, or there are no labelled rows of
-        both kinds.
+        If the model does not know its columns or has no threshold, or no row has a label.
     TableError
         If the table does not fit the model.
 

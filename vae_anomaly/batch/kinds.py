@@ -1,7 +1,7 @@
 """What the columns of a source are, by what all of its rows hold.
 
-`docs/files.md` tells the rules. A column is never taken for a category because a few of its cells
-are no numbers, nor because its numbers are written in an unusual way: it is parsed, or refused.
+`docs/files.md` has the rules. A column is never taken for a category because a few of its cells are
+not numbers, nor because its numbers are written in an unusual way: it is parsed, or refused.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class RunFolder:
     path : Path
         The folder.
     checkpoint : Path
-        The file in it that tells how far the run has come.
+        The file in it that says how far the run has come.
     """
 
     def __init__(self, output: Path) -> None:

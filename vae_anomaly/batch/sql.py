@@ -264,7 +264,7 @@ def converted(
     columns : iterable of ColumnSchema
         The columns to convert.
     missing : sequence of str, default=()
-        Texts that stand for a missing cell, besides an empty one.
+        Texts that stand for a missing cell, in addition to an empty one.
     engine : Engine or None, default=None
         Where to compute; by default a new one.
 

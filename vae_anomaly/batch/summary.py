@@ -124,9 +124,9 @@ class Tally:
     Parameters
     ----------
     schema : TableSchema
-        The columns of the model, with what they held in training, if it tells.
+        The columns of the model, with what they held in training, if it is known.
     training : ndarray of shape (n_training_rows,) or None
-        The scores of the training rows, higher for abnormal ones, if the model tells.
+        The scores of the training rows, higher for abnormal ones, if the model keeps them.
     """
 
     def __init__(self, schema: TableSchema, training: np.ndarray | None = None) -> None:

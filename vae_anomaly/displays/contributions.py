@@ -213,12 +213,14 @@ class ContributionsDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        IndexError
+            If there is no such row.
         NotFittedError
             If the model is not fitted.
         TypeError
             If the model does not end in a VAE.
         ValueError
-            If X or `attribution` is not valid.
+            If X or `attribution` is not valid, or `max_display` is less than 2.
 
         Examples
         --------
@@ -271,6 +273,8 @@ class ContributionsDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        IndexError
+            If there is no such row.
         ValueError
             If `max_display` is less than 2.
 

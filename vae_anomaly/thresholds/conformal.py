@@ -130,7 +130,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         There should be many more than 1 / alpha of them: with fewer, nothing is ever flagged. With
         a `WindowedDetector`, blocks of each time series are held out, and fewer than 1 / alpha
         windows are refused. As neighbouring time points are not exchangeable, the rate is not
-        guaranteed there: it holds as far as the series go on as before.
+        guaranteed there: it holds as long as the series go on as before.
 
     memory : str, joblib.Memory or None, default=None
         The cache of fitted detectors, see `FixedThresholdDetector`.

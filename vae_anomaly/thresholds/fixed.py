@@ -45,7 +45,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
         threshold; "auto" is, as VAEAnomalyDetector then trains a second network. If several
         parallel workers need the same fit, one runs it and the others wait for its result. A
         detector that uses NumPy's global random state, as with ``random_state=None``, is fitted
-        anew each time.
+        each time.
 
     Attributes
     ----------

@@ -377,8 +377,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     ) -> tuple[np.ndarray, Stretches]:
         """Return the channels, sorted by series and time, and the stretches without a gap in them.
 
-        What is a gap may differ in the training of a detector. `runs` tells the unbroken run of
-        each row, if rows between them have been held out.
+        What counts as a gap may differ in the training of a detector. `runs` holds the unbroken run
+        of each row, if rows between them have been held out.
         """
         if not reset:
             check_is_fitted(self)
