@@ -112,7 +112,7 @@ def read_head(path: Path, compression: str | None, encoding: str) -> tuple[str, 
 
 
 def not_utf8(path: Path, line: int | None, byte: bytes) -> str:
-    """Return what to say of a file in another encoding."""
+    """Return what to say about a file in another encoding."""
     at = "" if line is None else f", line {line}"
     shown = f" (byte 0x{byte.hex()})" if byte else ""
     return (
@@ -268,7 +268,7 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[_Record]:
 def csv_reader(
     lines: Iterator[str], delimiter: str, escape: str | None, *, strict: bool = False
 ) -> Any:
-    """Return the reader of the standard library that takes records apart as the rest does."""
+    """Return the reader of the standard library that parses records as the rest does."""
     # The limit of 128 KiB holds for all readers; a caller who has chosen a larger one keeps it.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     return csv.reader(

@@ -143,7 +143,7 @@ class Reject:
     row: int
     """Its number in the input, counted from 1."""
     column: str | None
-    """The first column that does not fit; None if the row cannot be taken apart."""
+    """The first column that does not fit; None if the row cannot be parsed."""
     value: str | None
     reason: str
 

@@ -435,7 +435,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     def _longest_steps(
         self, interval: float, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray
     ) -> tuple[float, float]:
-        """Return the longest steps that are no gaps, in seconds, in scoring and in training."""
+        """Return the longest steps that are not gaps, in seconds, in scoring and in training."""
         if self.max_gap is not None and self.max_gap != "auto":
             try:
                 longest = pd.Timedelta(self.max_gap).total_seconds()
