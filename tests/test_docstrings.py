@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import get_validation_checks, validate
+from sklearn.exceptions import NotFittedError
 
 import vae_anomaly.batch
 
@@ -107,7 +108,7 @@ def raised_by(function):
     known = vars(builtins) | vars(inspect.getmodule(function))
     kinds = {known[name] for name in raised if isinstance(known.get(name), type)}
     if calls & {"check_is_fitted", "self._fitted_vae"}:
-        kinds.add(importlib.import_module("sklearn.exceptions").NotFittedError)
+        kinds.add(NotFittedError)
     return kinds
 
 
