@@ -96,8 +96,8 @@ class VAEAnomalyDetector(
 
     which with ``beta=1`` is the negative evidence lower bound, a bound on -log p(x) [1]_.
 
-    Tables can be passed as they are: the columns are standardised internally, missing values are
-    taken (see Notes), and so are the categories of dataframes. The sign convention is
+    Tables can be passed as they are: the columns are standardised internally, and missing values
+    (see Notes) and the categories of dataframes are accepted. The sign convention is
     scikit-learn's: an outlier has a low score and the prediction -1.
 
     Parameters
