@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Test the recipes of docs/serving.md with all clients installed, and the clusters, Spark among them.
+# Test the recipes of docs/serving.md with all clients installed, the clusters, Spark among them, and
+# the docstrings, that of the adapter for PyOD among them.
 # Spark needs a Java runtime, which is installed from the distribution's packages if there is none.
 # Arguments go to pytest.
 #   VENV    the environment (default: .venv-clients beside pyproject.toml)
@@ -31,4 +32,5 @@ if ! cat "$root/pyproject.toml" "$root/tests/clients.txt" | cmp -s - "$venv/inst
 fi
 
 cd "$root"
-"$venv/bin/python" -m pytest tests/test_serving_guide.py tests/test_clusters.py "$@"
+"$venv/bin/python" -m pytest tests/test_serving_guide.py tests/test_clusters.py \
+    tests/test_docstrings.py "$@"

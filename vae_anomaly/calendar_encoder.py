@@ -18,16 +18,20 @@ PARTS = ("month", "day_of_week", "hour")
 class CalendarEncoder(TransformerMixin, BaseEstimator):
     """Turn dates into their month, day of the week and hour.
 
-    A detector cannot learn from a date as such, but from what recurs. Missing dates give missing
-    values.
+    A detector cannot learn from a date as such, but it can from what recurs. Missing dates become
+    missing values.
 
     Attributes
     ----------
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns.
+
+    See Also
+    --------
+    TableSchema : Gives the columns of a table the types that they had in training.
 
     Examples
     --------
@@ -47,13 +51,28 @@ class CalendarEncoder(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of shape (n_samples, n_features)
             Columns of dates.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
         self : CalendarEncoder
             The encoder.
+
+        Raises
+        ------
+        TypeError
+            If X is not a DataFrame of pandas.
+        ValueError
+            If a column does not hold dates. The message names it.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import CalendarEncoder
+        >>> X = pd.DataFrame({"time": pd.to_datetime(["2013-01-01T05:00", None])})
+        >>> CalendarEncoder().fit(X).feature_names_in_.tolist()
+        ['time']
         """
         self._check(X, reset=True)
         return self
@@ -70,6 +89,25 @@ class CalendarEncoder(TransformerMixin, BaseEstimator):
         -------
         parts : DataFrame of shape (n_samples, 3 * n_features)
             The months (1 to 12), the days of the week (0 is Monday) and the hours of all columns.
+
+        Raises
+        ------
+        NotFittedError
+            If the encoder is not fitted.
+        TypeError
+            If X is not a DataFrame of pandas.
+        ValueError
+            If X has other columns than in `fit`, or a column does not hold dates.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import CalendarEncoder
+        >>> X = pd.DataFrame({"time": pd.to_datetime(["2013-01-01T05:00", None])})
+        >>> CalendarEncoder().fit(X).transform(X)
+           month__time  day_of_week__time  hour__time
+        0          1.0                1.0         5.0
+        1          NaN                NaN         NaN
         """
         check_is_fitted(self)
         self._check(X, reset=False)
@@ -81,13 +119,26 @@ class CalendarEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str, default=None
-            The names of the columns; by default those seen in `fit`.
+        input_features : array-like of str or None, default=None
+            The names of the columns. By default, they are those seen during `fit`.
 
         Returns
         -------
-        names : ndarray of str
-            "month__" and so on before the name of each column.
+        names : ndarray of shape (3 * n_features,), dtype object
+            The names, such as "month__time" for the months of the column "time".
+
+        Raises
+        ------
+        NotFittedError
+            If the encoder is not fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import CalendarEncoder
+        >>> X = pd.DataFrame({"time": pd.to_datetime(["2013-01-01T05:00", None])})
+        >>> CalendarEncoder().fit(X).get_feature_names_out().tolist()
+        ['month__time', 'day_of_week__time', 'hour__time']
         """
         check_is_fitted(self)
         names = self.feature_names_in_ if input_features is None else np.asarray(input_features)

@@ -1,4 +1,4 @@
-"""Calibration: keeping the scores of rows comparable in which different cells are missing."""
+"""Calibration: keeping scores comparable between rows in which different cells are missing."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Calibration:
     def shares(
         self, cells: np.ndarray, kl: np.ndarray, observed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the terms of the loss with the correction shared out among them.
+        """Return the terms of the loss with the correction divided among them.
 
         What a missing cell adds is its own. The stretching of the difference to the mean applies to
         each term's difference to its own mean.
@@ -86,7 +86,7 @@ class Calibration:
             The reconstruction of each cell, 0 where it is missing.
         kl : ndarray of shape (..., d)
             The weighted KL divergence of each latent dimension.
-        observed : ndarray of bool of shape (..., p)
+        observed : ndarray of shape (..., p), dtype bool
             The cells that are observed.
 
         Returns

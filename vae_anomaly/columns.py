@@ -132,7 +132,7 @@ def categorical_columns(categorical_features: Any, X: Any) -> list[int]:
     ----------
     categorical_features : "from_dtype", array-like of {bool, int, str} or None
         The parameter of the detector.
-    X : array-like, sparse matrix or dataframe
+    X : array-like, sparse matrix or DataFrame
         The training rows.
 
     Raises
@@ -192,7 +192,7 @@ def with_codes(X: Any, coders: Sequence[Category | LevelCounter]) -> Any:
 
     Parameters
     ----------
-    X : array-like or dataframe of shape (n, n_features)
+    X : array-like or DataFrame of shape (n, n_features)
         Rows as the user has passed them.
     coders : sequence of Category or LevelCounter
         The categorical columns, at least one.
@@ -234,7 +234,7 @@ def with_levels(rows: np.ndarray, columns: Columns, like: Any = None, container:
         Numbers, and codes in categorical columns.
     columns : Columns
         The columns of X.
-    like : array-like or dataframe, default=None
+    like : array-like, DataFrame or None, default=None
         The rows of the user whose container and index are taken. By default, columns with names
         make a dataframe.
     container : str, default=""
@@ -242,8 +242,8 @@ def with_levels(rows: np.ndarray, columns: Columns, like: Any = None, container:
 
     Returns
     -------
-    rows : ndarray or dataframe of shape (n, n_features)
-        An array of objects if levels are no numbers. Without categorical columns, `rows` itself.
+    rows : ndarray or DataFrame of shape (n, n_features)
+        An array of objects if levels are not numbers. Without categorical columns, `rows` itself.
     """
     if not columns.categories:
         return rows

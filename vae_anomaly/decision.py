@@ -32,7 +32,24 @@ class OffsetMixin(OutlierMixin):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``, which is negative for outliers.
+            ``score_samples(X) - offset_``, in the units of the scores. It is negative for outliers.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> margin = detector.decision_function([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4, 9.0]])
+        >>> margin < 0
+        array([False,  True])
         """
         return self.score_samples(X) - self.offset_
 
@@ -42,11 +59,27 @@ class OffsetMixin(OutlierMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows to predict.
+            The rows to judge.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             +1 for inliers and -1 for outliers.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.predict([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4, 9.0]])
+        array([ 1, -1])
         """
         return np.where(self.decision_function(X) < 0, -1, 1)

@@ -96,8 +96,8 @@ class VAEAnomalyDetector(
 
     which with ``beta=1`` is the negative evidence lower bound, a bound on -log p(x) [1]_.
 
-    Tables can be passed as they are: the columns are standardised internally, missing values are
-    taken (see Notes), and so are the categories of dataframes. The sign convention is
+    Tables can be passed as they are: the columns are standardised internally, and missing values
+    (see Notes) and the categories of dataframes are accepted. The sign convention is
     scikit-learn's: an outlier has a low score and the prediction -1.
 
     Parameters
@@ -113,19 +113,20 @@ class VAEAnomalyDetector(
         - "lstm", "gru": recurrent layers, from a sequence to a sequence. The code is computed from
           the encoder's last state and is fed to the decoder at every time step.
 
-    input_shape : tuple of int, default=None
-        The shape of one sample: (height, width, channels) or (timesteps, features). A row of X is
-        a sample flattened in C order, and all methods that take rows also take arrays of shape
-        ``(n, *input_shape)``. It tells that all positions of a channel or feature are measured in
-        one unit: they are standardised by a common scale. By default a dense network takes the
-        columns as they are, and the others take each row as a sequence of one feature.
+    input_shape : tuple of int or None, default=None
+        The shape of one sample: (height, width, channels) or (timesteps, features). A row of X is a
+        sample flattened in C order, and all methods that take rows also take arrays of shape
+        ``(n, *input_shape)``. It also declares that all positions of a channel or feature are
+        measured in one unit, so that they are standardised by a common scale. By default, a dense
+        network takes the columns as they are, and the others take each row as a sequence of one
+        feature.
 
     variational : bool, default=True
         Whether to train a VAE. If False, a plain autoencoder is trained: the networks are the
         same, but the code is z_mean without noise, the KL divergence is 0 and the score is the
         reconstruction term alone.
 
-    encoder : keras.Model or callable, default=None
+    encoder : keras.Model, callable or None, default=None
         A custom encoder that replaces the architecture's: a Keras model, or a function
         ``(input_shape, latent_dim)`` that builds one. It maps samples ``(n, *input_shape)`` to
         [z_mean, z_log_var], each of shape (n, latent_dim); a plain autoencoder needs only the
@@ -134,7 +135,7 @@ class VAEAnomalyDetector(
         state this training loop does not update, such as batch normalisation, and regularizers are
         refused too. `hidden_layer_sizes`, `activation` and `dropout` do not apply to it.
 
-    decoder : keras.Model or callable, default=None
+    decoder : keras.Model, callable or None, default=None
         The same for the decoder. It maps codes of shape (n, latent_dim) to samples
         ``(n, *input_shape)``, in standardised units or, with "binary_crossentropy", as
         probabilities.
@@ -189,11 +190,11 @@ class VAEAnomalyDetector(
         whatever its other cells hold. The indicator of a column is 1 where its cell is missing and
         0 elsewhere, and is modelled like a column of X.
 
-        - "auto": only where missing values are exceptional, which is where they tell most: for the
-          columns that are missing in at most 5 % of the training rows, provided that no more than
-          5 % of the rows lack any of these.
+        - "auto": only where missing values are exceptional, which is where they are most
+          informative: for the columns that are missing in at most 5 % of the training rows,
+          provided that no more than 5 % of the rows lack any of these.
         - True: for all columns with missing values in training.
-        - False: for none. What is missing does not matter to the score.
+        - False: for none. Which cells are missing then does not affect the score.
 
         A column without any value in training has none. Only the dense networks of this package,
         without `input_shape`, have indicators.
@@ -222,13 +223,14 @@ class VAEAnomalyDetector(
         training rows too, unless rows with a large KL divergence count less. This affects the
         training only. A plain autoencoder has no KL divergence: all its rows count alike.
 
-        - "auto": every row counts, but the less the further its KL divergence lies above that of
-          the others: by ``1 / (1 + (kl / median)**2)``, with the median over the batch [6]_. This
-          does nearly as well as 0.5 if there are outliers, and costs little if there are none.
+        - "auto": every row counts, but with a weight that falls as its KL divergence rises above
+          that of the others, ``1 / (1 + (kl / median)**2)``, where the median is that of the batch
+          [6]_. This does nearly as well as 0.5 if there are outliers, and costs little if there are
+          none.
         - float in (0, 1]: the fraction of each batch that training learns from, namely the rows
-          with the smallest KL divergence, as in `sklearn.covariance.MinCovDet`. With 1.0 all rows
-          count alike, which is the best choice for rows that are known to be clean. 0.5 holds out
-          against many outliers, and on clean rows costs some accuracy.
+          with the smallest KL divergence, as in `sklearn.covariance.MinCovDet`. With 1.0, all rows
+          count alike, which is the best choice for rows that are known to be clean. 0.5 withstands
+          many outliers, at the cost of some accuracy on clean rows.
 
     batch_size : int, default=128
         The number of rows per gradient step; all rows if there are fewer.
@@ -269,17 +271,18 @@ class VAEAnomalyDetector(
           of outliers is needed. A second network is trained on one half of the rows, for as many
           epochs as the first, and scores the other half. A skewed distribution is fitted to the
           bulk of these scores, and the threshold is the point beyond which it leaves 1 %, see
-          `vae_anomaly.thresholds.offsets.auto_offset`. After few epochs it is lower than that.
+          `vae_anomaly.thresholds.offsets.auto_offset`. After only a few epochs the threshold is
+          lower, so that fewer rows are flagged.
         - float in (0, 0.5]: the fraction of the training rows that are called outliers.
 
     warm_start : bool, default=False
-        If True, `fit` continues from the weights of the previous fit, and keeps its scaling, its
-        categories, its missing indicators and its one-hot groups. With ``contamination="auto"`` the
+        Whether `fit` continues from the weights of the previous fit. Its scaling, categories,
+        missing indicators and one-hot groups are then kept. With ``contamination="auto"``, the
         second network is trained from scratch, for as many epochs as the first has been trained in
         all calls.
 
     verbose : int, default=0
-        If positive, a progress bar is shown.
+        Whether to show a progress bar: any positive number shows it.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of the rows, the noise and dropout. Pass an int for
@@ -288,17 +291,13 @@ class VAEAnomalyDetector(
     Attributes
     ----------
     encoder_ : keras.Model
-        The encoder. It maps x ``(n, *input_shape)`` to [z_mean, z_log_var], each of shape
-        (n, latent_dim), or to z_mean alone in a plain autoencoder. Its input is standardised:
-        ``(X - center_) / scale_``. If there are categories or missing indicators, it has the
-        columns of `center_`.
+        The encoder, from standardised x to [z_mean, z_log_var].
 
     decoder_ : keras.Model
-        The decoder. It maps z (n, latent_dim) to the mean of x given z, ``(n, *input_shape)``, in
-        standardised units: ``x * scale_ + center_`` is in those of X.
+        The decoder, from a code z to the mean of x given z, in standardised units.
 
     vae_ : keras.Model
-        The two end to end, with a `Sampling` layer between them if the code is variational.
+        Encoder and decoder end to end, with a `Sampling` layer between them.
 
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
@@ -306,7 +305,7 @@ class VAEAnomalyDetector(
     n_samples_seen_ : int
         The number of rows of the last `fit`, and of each `partial_fit` since.
 
-    data_min_, data_max_ : ndarray of shape (n_features_in_,)
+    data_min_, data_max_ : ndarray of shape (`n_features_in_`,)
         The smallest and the largest value of each column in these rows, NaN for categories and for
         columns without any value.
 
@@ -330,40 +329,37 @@ class VAEAnomalyDetector(
         `input_shape`, all positions of a channel or feature have the same `scale_`, the root mean
         square of their standard deviations. The columns of the networks are those of X, except that
         each categorical column becomes one column per output (one for two levels), and that the
-        missing indicators stand behind them all. The scale of a column without any value in
+        missing indicators come after them all. The scale of a column without any value in
         training is NaN.
 
     categories_ : list of tuples
-        The levels of each categorical column that have an output of their own, in the order of the
-        columns.
+        The levels of each categorical column that have an output of their own.
 
-    is_categorical_ : ndarray of bool of shape (n_features,)
+    is_categorical_ : ndarray of shape (n_features,), dtype bool
         Which columns of X hold categories.
 
     one_hot_groups_ : tuple of (int, int)
-        The first column of the networks, and the one after the last, of each group that is modelled
-        as one categorical variable.
+        The groups of network columns that are modelled as one categorical variable each.
 
     encoder_weights_, decoder_weights_ : list of ndarray
         The trained weights of the networks, in the order of ``keras.Model.get_weights``.
 
     observation_log_var_ : ndarray of shape (n_network_features,)
-        The log variance of the likelihood in standardised units, see
-        `vae_anomaly.losses.Likelihood`.
+        The log variance of the likelihood of each network column, in standardised units.
 
     n_features_in_ : int
         The number of features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if X has feature names that are all strings.
 
     See Also
     --------
     explain : Tells which columns make a row abnormal, and what was expected.
-    counterfactuals : Tells what would make a row normal.
+    counterfactuals : Tells which changes would make a row normal.
     sklearn.ensemble.IsolationForest : Isolates rows by random splits.
     sklearn.neighbors.LocalOutlierFactor : Compares densities of neighbourhoods.
-    sklearn.mixture.GaussianMixture : Density as a sum of normals.
+    sklearn.mixture.GaussianMixture : Models the density as a mixture of normal distributions.
 
     Notes
     -----
@@ -391,9 +387,9 @@ class VAEAnomalyDetector(
     the same score in any batch, in any order and in any process on one machine. While rows are
     scored, the BLAS library of NumPy is limited to one thread for the whole process.
 
-    Importing TensorFlow, which the first fit does, writes remarks to stderr; they are suppressed
-    if no other thread is running. TensorFlow does not survive a fork: training in a process that
-    was forked from one that had used it raises an error. Scoring with dense networks works there.
+    The first fit imports TensorFlow, which writes messages to stderr; they are suppressed if no
+    other thread is running. TensorFlow does not survive a fork: training in a process that was
+    forked from one that had used it raises an error. Scoring with dense networks works there.
 
     The metrics of scikit-learn expect high scores for the positive class. With outliers labelled
     1, ``scoring="roc_auc"`` would therefore reward the worst detector; use
@@ -401,16 +397,16 @@ class VAEAnomalyDetector(
 
     References
     ----------
-    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
-    .. [2] D. J. Im et al., "Denoising Criterion for Variational Auto-Encoding Framework",
-       AAAI 2017.
-    .. [3] I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
+    .. [1] Kingma, D. P. and Welling, M., "Auto-Encoding Variational Bayes", ICLR 2014.
+    .. [2] Im, D. J. et al., "Denoising Criterion for Variational Auto-Encoding Framework", AAAI
+       2017.
+    .. [3] Higgins, I. et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
        Variational Framework", ICLR 2017.
-    .. [4] P.-A. Mattei and J. Frellsen, "MIWAE: Deep Generative Modelling and Imputation of
+    .. [4] Mattei, P.-A. and Frellsen, J., "MIWAE: Deep Generative Modelling and Imputation of
        Incomplete Data Sets", ICML 2019.
-    .. [5] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic Backpropagation and Approximate
+    .. [5] Rezende, D. J., Mohamed, S. and Wierstra, D., "Stochastic Backpropagation and Approximate
        Inference in Deep Generative Models", ICML 2014.
-    .. [6] P. W. Holland and R. E. Welsch, "Robust Regression Using Iteratively Reweighted
+    .. [6] Holland, P. W. and Welsch, R. E., "Robust Regression Using Iteratively Reweighted
        Least-Squares", Communications in Statistics 6(9), 1977: Cauchy's weights.
 
     Examples
@@ -540,17 +536,17 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The training rows. Ideally they are free of outliers; a few do little harm, and see
-            `support_fraction` for more.
-        y : ignored
-            Present for API consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
+            The training rows. Ideally they are free of outliers. A few do little harm; see
+            `support_fraction` if there are more.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The weight of each row in the loss, the scaling and the threshold. Rows of weight zero
             are left out.
-        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features) or None, default=None
             The validation rows for early stopping. By default they are held out from X at random;
             pass later rows if the order of the rows matters.
-        sample_weight_val : array-like of shape (n_val,), default=None
+        sample_weight_val : array-like of shape (n_val,) or None, default=None
             The weights of the validation rows.
 
         Returns
@@ -565,6 +561,20 @@ class VAEAnomalyDetector(
         RuntimeError
             If TensorFlow cannot be used in this process: it was forked from one that had used
             TensorFlow, or eager execution is disabled.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0)
+        >>> detector.fit(X)
+        VAEAnomalyDetector(max_iter=5, random_state=0)
+
+        Hold out the latest rows for early stopping, instead of rows drawn at random:
+
+        >>> detector.set_params(early_stopping=True).fit(X[:100], X_val=X[100:]).n_samples_seen_
+        100
         """
         continuing = self.warm_start and self.__sklearn_is_fitted__()
         table, columns = check_table(self, X, sample_weight, reset=not continuing)
@@ -608,7 +618,7 @@ class VAEAnomalyDetector(
     def fit_batches(self, batches: Any) -> Self:
         """Train the VAE on rows that do not fit into memory.
 
-        Same as `fit`, except:
+        This does the same as `fit`, except for the following:
 
         - Rows are shuffled only within a buffer of 65,536 rows, so they should not be sorted.
         - The threshold and the search for one-hot groups use a random sample of 10,000 rows, whose
@@ -622,7 +632,7 @@ class VAEAnomalyDetector(
         Parameters
         ----------
         batches : iterable or callable
-            Gives X in parts, each an array-like, sparse matrix or dataframe of shape
+            Yields X in parts, each an array-like, sparse matrix or dataframe of shape
             (n_rows, n_features) with any number of rows. It is read twice before the training, and
             then once per epoch: pass a list, a `tf.data.Dataset`, a `pyarrow.dataset.Dataset` or a
             function that returns a new iterator each time, such as a generator function. A
@@ -639,6 +649,17 @@ class VAEAnomalyDetector(
             If a parameter or a batch is not valid, or training diverges.
         RuntimeError
             If TensorFlow cannot be used in this process, see `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> def batches():
+        ...     for seed in range(3):
+        ...         yield np.random.RandomState(seed).normal(size=(100, 4))
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit_batches(batches)
+        >>> detector.n_samples_seen_
+        300
         """
         if self.warm_start and self.__sklearn_is_fitted__():
             raise ValueError(
@@ -671,18 +692,18 @@ class VAEAnomalyDetector(
 
         The first call determines the scaling of the columns, their categories and which of them
         have missing indicators, so its batch should be representative. The learning rate is
-        constant at `learning_rate_init`, and `early_stopping` has no effect. `offset_` is set by
-        the latest 2,000 rows, each of which is scored right after the call that brought it. How
-        scores with missing cells are made comparable is measured anew each time the number of calls
-        has doubled.
+        constant at `learning_rate_init`, and `early_stopping` has no effect. `offset_` is set from
+        the scores of the latest 2,000 rows, each of which was scored at the end of the call that
+        passed it. The correction that makes rows with missing cells comparable is measured again
+        each time the number of calls has doubled.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : ignored
-            Present for API consistency.
-        sample_weight : array-like of shape (n_samples,), default=None
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The weight of each row in the loss, relative to the other rows of this call, and in the
             scaling if it is the first call. Rows of weight zero are left out.
 
@@ -698,6 +719,17 @@ class VAEAnomalyDetector(
             changed since the last call, or training diverges.
         RuntimeError
             If TensorFlow cannot be used in this process, see `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> detector = VAEAnomalyDetector(random_state=0)
+        >>> for batch in np.split(load_iris().data[:, :3], 3):
+        ...     detector = detector.partial_fit(batch)
+        >>> detector.n_iter_, detector.n_samples_seen_
+        (3, 150)
         """
         continuing = self.__sklearn_is_fitted__()
         self._validate_params()  # which scikit-learn leaves out once the detector is fitted
@@ -746,7 +778,9 @@ class VAEAnomalyDetector(
         return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the opposite of the anomaly score, -(reconstruction + beta * KL), of each row.
+        """Return the opposite of the anomaly score of each row.
+
+        This is ``-(reconstruction + beta * kl)``, the negated training loss.
 
         Parameters
         ----------
@@ -757,6 +791,24 @@ class VAEAnomalyDetector(
         -------
         scores : ndarray of shape (n_samples,)
             The scores in nats, float64. The lower, the more abnormal.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other columns than in `fit`, infinite values, or text in a
+            column of numbers. The message names the column and the row where it can.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> scores = detector.score_samples([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4, 9.0]])
+        >>> scores.shape, bool(scores[0] > scores[1])
+        ((2,), True)
         """
         return self._fitted_vae().score(self._check(X))
 
@@ -770,11 +822,32 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        components : dataframe of shape (n_samples, 2)
-            The columns "reconstruction" and "kl", in nats, such that
-            ``reconstruction + beta * kl`` equals ``-score_samples(X)``. It is a pandas or polars
-            dataframe as chosen by `set_output`; by default it is a polars dataframe if X is one,
-            and a pandas dataframe otherwise. A pandas dataframe has the index of X if X has one.
+        components : DataFrame of shape (n_samples, 2)
+            The columns "reconstruction" and "kl", in nats, such that ``reconstruction + beta * kl``
+            equals ``-score_samples(X)``. `set_output` chooses between pandas and polars; by
+            default, the result is a polars dataframe if X is one, and a pandas dataframe otherwise.
+            A pandas dataframe has the index of X if X has one.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other columns than in `fit`, infinite values, or text in a
+            column of numbers. The message names the column and the row where it can.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> components = detector.score_components(X)
+        >>> components.columns.tolist()
+        ['reconstruction', 'kl']
+        >>> np.allclose(components.sum(axis=1), -detector.score_samples(X))
+        True
         """
         reconstruction, kl = self._fitted_vae().terms(self._check(X))
         components = {"reconstruction": reconstruction, "kl": kl}
@@ -800,14 +873,38 @@ class VAEAnomalyDetector(
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows to explain.
         attribution : {"terms", "hiding"}, default="terms"
-            How the score is shared out: by its terms, which is fast, or by what it loses if a
-            column is hidden, which finds the cause more often.
+            How the score is divided among the columns: by its terms, which is fast, or by how much
+            it falls when a column is hidden, which finds the cause more often.
 
         Returns
         -------
         explanation : Explanation
             The contributions, which sum to ``-score_samples(X)``, and the values that were
             observed, expected and usual.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X or `attribution` is not valid.
+
+        See Also
+        --------
+        vae_anomaly.explain : Explains Pipelines and meta-estimators as well.
+        explain_text : Says the same in sentences.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> explanation = detector.explain([[5.1, 3.5, 1.4, 9.0]])
+        >>> explanation.contributions.columns.tolist()
+        ['x0', 'x1', 'x2', 'x3', '(code)']
+        >>> explanation.contributions.shape
+        (1, 5)
         """
         from vae_anomaly.explanations.explain import explain
 
@@ -830,8 +927,8 @@ class VAEAnomalyDetector(
         n_reasons : int, default=3
             The largest number of reasons in a sentence.
         attribution : {"hiding", "terms"}, default="hiding"
-            How the score is shared out, see `explain`. Pass "terms" for many rows.
-        units : mapping, default=None
+            How the score is divided among the columns, see `explain`. Pass "terms" for many rows.
+        units : mapping of str to str or None, default=None
             The units of the columns by name, such as ``{"amount": "EUR"}``.
 
         Returns
@@ -839,25 +936,67 @@ class VAEAnomalyDetector(
         sentences : Series of shape (n_samples,)
             The sentences, such as "amount 9,120 EUR, where 40 to 310 EUR is usual (71 % of the
             score); hour 3, where 14 is expected (12 %)".
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X or `attribution` is not valid, or `n_reasons` is less than 1.
+        TypeError
+            If `n_reasons` is not an integer, or `units` is not a mapping.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.explain_text([[5.1, 3.5, 1.4, 9.0]], n_reasons=1)[0]
+        'x3 9, where 0.2 to 2.3 is usual (... % of the score)'
         """
         return self.explain(X, attribution=attribution).text(n_reasons, units=units)
 
     def counterfactuals(self, X: ArrayLike, *, max_changes: int | None = None) -> Counterfactuals:
         """Change as few columns of each row as possible to make it normal.
 
-        See `vae_anomaly.counterfactuals`, which also takes Pipelines and meta-estimators.
+        Columns are changed one at a time, to what the decoder expects there, until the score is not
+        above the threshold.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, of which those that are normal are left as they are.
-        max_changes : int, default=None
+            The rows. Those that are normal are left as they are.
+        max_changes : int or None, default=None
             The largest number of columns to change in a row. By default all may be changed.
 
         Returns
         -------
         counterfactuals : Counterfactuals
             The changed rows, and the score after each change.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid, or `max_changes` is less than 1.
+        TypeError
+            If `max_changes` is not an integer.
+
+        See Also
+        --------
+        vae_anomaly.counterfactuals : Does the same for Pipelines and meta-estimators.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> found = detector.counterfactuals([[5.1, 3.5, 1.4, 9.0]])
+        >>> found.changes["column"].tolist(), found.is_normal.tolist()
+        (['x3'], [True])
         """
         from vae_anomaly.explanations.counterfactuals import counterfactuals
 
@@ -878,13 +1017,32 @@ class VAEAnomalyDetector(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Held-out rows.
-        y : ignored
-            Present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
         score : float
             The mean over the rows, in nats of standardised columns; higher is better.
+
+        Raises
+        ------
+        AttributeError
+            If the detector is a plain autoencoder, with ``variational=False``.
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other columns than in `fit`, infinite values, or text in a
+            column of numbers. The message names the column and the row where it can.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.score(X) > detector.score(X + 10)
+        True
         """
         return self._fitted_vae().evidence(self._check(X))
 
@@ -899,7 +1057,24 @@ class VAEAnomalyDetector(
         Returns
         -------
         z_mean : ndarray of shape (n_samples, latent_dim)
-            The mean of q(z | x).
+            The mean of q(z | x), in units of the standard deviation of the prior.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other columns than in `fit`, infinite values, or text in a
+            column of numbers. The message names the column and the row where it can.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.transform(X).shape
+        (150, 32)
         """
         return self._fitted_vae().encode(self._check(X))
 
@@ -913,16 +1088,27 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X_decoded : ndarray or dataframe of shape (n_samples, n_features)
+        X_decoded : ndarray or DataFrame of shape (n_samples, n_features)
             The mean of x given z, in the units of the training data, and the most probable level of
             each categorical column. It is float64 if these units exceed the range of float32. With
-            categorical columns that have names, it is a dataframe, of pandas or, by `set_output`,
-            of polars.
+            categorical columns that have names, it is a dataframe: of pandas, or of polars if
+            `set_output` says so.
 
         Raises
         ------
+        NotFittedError
+            If the detector is not fitted.
         ValueError
-            If X does not have `latent_dim` columns.
+            If X does not have `latent_dim_` columns, or holds values that are not finite numbers.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.inverse_transform(detector.transform(X)).shape
+        (150, 4)
         """
         vae = self._fitted_vae()
         refuse_masks_and_dates(X)
@@ -945,11 +1131,23 @@ class VAEAnomalyDetector(
 
         Returns
         -------
-        X_rebuilt : ndarray of the shape of X, or dataframe
+        X_rebuilt : ndarray or DataFrame of the shape of X
             The mean of x given z at z_mean, in the units of the training data, and the most
             probable level of each categorical column. It is float64 if these units exceed the range
-            of float32. With categorical columns, the rows of a dataframe come as a dataframe.
-            Columns without any value in training stay missing.
+            of float32. With categorical columns, the result is a dataframe if X is one. Columns
+            without any value in training stay missing.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other columns than in `fit`, infinite values, or text in a
+            column of numbers. The message names the column and the row where it can.
+
+        See Also
+        --------
+        score_components : Tells how well each row is rebuilt.
 
         Examples
         --------
@@ -960,7 +1158,7 @@ class VAEAnomalyDetector(
         >>> from vae_anomaly import VAEAnomalyDetector
         >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
         >>> X = pd.DataFrame({"t": t, "side": pd.Categorical(np.where(t < 3, "left", "right"))})
-        >>> detector = VAEAnomalyDetector(random_state=0).fit(X)
+        >>> detector = VAEAnomalyDetector(max_iter=50, random_state=0).fit(X)
         >>> new = X.head(3).assign(side=pd.Categorical([None, "right", None], dtype=X.side.dtype))
         >>> new.fillna(detector.reconstruct(new)).side.tolist()
         ['right', 'right', 'right']
@@ -971,21 +1169,37 @@ class VAEAnomalyDetector(
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> Any:
-        """Generate new rows.
+        """Generate new rows like those of the training.
 
         Parameters
         ----------
         n_samples : int, default=1
-            The number of rows.
+            The number of rows to generate.
         random_state : int, RandomState instance or None, default=None
             Controls the codes that are drawn. Pass an int for reproducible results.
 
         Returns
         -------
-        X : ndarray or dataframe of shape (n_samples, n_features)
+        X : ndarray or DataFrame of shape (n_samples, n_features)
             The means of x given codes that are drawn from the prior N(0, I), as
             `inverse_transform` returns them; ``X.reshape(-1, *input_shape)`` turns the rows into
             samples. A plain autoencoder has not been trained to decode such codes.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If `n_samples` is less than 1.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> detector.sample(3, random_state=0).shape
+        (3, 4)
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -995,17 +1209,29 @@ class VAEAnomalyDetector(
 
     @property
     def encoder_(self) -> keras.Model:
-        """The encoder as a Keras model, in standardised units."""
+        """The encoder, from standardised x to [z_mean, z_log_var].
+
+        It maps ``(X - center_) / scale_``, of shape ``(n, *input_shape)``, to two arrays of shape
+        (n, latent_dim), or to z_mean alone in a plain autoencoder. If there are categories or
+        missing indicators, it takes one column for each entry of `center_`.
+        """
         return self._vae.keras_models[0]
 
     @property
     def decoder_(self) -> keras.Model:
-        """The decoder as a Keras model, in standardised units."""
+        """The decoder, from a code z to the mean of x given z, in standardised units.
+
+        It maps an array of shape (n, latent_dim) to ``(n, *input_shape)``. ``x * scale_ + center_``
+        turns the result into the units of X.
+        """
         return self._vae.keras_models[1]
 
     @property
     def vae_(self) -> keras.Model:
-        """Encoder, Sampling layer and decoder end to end, as a Keras model."""
+        """Encoder and decoder end to end, with a `Sampling` layer between them.
+
+        It draws a new code in each call. A plain autoencoder has no such layer.
+        """
         return self._vae.keras_models[2]
 
     @property
@@ -1015,44 +1241,53 @@ class VAEAnomalyDetector(
 
     @property
     def center_(self) -> np.ndarray:
-        """The mean of each column."""
+        """The mean of each network column, (n_network_features,), in the units of X."""
         return self._vae.scaling.center
 
     @property
     def scale_(self) -> np.ndarray:
-        """The standard deviation of each column."""
+        """The standard deviation of each network column, (n_network_features,)."""
         return self._vae.scaling.scale
 
     @property
     def categories_(self) -> list[tuple[Any, ...]]:
-        """The levels of each categorical column."""
+        """The levels of each categorical column that have an output of their own.
+
+        They are in the order of the columns.
+        """
         return [category.levels for category in self._categories]
 
     @property
     def is_categorical_(self) -> np.ndarray:
-        """Which columns of X hold categories."""
+        """Whether each column of X holds categories, (`n_features_in_`,)."""
         is_categorical = np.zeros(self.n_features_in_, bool)
         is_categorical[[category.column for category in self._categories]] = True
         return is_categorical
 
     @property
     def one_hot_groups_(self) -> tuple[tuple[int, int], ...]:
-        """The groups of columns that are modelled as one categorical variable each."""
+        """The groups of network columns that are modelled as one categorical variable each.
+
+        Each group is given by its first column and by the column after its last.
+        """
         return self._vae.spec.one_hot_groups
 
     @property
     def encoder_weights_(self) -> list[np.ndarray]:
-        """The weights of the encoder."""
+        """The weights of the encoder, in the order of ``keras.Model.get_weights``."""
         return self._vae.weights.encoder
 
     @property
     def decoder_weights_(self) -> list[np.ndarray]:
-        """The weights of the decoder."""
+        """The weights of the decoder, in the order of ``keras.Model.get_weights``."""
         return self._vae.weights.decoder
 
     @property
     def observation_log_var_(self) -> np.ndarray:
-        """The log variance of the likelihood."""
+        """The log variance of the likelihood of each network column, in standardised units.
+
+        It has the shape (n_network_features,); see `vae_anomaly.losses.Likelihood`.
+        """
         return self._vae.weights.observation_log_var
 
     def _fitted_vae(self) -> VAE:
@@ -1274,7 +1509,7 @@ class VAEAnomalyDetector(
     def __getstate__(self) -> dict[str, Any]:
         """Return plain data: parameters, arrays, numbers and strings.
 
-        Networks of one's own are given by their configuration.
+        Custom networks are represented by their configuration.
         """
         state = super().__getstate__().copy()
         for name in ("encoder", "decoder"):

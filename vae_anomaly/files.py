@@ -22,7 +22,7 @@ _LONGEST_NAME = 200  # of a temporary file; file systems allow 255 bytes
 class Hint(str):
     """A note on an error that says what to do, without any data, so that a command can add flags.
 
-    It tells to "overwrite it" or to "resume it".
+    It says to "overwrite it" or to "resume it".
     """
 
 

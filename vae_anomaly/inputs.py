@@ -133,7 +133,7 @@ def check_table(
         The weights of the rows.
     reset : bool, default=False
         Whether to learn the columns from X.
-    columns : Columns, default=None
+    columns : Columns or None, default=None
         The columns that X must have instead of those of the estimator.
     min_rows : int, default=2
         The smallest number of rows that is accepted.

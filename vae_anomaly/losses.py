@@ -265,7 +265,7 @@ def loss_terms(
         The log variance of each feature, see `Likelihood`.
     xp : module
         The array namespace, `numpy` or `keras.ops`.
-    observed : array of bool of shape (..., n, p), default=None
+    observed : bool array of shape (..., n, p) or None, default=None
         The cells that are observed. The others, where `x` may be any number, contribute nothing to
         the likelihood (Mattei & Frellsen 2019, section 2). By default all cells are observed.
 

@@ -32,9 +32,9 @@ def filled_in(
 
     Parameters
     ----------
-    x : array of shape (..., n, p)
+    x : ndarray of shape (..., n, p)
         The rows, with zeros in the cells that are not observed.
-    observed : array of bool of shape (..., n, p)
+    observed : ndarray of shape (..., n, p), dtype bool
         The cells that are observed.
     encode, decode : callable
         The networks, see `losses.loss_terms`; here `decode` maps codes of shape (..., n, d).

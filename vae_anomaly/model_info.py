@@ -1,4 +1,4 @@
-"""ModelInfo: what a model file tells of its model, without loading it."""
+"""ModelInfo: what a model file says about its model, without loading it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Column:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file tells of its model. As a string it is a summary for people.
+    """What a model file says about its model. As a string, it is a summary to read.
 
     Parameters
     ----------
     model : str
         The class of the model.
     steps : tuple of str
-        The classes of the steps of a pipeline and of detectors inside others, the outer ones first.
+        The classes of the steps of a pipeline and of detectors inside others, from the outside in.
     versions : dict of str to str
         The versions of Python and of the packages that the model was saved with.
     trained_at : str or None
@@ -69,9 +69,9 @@ class ModelInfo:
     columns : tuple of Column
         The columns that the detector takes, after the steps before it.
     format : int
-        The number of the format.
+        The number of the format of the file.
     digest : str
-        The SHA-256 digest of the file. It finds damage, and not forgery.
+        The SHA-256 digest of the file. It reveals damage, but not forgery.
     """
 
     model: str

@@ -14,7 +14,7 @@ def refuse_masks_and_dates(X: Any, name: str = "X") -> None:
 
     Parameters
     ----------
-    X : array-like, sparse matrix or dataframe
+    X : array-like, sparse matrix or DataFrame
         What a user has passed.
     name : str, default="X"
         What it is called.

@@ -195,7 +195,7 @@ def sample_shape(detector: Any, n_features: int) -> tuple[int, ...]:
 def n_channels(detector: Any, encoding: Encoding) -> int:
     """Return the number of channels; without `input_shape`, each column is one of its own.
 
-    Only `input_shape` tells that columns of X are positions of the same channel.
+    Only `input_shape` declares columns of X to be positions of the same channel.
     """
     if detector.input_shape is not None:
         return int(detector.input_shape[-1])

@@ -48,7 +48,7 @@ TRUSTED_TYPES = (
     "vae_anomaly.time_series.windowed.WindowedDetector",
     "vae_anomaly.time_series.windows.SlidingWindow",
 )
-"""The types that `load` trusts besides those that skops does, most of them of this package.
+"""The types that `load` trusts in addition to those of skops, most of them of this package.
 
 Their state consists of parameters, numbers, strings and arrays, and nothing in it is called. A
 detector needs the name of its class alone, and `NetworkConfig` if its networks are the user's own.
@@ -77,25 +77,25 @@ def save(model: Any, path: str | os.PathLike[str], *, trusted: Iterable[str] = (
     model : estimator
         A fitted detector, a meta-estimator around one, or a pipeline.
     path : str or path-like
-        The file, by convention with the suffix ".skops". If it exists it is replaced, and whatever
-        happens meanwhile, it is either the old file or the new one, whole.
+        The file to write, by convention with the suffix ".skops". An existing file is replaced once
+        the new one is complete: whatever happens meanwhile, one of the two is there, whole.
     trusted : iterable of str, default=()
-        The full names of types and functions of the model that are neither in `TRUSTED_TYPES` nor
-        trusted by skops, such as steps of your own. `load` needs them too.
+        The full names of types and functions in the model that neither `TRUSTED_TYPES` nor skops
+        trusts, such as steps of your own. `load` needs them, too.
 
     Raises
     ------
     NotFittedError
         If the model is not fitted.
     TypeError
-        If it is no estimator.
+        If `model` is not an estimator.
     ValueError
-        If the model holds other types, or parts that cannot be stored.
+        If the model holds types that are not trusted, or parts that cannot be stored.
 
     See Also
     --------
-    load : Load it.
-    inspect : Tell what it is without loading it.
+    load : Loads the model.
+    inspect : Tells what a file holds, without loading the model.
 
     Examples
     --------
@@ -143,29 +143,51 @@ def load(
     Parameters
     ----------
     path : str or path-like
-        A file written by `save`, or a .onnx file written by `to_onnx`. The content tells which.
+        A file written by `save`, or a .onnx file written by `to_onnx`. The content decides which it
+        is.
     trusted : iterable of str, default=()
-        The full names of types and functions that are trusted besides `TRUSTED_TYPES` and what
-        skops trusts.
+        The full names of types and functions to trust in addition to `TRUSTED_TYPES` and to those
+        that skops trusts.
     allow_pickle : bool, default=False
-        Whether to load files of joblib and pickle too, which can run any code that someone has put
-        into them: set it only for files that never left your hands.
+        Whether to load files of joblib and pickle, too. They can run any code that someone has put
+        into them, so set it only for files that have never left your hands.
 
     Returns
     -------
     model : estimator or OnnxDetector
-        The model.
+        The fitted model.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is damaged, is no model file, was written by a version that this one cannot
+        If the file is damaged, is not a model file, was written by a version that this one cannot
         read, or holds types that are not trusted.
 
     Warns
     -----
     UserWarning
         If the file was written with another version of vae-anomaly or scikit-learn, or is a pickle.
+
+    See Also
+    --------
+    save : Writes the file.
+    inspect : Tells what a file holds, without loading the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector, load, save
+    >>> X = load_iris().data
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(detector, Path(folder, "model.skops"))
+    ...     model = load(Path(folder, "model.skops"))
+    >>> model
+    VAEAnomalyDetector(max_iter=5, random_state=0)
     """
     data = Path(path).read_bytes()
     if _is_skops(data):
@@ -187,7 +209,7 @@ def load(
 
 
 def inspect(path: str | os.PathLike[str]) -> ModelInfo:
-    """Tell what a model file holds, without loading the model.
+    """Describe what a model file holds, without loading the model.
 
     Parameters
     ----------
@@ -197,12 +219,33 @@ def inspect(path: str | os.PathLike[str]) -> ModelInfo:
     Returns
     -------
     info : ModelInfo
-        The class, versions, training, columns, threshold and digest. Print it for a summary.
+        The class of the model, the versions it was saved with, when and on how many rows it was
+        trained, its columns, its threshold and the digest of the file. Print it for a summary.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is damaged or is no such file.
+        If the file is damaged or is not a model file.
+
+    See Also
+    --------
+    load : Loads the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector, inspect, save
+    >>> X = load_iris().data
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(detector, Path(folder, "model.skops"))
+    ...     info = inspect(Path(folder, "model.skops"))
+    >>> info.model, info.n_samples
+    ('vae_anomaly.detector.VAEAnomalyDetector', 150)
     """
     data = Path(path).read_bytes()
     if _is_skops(data):
@@ -360,7 +403,7 @@ def _check_dtypes(tree: Any) -> None:
 def _check_tree(tree: Any) -> None:
     """Raise ValueError if objects that refer to each other unfold to a tree without end.
 
-    skops walks through every reference anew, so that few of them could keep it busy for ever.
+    skops follows every reference again, so that a few of them could keep it busy for ever.
     """
     sizes: dict[Any, int] = {}
 

@@ -58,7 +58,7 @@ class Table:
     ----------
     X : ndarray or CSR matrix of shape (n_rows, n_features)
         The rows.
-    sample_weight : ndarray of shape (n_rows,), default=None
+    sample_weight : ndarray of shape (n_rows,) or None, default=None
         The weights of the rows, none of them zero. Only their ratios matter. By default all
         weights are 1.
     """

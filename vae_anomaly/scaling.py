@@ -32,7 +32,7 @@ class Scaling:
     center, scale : ndarray of shape (n_features,)
         Standardised values are ``(X - center) / scale``. The scale of a column that had no value in
         training is NaN, so its values count as missing.
-    varies : ndarray of bool of shape (n_features,)
+    varies : ndarray of shape (n_features,), dtype bool
         False for the columns that were constant in training.
     """
 
@@ -115,7 +115,7 @@ def fit_scaling(
         The columns of the networks for those of X.
     one_hot_groups : tuple of (int, int)
         The first column, and the one after the last, of each group among the columns of X.
-    names : ndarray of shape (n_features,), default=None
+    names : ndarray of shape (n_features,) or None, default=None
         The names of the columns, for error messages.
 
     Raises

@@ -51,7 +51,7 @@ class VAE:
         `antithetic_noise`.
     beta : float
         The weight of the KL divergence in the score.
-    calibration : Calibration, default=None
+    calibration : Calibration or None, default=None
         What is added to the reconstruction of rows with missing cells to make them comparable with
         others; nothing by default.
     """
@@ -105,7 +105,7 @@ class VAE:
     def contributions(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return what each column and each latent dimension add to the opposite of the score.
 
-        A category is one column, and a missing indicator belongs to the column that it tells of.
+        A category is one column, and a missing indicator belongs to its column.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class VAE:
         variables : ndarray of int of shape (n_columns,)
             The number of the variable that each column of X belongs to, from 0. Columns of one
             one-hot group must belong to one variable.
-        already : ndarray of bool of shape (n, n_variables), default=None
+        already : ndarray of shape (n, n_variables), dtype bool, or None, default=None
             The variables of each row that are hidden all the time; by default none.
 
         Returns
@@ -222,7 +222,7 @@ class VAE:
         ----------
         X : ndarray of shape (n, n_columns)
             The rows.
-        hidden : ndarray of bool of shape (n, n_columns)
+        hidden : ndarray of shape (n, n_columns), dtype bool
             The cells that are hidden. Columns of one one-hot group must be hidden together.
         """
         networks = _Networks(self)

@@ -1,8 +1,8 @@
 """score_dask and score_spark: `score_frame` on the parts of a table, wherever a cluster has them.
 
-What a cluster does well stays with it: reading and writing, order, and doing again what was lost
-with a worker. The score of a row does not depend on the rows beside it, so that the result is that
-of one process, whichever worker has scored which part, and how often.
+What a cluster does well is left to it: reading and writing, order, and repeating what was lost with
+a worker. The score of a row does not depend on the rows beside it, so the result is that of one
+process, whichever worker has scored which part, and however often.
 
 A model is sent to each worker process once. Workers of both clusters have one thread for linear
 algebra, by their environment variable OMP_NUM_THREADS, so that they leave each other's cores alone.
@@ -41,31 +41,43 @@ def score_dask(
     model : estimator
         The model, as `score_frame` takes it. The workers need the packages that it needs.
     table : dask.dataframe.DataFrame
-        The rows. Other columns than those of the model and those to keep are not read.
+        The rows. Only the columns of the model and those to keep are read.
     keep : iterable of str, default=()
         The columns to copy to the output.
-    p_value, reasons, attribution
-        What to add to score and decision, see `score_frame`.
+    p_value : bool, default=False
+        Whether to add the p-value of each row, see `score_frame`.
+    reasons : int, default=0
+        The number of reasons to add for each row, see `score_frame`.
+    attribution : {"terms", "hiding"}, default="terms"
+        How the score is divided among the columns, see `vae_anomaly.explain`.
 
     Returns
     -------
     scores : dask.dataframe.DataFrame
         The columns of `keep` and those of `score_frame`. Partitions, order and index are those of
-        `table`. Nothing is computed before it is asked for.
+        `table`. The result is lazy: nothing is computed until it is needed.
 
     Raises
     ------
     ValueError
         If the table lacks columns, or the model cannot give what is asked for.
 
+    See Also
+    --------
+    score_frame : Scores the rows of a pandas dataframe.
+    score_table : Scores the rows of files.
+
     Examples
     --------
-    >>> import dask.dataframe as dd  # doctest: +SKIP
-    >>> from vae_anomaly import load
-    >>> from vae_anomaly.batch.clusters import score_dask
-    >>> table = dd.read_parquet("flights.parquet")  # doctest: +SKIP
-    >>> scores = score_dask(load("model.skops"), table, keep=["flight"])  # doctest: +SKIP
-    >>> scores.to_parquet("scores", write_index=False)  # doctest: +SKIP
+    >>> import dask.dataframe as dd
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> from vae_anomaly.batch import score_dask
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> scores = score_dask(detector, dd.from_pandas(X, npartitions=2), keep=["a"])
+    >>> list(scores.columns), len(scores.compute(scheduler="synchronous"))
+    (['a', 'score', 'is_outlier'], 150)
     """
     from dask import delayed
 
@@ -100,28 +112,37 @@ def score_spark(
     model : estimator
         The model, as `score_frame` takes it. The executors need the packages that it needs.
     table : pyspark.sql.DataFrame
-        The rows. Other columns than those of the model and those to keep are not read.
+        The rows. Only the columns of the model and those to keep are read.
     keep : iterable of str, default=()
         The columns to copy to the output.
-    p_value, reasons, attribution
-        What to add to score and decision, see `score_frame`.
+    p_value : bool, default=False
+        Whether to add the p-value of each row, see `score_frame`.
+    reasons : int, default=0
+        The number of reasons to add for each row, see `score_frame`.
+    attribution : {"terms", "hiding"}, default="terms"
+        How the score is divided among the columns, see `vae_anomaly.explain`.
 
     Returns
     -------
     scores : pyspark.sql.DataFrame
         The columns of `keep` and those of `score_frame`, in the partitions and the order of
-        `table`. Nothing is computed before it is asked for.
+        `table`. The result is lazy: nothing is computed until it is needed.
 
     Raises
     ------
     ValueError
         If the table lacks columns, or the model cannot give what is asked for.
 
+    See Also
+    --------
+    score_frame : Scores the rows of a pandas dataframe.
+    score_table : Scores the rows of files.
+
     Examples
     --------
     >>> from pyspark.sql import SparkSession  # doctest: +SKIP
     >>> from vae_anomaly import load
-    >>> from vae_anomaly.batch.clusters import score_spark
+    >>> from vae_anomaly.batch import score_spark
     >>> spark = SparkSession.builder.getOrCreate()  # doctest: +SKIP
     >>> table = spark.read.parquet("flights.parquet")  # doctest: +SKIP
     >>> scores = score_spark(load("model.skops"), table, keep=["flight"])  # doctest: +SKIP

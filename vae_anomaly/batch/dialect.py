@@ -1,7 +1,7 @@
-"""What the beginning of a CSV file tells: encoding, delimiter, header and names of the columns.
+"""What the beginning of a CSV file reveals: encoding, delimiter, header and names of the columns.
 
-The delimiter is the one by which most of the first rows have the same number of fields. What stands
-above the first of these rows is no part of the table.
+The delimiter is the one by which most of the first rows have the same number of fields. What is
+above the first of these rows is not part of the table.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def read_head(path: Path, compression: str | None, encoding: str) -> tuple[str, 
 
 
 def not_utf8(path: Path, line: int | None, byte: bytes) -> str:
-    """Return what to say of a file in another encoding."""
+    """Return what to say about a file in another encoding."""
     at = "" if line is None else f", line {line}"
     shown = f" (byte 0x{byte.hex()})" if byte else ""
     return (
@@ -127,7 +127,7 @@ def find_encoding(path: Path, compression: str | None, wanted: str | None) -> st
     Raises
     ------
     TableError
-        If it is not known, or the file holds bytes that are no text.
+        If it is not known, or the file holds bytes that are not text.
     """
     import pyarrow as pa
 
@@ -168,7 +168,7 @@ def find_dialect(
     compression : str or None
         How it is compressed.
     sep, encoding, header
-        What is known, else None.
+        What is known, or None.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[_Record]:
 def csv_reader(
     lines: Iterator[str], delimiter: str, escape: str | None, *, strict: bool = False
 ) -> Any:
-    """Return the reader of the standard library that takes records apart as the rest does."""
+    """Return the reader of the standard library that parses records as the rest does."""
     # The limit of 128 KiB holds for all readers; a caller who has chosen a larger one keeps it.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     return csv.reader(

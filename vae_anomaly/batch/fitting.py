@@ -80,16 +80,16 @@ def fit_table(
     columns : sequence of dict
         The columns to learn from, as `find_schema` returns them.
     detector : VAEAnomalyDetector
-        The detector. Its `categorical_features` are set.
+        The detector. Its `categorical_features` are set to the columns of categories.
     n_rows : int
         The number of rows of the table.
-    train : ndarray of shape (n_rows,), dtype bool, default=None
-        Which rows to train on; by default all of them.
+    train : ndarray of shape (n_rows,), dtype bool, or None, default=None
+        Which rows to train on. By default, all are.
     bad : {"stop", "missing"}, default="stop"
-        What a cell that does not fit its column does.
-    in_memory : bool, default=None
+        Whether a cell that does not fit its column raises TableError or counts as missing.
+    in_memory : bool or None, default=None
         Whether the rows are trained on in memory, by `fit`, or read once per epoch, by
-        `fit_batches`. By default tables of up to `MAX_CELLS` cells are held in memory.
+        `fit_batches`. By default, tables of up to 50 million cells are held in memory.
 
     Returns
     -------
@@ -100,6 +100,29 @@ def fit_table(
     ------
     TableError
         If a cell does not fit its column, or there is no row to train on.
+
+    See Also
+    --------
+    find_schema : Finds the columns and the number of rows.
+    score_table : Scores files with the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> from vae_anomaly.batch import Source, find_schema, fit_table
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     X.to_csv(path, index=False)
+    ...     source = Source.open([path])
+    ...     found = find_schema(source)
+    ...     detector = VAEAnomalyDetector(max_iter=5, random_state=0)
+    ...     model = fit_table(source, found.columns, detector, n_rows=found.n_rows)
+    >>> [name for name, _ in model.steps]
+    ['schema', 'detector']
     """
     model = make_pipeline_for(columns, detector, source.options.missing)
     n_train = n_rows if train is None else int(train.sum())

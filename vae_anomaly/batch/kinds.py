@@ -1,7 +1,7 @@
 """What the columns of a source are, by what all of its rows hold.
 
-`docs/files.md` tells the rules. A column is never taken for a category because a few of its cells
-are no numbers, nor because its numbers are written in an unusual way: it is parsed, or refused.
+`docs/files.md` has the rules. A column is never taken for a category because a few of its cells are
+not numbers, nor because its numbers are written in an unusual way: it is parsed, or refused.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def find_schema(
     categories: Sequence[str] = (),
     bad_cells: Literal["stop", "missing"] = "stop",
 ) -> Found:
-    """Tell what the columns of a source are, by what all of its rows hold.
+    """Find out what the columns of a source hold, from all of its rows.
 
     Parameters
     ----------
@@ -106,13 +106,13 @@ def find_schema(
         The rows.
     drop : sequence of str, default=()
         Columns to leave out.
-    label : str, default=None
-        The column with the labels, which is left out too.
+    label : str or None, default=None
+        The column with the labels, which is left out, too.
     numbers : sequence of str, default=()
         Columns that hold numbers, whatever they look like.
-    dates : mapping of str to str or None, default=None
-        Columns that hold dates, and their formats in the codes of strptime; with None, the format
-        is ISO 8601 or the only usual one that fits.
+    dates : mapping of str to str or None, or None, default=None
+        Columns that hold dates, and their formats in the codes of strptime; a format of None means
+        ISO 8601 or, if that does not fit, the only common format that does.
     categories : sequence of str, default=()
         Columns that hold categories, whatever they look like.
     bad_cells : {"stop", "missing"}, default="stop"
@@ -121,12 +121,35 @@ def find_schema(
     Returns
     -------
     found : Found
-        The columns and what is unusual about them.
+        The `columns` to learn from, as `TableSchema` takes them, the `findings` about what is
+        unusual in sentences, and `n_rows`.
 
     Raises
     ------
     TableError
-        If the kind of a column cannot be told, or cells are not of the kind of their column.
+        If the kind of a column cannot be determined, a column is named that does not exist or is
+        named twice, or, with "stop", if cells are not of the kind of their column.
+
+    See Also
+    --------
+    fit_table : Trains a detector on the columns.
+    vae_anomaly.TableSchema : Gives tables the types that were found.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from vae_anomaly.batch import Source, find_schema
+    >>> table = pd.DataFrame({"amount": [1.5, 2.25], "shop": ["north", "south"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     table.to_csv(path, sep=";", decimal=",", index=False)
+    ...     found = find_schema(Source.open([path]))
+    >>> found.columns[0]
+    {'name': 'amount', 'kind': 'number', 'decimal': ','}
+    >>> found.n_rows
+    2
     """
     dates = dict(dates or {})
     chosen = [*drop, *([label] if label is not None else []), *numbers, *dates, *categories]

@@ -20,7 +20,34 @@ _N_SHOWN = 10
 
 
 class Label(NamedTuple):
-    """The column that tells which rows are outliers, and its value for these."""
+    """The column that holds the labels of the rows, and its value for outliers.
+
+    Parameters
+    ----------
+    column : str
+        The name of the column.
+    outlier : str
+        The value of outliers, as it is written in the file. All other values are inliers.
+
+    See Also
+    --------
+    evaluate_table : Measures a model on labelled rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from vae_anomaly.batch import Label, Source
+    >>> table = pd.DataFrame({"amount": [1, 2, 3], "fraud": ["no", "yes", None]})
+    >>> label = Label(column="fraud", outlier="yes")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     table.to_csv(path, index=False)
+    ...     labels = label.read(Source.open([path]), allow_missing=True)
+    >>> labels
+    array([ 0,  1, -1], dtype=int8)
+    """
 
     column: str
     outlier: str
@@ -33,7 +60,7 @@ class Label(NamedTuple):
         source : Source
             The table.
         allow_missing : bool, default=False
-            Whether the label of a row may be missing.
+            Whether labels may be missing.
 
         Returns
         -------
@@ -43,7 +70,23 @@ class Label(NamedTuple):
         Raises
         ------
         TableError
-            If there is no such column, no outlier or no inlier, or a label is missing.
+            If there is no such column, no outlier or no inlier, or if a label is missing and
+            `allow_missing` is False.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from vae_anomaly.batch import Label, Source
+        >>> table = pd.DataFrame({"amount": [1, 2, 3], "fraud": ["no", "yes", None]})
+        >>> label = Label(column="fraud", outlier="yes")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "table.csv")
+        ...     table.to_csv(path, index=False)
+        ...     labels = label.read(Source.open([path]), allow_missing=True)
+        >>> labels
+        array([ 0,  1, -1], dtype=int8)
         """
         parts = [np.zeros(0, np.int8)]
         seen: set[str] = set()

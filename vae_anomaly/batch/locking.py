@@ -38,7 +38,7 @@ class RunFolder:
     path : Path
         The folder.
     checkpoint : Path
-        The file in it that tells how far the run has come.
+        The file in it that says how far the run has come.
     """
 
     def __init__(self, output: Path) -> None:
@@ -125,7 +125,7 @@ def _me() -> bytes:
 
 
 def _holder(path: Path) -> str:
-    """Say which run holds a lock, as far as it has come to say so itself."""
+    """Say which run holds a lock, if it has already said so itself."""
     try:
         holder = json.loads(path.read_bytes())
     except (OSError, ValueError):

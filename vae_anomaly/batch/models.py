@@ -19,12 +19,32 @@ def schema_of(model: Any) -> TableSchema:
     ----------
     model : estimator
         A fitted model whose first step is a `TableSchema`, also within meta-estimators; a bare
-        `VAEAnomalyDetector` that was fitted on a dataframe; or an `OnnxDetector` with names.
+        `VAEAnomalyDetector` that was fitted on a dataframe; or an `OnnxDetector` whose columns have
+        names.
+
+    Returns
+    -------
+    schema : TableSchema
+        The columns.
 
     Raises
     ------
     ValueError
-        If the model does not tell.
+        If the model does not know the names or the types of its columns.
+
+    See Also
+    --------
+    find_schema : Finds the kinds of the columns of files.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> from vae_anomaly.batch import schema_of
+    >>> X = load_iris(as_frame=True).data
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> [(column.name, column.kind) for column in schema_of(detector).schemas()][0]
+    ('sepal length (cm)', 'number')
     """
     part = model
     while part is not None:

@@ -105,8 +105,8 @@ def writing(
 ) -> Iterator[Write]:
     """Yield a function that writes tables of a schema to a file, which need not be seekable.
 
-    `header` tells whether the names of the columns come first in a CSV file: if not, it is a part
-    that goes on where another one ends.
+    `header` says whether the names of the columns come first in a CSV file. If not, it is a part
+    that continues another one.
     """
     if form.kind == "parquet":
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:

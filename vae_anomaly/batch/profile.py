@@ -1,7 +1,7 @@
 """What the columns of a table held in training, and how far a later table has drifted from it.
 
-Numbers are told by the shares of ten bins that hold as many training rows each, categories by the
-shares of their most frequent levels. The shares of a later table are compared by the population
+Numbers are described by the shares of ten bins that hold equally many training rows, categories by
+the shares of their most frequent levels. The shares of a later table are compared by the population
 stability index, the symmetrised Kullback-Leibler divergence: the sum over the bins of
 (share now - share then) * ln(share now / share then).
 """

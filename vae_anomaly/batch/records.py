@@ -28,7 +28,7 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be taken apart."""
+    """A row that cannot be parsed."""
 
     row: int
     """Its number in the file, counted from 1."""
@@ -37,7 +37,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a file, one after the other but for those that cannot be taken apart."""
+    """Some rows of a file, one after the other except for those that cannot be parsed."""
 
     table: pa.Table
     rows: np.ndarray
@@ -71,7 +71,7 @@ class CsvFile:
             yield Piece(table.select(list(columns)) if columns else table, piece.rows, piece.bad)
 
     def lines(self) -> Lines:
-        """Return what tells the line of a row."""
+        """Return what finds the line of a row."""
         return Lines(self.path, self.dialect, len(self.names) == 1)
 
     def types(self) -> dict[str, pa.DataType]:
@@ -113,7 +113,7 @@ class JsonFile:
             )
 
     def lines(self) -> Lines:
-        """Return what tells the line of a row."""
+        """Return what finds the line of a row."""
         return Lines(self.path, self.dialect, False, has_quotes=False)
 
     def types(self) -> dict[str, pa.DataType]:
@@ -299,7 +299,7 @@ class _Watched(io.RawIOBase):
 
 
 def _check_quotes(path: Path, dialect: Dialect) -> None:
-    """Raise TableError if a quoted field goes on behind its second quote, or never ends."""
+    """Raise TableError if a quoted field continues after its second quote, or never ends."""
     with opened(path, dialect.compression, dialect.encoding) as stream:
         line = _n_lines(stream.read(dialect.n_bytes_before))
         text = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
@@ -332,7 +332,7 @@ def _numbers(first: int, n_rows: int, left_out: Sequence[int]) -> np.ndarray:
 
 
 def _decoded(path: Path, batch: pa.RecordBatch, rows: np.ndarray, bad: list[BadRow]) -> Piece:
-    """Return texts for bytes; rows with bytes that are no UTF-8 are bad."""
+    """Return texts for bytes; rows with bytes that are not UTF-8 are bad."""
     table = pa.Table.from_batches([batch])
     try:
         return Piece(

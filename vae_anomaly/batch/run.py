@@ -52,66 +52,77 @@ def score_table(
 ) -> Summary:
     """Score the rows of a table in files, and write them to another file.
 
-    The output appears under its name once it is whole, and a summary in JSON beside it. Until then
-    the parts that are done lie in a hidden folder beside it, which also locks the output. If the
-    run is interrupted, the parts stay there for another one to go on from.
+    The output appears under its name once it is complete, with a summary in JSON beside it. Until
+    then, the parts that are done are kept in a hidden folder beside it, which also locks the
+    output. If the run is interrupted, the parts stay there, so that another run can resume it.
 
     Parameters
     ----------
     model : estimator
-        What `score_frame` takes. The columns of a `TableSchema` in it are read with its types.
+        A fitted model, as `score_frame` takes it, whose columns `schema_of` finds.
     source : Source
         The table.
     output : str or path-like
-        The file to write. Its name tells the format: .csv, .jsonl (JSON lines) or .parquet; the
-        former two may be followed by .gz or .zst. A pipe or a device, and "-" for standard output,
-        is written to row after row and gets no summary.
-    model_path : str or path-like, default=None
-        The file that the model was loaded from, to tell whether an interrupted run used the same.
+        The file to write. The format is that of its suffix: .csv, .jsonl (JSON lines) or .parquet;
+        the first two may be followed by .gz or .zst. A pipe, a device or "-", which is the standard
+        output, is written to row by row and gets no summary.
+    model_path : str, path-like or None, default=None
+        The file that the model was loaded from, by which a resumed run checks that the interrupted
+        one used the same model.
     keep : sequence of str, default=()
         Columns of the table to copy to the output.
-    p_value, reasons, attribution
-        What to add to the scores, see `score_frame`.
-    rejects : str or path-like, default=None
-        A file for the rows that cannot be scored, with the reasons. Without it, the first such row
-        is an error.
+    p_value : bool, default=False
+        Whether to add the p-value of each row, see `score_frame`.
+    reasons : int, default=0
+        The number of reasons to add for each row, see `score_frame`.
+    attribution : {"terms", "hiding"}, default="terms"
+        How the score is divided among the columns, see `vae_anomaly.explain`.
+    rejects : str, path-like or None, default=None
+        A file to which the rows that cannot be scored are written, with the reasons. Without it,
+        the first such row is an error.
     bad_cells : {"stop", "missing"}, default="stop"
-        What cells are that do not fit the kind of their column: an error, or missing values.
+        Whether cells that do not fit the kind of their column are an error or count as missing.
     escape_formulas : bool, default=False
-        Whether cells of text in CSV that a spreadsheet would run get an apostrophe in front.
+        Whether to put an apostrophe before text in CSV that a spreadsheet would run as a formula.
     overwrite : bool, default=False
-        Whether to replace an existing output, and what an interrupted run has left.
+        Whether to replace an existing output, and to discard what an interrupted run has left.
     resume : bool, default=False
-        Whether to go on from what an interrupted run has left. The output has the same bytes as if
-        there had been no interruption. With `overwrite`, a run that used another table, model or
-        options is started anew, otherwise that is an error.
+        Whether to resume an interrupted run. The output has the same bytes as if there had been no
+        interruption. If the interrupted run used another table, model or options, this is an error,
+        or with `overwrite` a new start.
     rows_per_part : int, default=262_144
-        About how many rows may be lost by an interruption.
-    progress : callable, default=None
-        Called with the number of rows done and the number of all rows, which is None if the files
-        do not tell.
+        The approximate number of rows whose scores an interruption may lose.
+    progress : callable or None, default=None
+        A function that is called with the number of rows done and the number of all rows, which is
+        None if the format of the files does not say.
 
     Returns
     -------
     summary : Summary
-        What was written beside the output.
+        The summary of the run, which is also written beside the output.
 
     Raises
     ------
     TableError
         If the table cannot be read, does not fit the model or changes while it is read.
     ValueError
-        If arguments do not fit together, or name one file twice.
+        If arguments do not fit together or name one file twice, or the model cannot give what is
+        asked for.
     FileExistsError
         If the output or its summary exists, or an interrupted run has left parts of it, and neither
-        `overwrite` nor `resume` says what to do.
+        `overwrite` nor `resume` is set.
     RunLockedError
         If another run is writing to the same output.
 
+    See Also
+    --------
+    score_frame : Scores the rows of a dataframe.
+    fit_table : Trains a model on a table in files.
+
     Notes
     -----
-    A `TableError` leaves nothing. After any other error, an interruption or a full disk, the parts
-    that are done are kept, and the exception has a note that names their folder.
+    A `TableError` leaves no files behind. After any other error, such as an interruption or a full
+    disk, the parts that are done are kept, and the exception has a note that names their folder.
 
     Examples
     --------

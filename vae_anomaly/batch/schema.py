@@ -25,36 +25,42 @@ _HOLDS = {"number": "numbers", "date": "dates", "category": "categories"}
 class TableSchema(TransformerMixin, BaseEstimator):
     """Give the columns of a table the types that they had in training.
 
-    As the first step of a Pipeline it makes the steps behind it independent of how a table was
-    read: a column of numbers that comes as text is parsed, and a table that does not fit is refused
-    by the names of its columns. Other columns than those of `fit` are left out.
+    As the first step of a Pipeline, it makes the other steps independent of how a table was read: a
+    column of numbers that is read as text is parsed, and a table that does not fit is refused with
+    the names of its columns. Columns that `fit` has not seen are left out.
 
     Parameters
     ----------
-    columns : list of dict, default=None
-        The columns. Each has a "name" and a "kind" ("number", "date" or "category"), and if its
-        values are texts, it may have a "format" (of dates, in the codes of strptime; by default
-        they are in ISO 8601), and "decimal", "thousands", "affix" and "signs" of numbers that are
-        not written as programs write them, and "truth" of categories that are true and false,
-        which may then be written in any case. By default, they are told by the types of the columns
-        of X in `fit`.
+    columns : list of dict or None, default=None
+        The columns, as `vae_anomaly.batch.find_schema` returns them. Each has a "name" and a "kind"
+        ("number", "date" or "category"). Further entries say how values are written as text: the
+        "format" of dates, in the codes of strptime, which is ISO 8601 by default; the "decimal"
+        sign, the "thousands" separator, the "affix" (a currency or unit) and the accounting "signs"
+        of numbers that are not written as programs write them; and the "truth" of categories that
+        are true and false, which may then be written in upper or lower case. By default, the kinds
+        are those of the columns of X in `fit`.
 
     missing : sequence of str, default=()
-        Texts that stand for a missing value, besides an empty one.
+        Texts that stand for a missing value, in addition to an empty one.
 
     Attributes
     ----------
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,), dtype object
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), dtype object
         The names of the columns.
 
     columns_ : list of dict
-        The columns, like the parameter.
+        The columns, in the form of the parameter.
 
     profile_ : dict
-        What the columns held in `fit`, which later tables are compared with.
+        What the columns held in `fit`, with which later tables are compared.
+
+    See Also
+    --------
+    CalendarEncoder : Turns the dates into numbers.
+    vae_anomaly.batch.find_schema : Finds the kinds of the columns of files.
 
     Examples
     --------
@@ -83,8 +89,8 @@ class TableSchema(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of shape (n_samples, n_features)
             The table.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
@@ -93,8 +99,19 @@ class TableSchema(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If X is not a DataFrame, or the name of a column is not a string.
         ValueError
-            If X lacks one of the columns, or has values that do not fit its kind.
+            If `columns` is not valid, or X lacks one of the columns or has values that do not fit
+            the kind of their column.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import TableSchema
+        >>> X = pd.DataFrame({"amount": [1.5, 2.0], "shop": ["north", "south"]})
+        >>> TableSchema().fit(X).n_features_in_
+        2
         """
         return self.fit_batches(lambda: iter([X]))
 
@@ -104,7 +121,8 @@ class TableSchema(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         batches : callable
-            Returns an iterable of the parts, DataFrames of the same columns.
+            A function that returns an iterable of the parts, which are DataFrames of the same
+            columns.
 
         Returns
         -------
@@ -113,9 +131,19 @@ class TableSchema(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If a part is not a DataFrame, or the name of a column is not a string.
         ValueError
-            If a part lacks one of the columns, has values that do not fit its kind, or there is no
-            part.
+            If there is no part, `columns` is not valid, or a part lacks one of the columns or has
+            values that do not fit the kind of their column.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import TableSchema
+        >>> X = pd.DataFrame({"amount": [1.5, 2.0], "shop": ["north", "south"]})
+        >>> TableSchema().fit_batches(lambda: [X.head(1), X.tail(1)]).n_features_in_
+        2
         """
         from vae_anomaly.batch.profile import Profiler
 
@@ -135,22 +163,38 @@ class TableSchema(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns of the table in their order, with their types.
+        """Return the columns that `fit` has seen, in that order and with their types.
 
         Parameters
         ----------
         X : DataFrame of shape (n_samples, n_columns)
-            The table. Other columns are left out.
+            The table. Columns that `fit` has not seen are left out.
 
         Returns
         -------
         values : DataFrame of shape (n_samples, n_features)
-            Numbers are float64, dates datetime64 in UTC, and categories texts.
+            The columns. Numbers are float64, dates are datetime64 in UTC, and categories are
+            strings.
 
         Raises
         ------
+        NotFittedError
+            If the transformer is not fitted.
+        TypeError
+            If X is not a DataFrame.
         ValueError
-            If X lacks columns, or has values that do not fit the kind of their column.
+            If X lacks columns, or has values that do not fit the kind of their column. The message
+            names the column and the row.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import TableSchema
+        >>> X = pd.DataFrame({"amount": [1.5, 2.0], "shop": ["north", "south"]})
+        >>> texts = pd.DataFrame({"shop": ["north"], "amount": ["3.5"], "note": [""]})
+        >>> TableSchema().fit(X).transform(texts)
+           amount   shop
+        0     3.5  north
         """
         check_is_fitted(self)
         return self._values(X, self.schemas())
@@ -160,24 +204,63 @@ class TableSchema(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str, default=None
-            Ignored: the names are those of `fit`.
+        input_features : array-like of str or None, default=None
+            Not used, present for API consistency by convention.
 
         Returns
         -------
-        names : ndarray of str
-            The names.
+        names : ndarray of shape (n_features,), dtype object
+            The names of the columns seen during `fit`.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import TableSchema
+        >>> X = pd.DataFrame({"amount": [1.5, 2.0], "shop": ["north", "south"]})
+        >>> TableSchema().fit(X).get_feature_names_out().tolist()
+        ['amount', 'shop']
         """
         check_is_fitted(self)
         return self.feature_names_in_
 
     def no_rows(self) -> pd.DataFrame:
-        """Return a table without rows, whose columns have the types of what `transform` returns."""
+        """Return a table without rows whose columns have the types of those of `transform`.
+
+        Returns
+        -------
+        values : DataFrame of shape (0, n_features)
+            The columns.
+
+        Examples
+        --------
+        >>> from vae_anomaly import TableSchema
+        >>> schema = TableSchema([{"name": "amount", "kind": "number"}])
+        >>> schema.no_rows().dtypes.to_dict()
+        {'amount': dtype('float64')}
+        """
         dtypes = {"number": "float64", "date": "datetime64[us, UTC]", "category": "object"}
         return pd.DataFrame({c.name: pd.Series(dtype=dtypes[c.kind]) for c in self.schemas()})
 
     def schemas(self) -> list[ColumnSchema]:
-        """Return the columns, of the parameter before `fit`."""
+        """Return what each column holds and how it is written.
+
+        Returns
+        -------
+        schemas : list of ColumnSchema
+            The columns seen during `fit` or, before it, those of the parameter `columns`.
+
+        Examples
+        --------
+        >>> from vae_anomaly import TableSchema
+        >>> schema = TableSchema([{"name": "amount", "kind": "number", "decimal": ","}])
+        >>> schema.schemas()[0].decimal
+        ','
+        """
         from vae_anomaly.batch.sql import ColumnSchema
 
         columns = getattr(self, "columns_", self.columns) or []

@@ -40,9 +40,10 @@ def score_frame(
     reasons: int = 0,
     attribution: str = "terms",
 ) -> pd.DataFrame:
-    """Score the rows of a dataframe, decide which are outliers, and say why.
+    """Score the rows of a dataframe, decide which are outliers, and give reasons.
 
-    Each row is scored by itself, so that a table gets the same scores in any parts.
+    Each row is scored by itself, so that a table gets the same scores whatever parts it is divided
+    into.
 
     Parameters
     ----------
@@ -52,35 +53,42 @@ def score_frame(
     frame : DataFrame of shape (n_rows, n_columns)
         The rows, with the columns that the model takes.
     p_value : bool, default=False
-        Whether to add how rarely a clean row has such a score.
+        Whether to add the p-value of each row: how rarely a clean row has such a score.
     reasons : int, default=0
-        The number of largest contributions to add for each row.
+        The number of reasons to add for each row: the columns that contribute most to its score.
     attribution : {"terms", "hiding"}, default="terms"
-        How the score is shared out among the columns, see `vae_anomaly.explain`.
+        How the score is divided among the columns, see `vae_anomaly.explain`.
 
     Returns
     -------
     scores : DataFrame of shape (n_rows, n_output_columns)
-        The columns are those of `output_columns`, and the index is that of `frame`:
+        The index is that of `frame`, and the columns are
 
-        - "score", the opposite of `score_samples`: the higher, the more abnormal;
+        - "score", the opposite of `score_samples`, in nats for a VAE: the higher, the more
+          abnormal;
         - "is_outlier", whether `predict` returns -1;
-        - "p_value" on request;
+        - "p_value", if asked for;
         - "reason_1" (a column, or what else contributes), "contribution_1" (in nats), "value_1" and
-          "expected_1" for the largest contribution, and so on. Values are texts, since a reason may
-          be a number in one row and a category in the next, and None where there is none.
+          "expected_1" for the largest contribution, and so on. Values are strings, since a reason
+          may be a number in one row and a category in the next, and None where there is none.
 
     Raises
     ------
     ValueError
         If the model cannot give what is asked for, or the rows are not valid.
 
+    See Also
+    --------
+    score_table : Scores the rows of files.
+    score_dask : Scores the rows of a Dask dataframe.
+    score_spark : Scores the rows of a Spark dataframe.
+
     Examples
     --------
     >>> import numpy as np
     >>> import pandas as pd
     >>> from vae_anomaly import VAEAnomalyDetector
-    >>> from vae_anomaly.batch.scoring import score_frame
+    >>> from vae_anomaly.batch import score_frame
     >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
     >>> table = pd.DataFrame({"t": t, "sin": np.sin(t), "cos": np.cos(t)})
     >>> detector = VAEAnomalyDetector(max_iter=100, random_state=0).fit(table)

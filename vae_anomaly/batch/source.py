@@ -53,19 +53,49 @@ _NO_TABLES = {
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is known of the files; what is None is found out."""
+    """What is known about how files are written; what is None is found out.
+
+    Parameters
+    ----------
+    sep : str or None, default=None
+        The delimiter of CSV, a single character.
+    decimal : {".", ","} or None, default=None
+        The decimal sign of numbers.
+    thousands : str or None, default=None
+        The sign between groups of three digits, a single character.
+    encoding : str or None, default=None
+        The encoding of text, by a name that Python knows.
+    header : bool or None, default=None
+        Whether the first line of CSV holds the names of the columns.
+    missing : tuple of str, default=()
+        Texts that stand for a missing value, in addition to an empty one.
+
+    Raises
+    ------
+    ValueError
+        If an option is not valid. The message names the option of the command.
+
+    See Also
+    --------
+    Source : The rows of the files.
+
+    Examples
+    --------
+    >>> from vae_anomaly.batch import ReadOptions
+    >>> ReadOptions(sep=";", decimal=",").header is None
+    True
+    >>> ReadOptions(decimal=";")
+    Traceback (most recent call last):
+        ...
+    ValueError: --decimal ;: it must be a point or a comma
+    """
 
     sep: str | None = None
-    """The delimiter of CSV."""
     decimal: str | None = None
-    """The decimal sign of numbers, "." or ","."""
     thousands: str | None = None
-    """The sign between groups of three digits."""
     encoding: str | None = None
     header: bool | None = None
-    """Whether the first line of CSV holds the names of the columns."""
     missing: tuple[str, ...] = ()
-    """Texts that stand for a missing value, besides an empty one."""
 
     def __post_init__(self) -> None:
         if self.sep == "\\t":  # as one writes it in a shell
@@ -80,7 +110,18 @@ class ReadOptions:
             raise ValueError("--thousands and --decimal are the same character")
 
     def written(self, column: ColumnSchema) -> ColumnSchema:
-        """Return a column as it is written in these files."""
+        """Return a column as it is written in these files.
+
+        Parameters
+        ----------
+        column : ColumnSchema
+            What a column holds, and how it was written in training.
+
+        Returns
+        -------
+        column : ColumnSchema
+            The same with the decimal sign and the thousands separator of these files.
+        """
         if column.kind != "number" or (self.decimal, self.thousands) == (None, None):
             return column
         decimal = self.decimal or column.decimal
@@ -102,7 +143,7 @@ class Reject:
     row: int
     """Its number in the input, counted from 1."""
     column: str | None
-    """The first column that does not fit; None if the row cannot be taken apart."""
+    """The first column that does not fit; None if the row cannot be parsed."""
     value: str | None
     reason: str
 
@@ -126,32 +167,71 @@ class Frame:
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of one or more files of the same columns, one file after the other.
+    """The rows of one or more files with the same columns, one file after the other.
 
-    Use `open` to make one.
+    Use `open` to make one. The order of the rows is kept, and the memory needed does not grow with
+    the size of the files.
+
+    Parameters
+    ----------
+    files : tuple of CsvFile, JsonFile or ParquetFile
+        The files.
+    format : {"csv", "json", "parquet"}
+        The format of all files.
+    options : ReadOptions
+        What is known about how the files are written.
+    findings : tuple of str
+        What was found out about delimiters, encodings, headers and names, in sentences.
+    originals : dict of str to str
+        Where several columns have one name, the name in the header for each name that a further
+        column is given here.
+    stamps : tuple of dict
+        The path, size, time of change and inode of each file as it was when opened.
+
+    See Also
+    --------
+    find_schema : Finds out what the columns hold.
+    score_table : Scores the rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from vae_anomaly.batch import Source
+    >>> table = pd.DataFrame({"amount": [1.5, 2.25], "shop": ["north", "south"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     table.to_csv(path, sep=";", decimal=",", index=False)
+    ...     source = Source.open([path])
+    >>> source.names, source.format
+    (('amount', 'shop'), 'csv')
     """
 
     files: tuple[File, ...]
     format: Literal["csv", "json", "parquet"]
     options: ReadOptions
     findings: tuple[str, ...]
-    """What was found about delimiters, encodings, headers and names, in sentences."""
     originals: dict[str, str]
-    """The names in the header of further columns of one name, by how they are called here."""
     stamps: tuple[dict[str, object], ...]
 
     @classmethod
     def open(
         cls, patterns: Sequence[str | os.PathLike[str]], options: ReadOptions | None = None
     ) -> Source:
-        """Find the files and what they hold.
+        """Open files, and find out how they are written.
 
         Parameters
         ----------
         patterns : sequence of str or path-like
-            Files, patterns such as "2024-*.csv", and folders of Parquet files.
-        options : ReadOptions, default=None
-            What is known of the files.
+            The files: paths, patterns such as ``"2024-*.csv"``, and folders of Parquet files.
+        options : ReadOptions or None, default=None
+            What is known about how the files are written. By default, all of it is found out.
+
+        Returns
+        -------
+        source : Source
+            The rows of the files.
 
         Raises
         ------
@@ -159,6 +239,20 @@ class Source:
             If there is no such file.
         TableError
             If a file cannot be read as a table, or has other columns than the first.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from vae_anomaly.batch import Source
+        >>> table = pd.DataFrame({"amount": [1.5, 2.25], "shop": ["north", "south"]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "table.csv")
+        ...     table.to_csv(path, sep=";", decimal=",", index=False)
+        ...     source = Source.open([path])
+        >>> print(*source.findings)
+        CSV separated by semicolons, header in line 1, utf-8
         """
         options = options or ReadOptions()
         paths = _paths(patterns)
@@ -198,7 +292,7 @@ class Source:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files."""
+        """The paths of the files."""
         return tuple(file.path for file in self.files)
 
     @property
@@ -208,12 +302,12 @@ class Source:
 
     @property
     def duplicates(self) -> set[str]:
-        """The names that two or more columns have."""
+        """The names that two or more columns share."""
         return set(self.originals.values())
 
     @property
     def types(self) -> dict[str, pa.DataType]:
-        """The types of the columns in the first file that has one; texts unless it is Parquet."""
+        """The Arrow types of the columns: text, or those of the first Parquet file with a type."""
         types: dict[str, pa.DataType] = {}
         for file in self.files:
             for name, found in file.types().items():
@@ -223,16 +317,28 @@ class Source:
 
     @property
     def n_rows(self) -> int | None:
-        """The number of rows, if the files tell."""
+        """The number of rows, or None if the format of the files does not say."""
         counts = [file.n_rows for file in self.files if isinstance(file, ParquetFile)]
         return sum(counts) if len(counts) == len(self.files) else None
 
     def fingerprint(self) -> list[dict[str, object]]:
-        """Return the path, size, time of change and inode of each file as it was when opened."""
+        """Return what tells whether the files have changed.
+
+        Returns
+        -------
+        stamps : list of dict
+            The path, size, time of change and inode of each file as it was when opened.
+        """
         return [dict(stamp) for stamp in self.stamps]
 
     def check_unchanged(self) -> None:
-        """Raise ChangedInputError if a file is no longer what it was when opened."""
+        """Check that the files are still what they were when opened.
+
+        Raises
+        ------
+        ChangedInputError
+            If a file has changed or has been removed.
+        """
         for path, stamp in zip(self.paths, self.stamps, strict=True):
             try:
                 now = _stamp(path)
@@ -242,17 +348,40 @@ class Source:
                 raise ChangedInputError(f"{path} has changed while it was read")
 
     def extra_columns(self, schema: TableSchema, keep: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return the names of the columns that are neither those of a model nor kept."""
+        """Return the names of the columns that are neither in a schema nor kept.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            The columns of a model.
+        keep : sequence of str, default=()
+            The columns to keep.
+
+        Returns
+        -------
+        names : tuple of str
+            The names of all other columns.
+        """
         taken = {*(column.name for column in schema.schemas()), *keep}
         return tuple(name for name in self.names if name not in taken)
 
     def kept_types(self, keep: Sequence[str]) -> dict[str, pa.DataType]:
-        """Return the types of columns to keep, to which those of all files can be cast.
+        """Return types of the columns to keep to which those of all files can be cast.
+
+        Parameters
+        ----------
+        keep : sequence of str
+            The columns to keep.
+
+        Returns
+        -------
+        types : dict of str to pyarrow.DataType
+            The types by name.
 
         Raises
         ------
         TableError
-            If there is no such type.
+            If the types of a column differ between files, and no type fits all of them.
         """
         if self.format != "parquet":
             return dict.fromkeys(keep, pa.string())
@@ -279,9 +408,20 @@ class Source:
         return kept
 
     def check_columns(self, schema: TableSchema, keep: Sequence[str] = ()) -> None:
-        """Raise TableError unless the columns of a model and those to keep are all there.
+        """Check that the columns of a model and those to keep are there, with types that fit.
 
-        Their types must fit the model, and those of columns to keep each other in all files.
+        Parameters
+        ----------
+        schema : TableSchema
+            The columns of the model.
+        keep : sequence of str, default=()
+            The columns to keep.
+
+        Raises
+        ------
+        TableError
+            If a column is missing or is there twice, its type does not fit the model, or the types
+            of a column to keep do not fit each other in all files.
         """
         columns = schema.schemas()
         for file in self.files:
@@ -306,7 +446,12 @@ class Source:
         columns : sequence of str
             The columns to read.
         start : int, default=0
-            The number of rows to leave out; numbers of rows count from the first of all files.
+            The number of rows to leave out. Rows are numbered from the first row of the first file.
+
+        Yields
+        ------
+        part : Part
+            Some rows of one of the files, with their numbers.
         """
         before = 0
         for at, file in enumerate(self.files):
@@ -329,7 +474,24 @@ class Source:
             before = last
 
     def sentence(self, part: Part, row: int, reason: str, column: str | None = None) -> str:
-        """Return what is wrong with a row, and where it is."""
+        """Say what is wrong with a row, and where it is.
+
+        Parameters
+        ----------
+        part : Part
+            The part that has the row.
+        row : int
+            The number of the row, counted from 1 over all files.
+        reason : str
+            What is wrong with it.
+        column : str or None, default=None
+            The column that has the error.
+
+        Returns
+        -------
+        sentence : str
+            The file, the line or row, the column and the reason.
+        """
         lines = self.files[part.at].lines()
         line = None if lines is None else lines.of(row - part.before)
         path = str(self.files[part.at].path)
@@ -344,14 +506,15 @@ class Source:
         rows_per_frame: int = 65_536,
         bad: Bad = "stop",
     ) -> Iterator[Frame]:
-        """Yield all rows in order, some at a time.
+        """Read all rows in order, a number of them at a time.
 
-        Frame number k holds the rows from k * rows_per_frame on, whatever `start` is.
+        Frame number k, counted from 0, holds the rows from ``k * rows_per_frame`` on, whatever
+        `start` is.
 
         Parameters
         ----------
         schema : TableSchema or None
-            The columns of the model.
+            The columns of the model, which are given their types. With None, only `keep` is read.
         keep : sequence of str, default=()
             Other columns to read, as they are. If there are several files, a column "file" is
             added.
@@ -360,20 +523,35 @@ class Source:
         rows_per_frame : int, default=65_536
             The number of rows at a time.
         bad : {"stop", "missing", "reject"}, default="stop"
-            What a cell does that is not of the kind of its column: raise TableError, count as
-            missing, or make its row a reject. Rows that cannot be taken apart are rejects too, and
-            an error otherwise.
+            What happens to a cell that is not of the kind of its column: "stop" raises TableError,
+            "missing" takes it for missing, and "reject" leaves its row out. Rows that cannot be
+            parsed are left out with "reject", too, and are an error otherwise.
 
-        Yields
-        ------
-        frame : Frame
-            The rows.
+        Returns
+        -------
+        frames : iterator of Frame
+            The rows: their numbers, the `table` of typed columns, the `kept` columns and the
+            `rejects`.
 
         Raises
         ------
         TableError
-            If a column is missing or of another type, before anything is read, or if a file
-            cannot be read, or for bad cells.
+            If a column is missing or of another type, which is found before anything is read, if a
+            file cannot be read, or, with "stop", at the first bad cell.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> from vae_anomaly.batch import Source
+        >>> table = pd.DataFrame({"amount": [1.5, 2.25], "shop": ["north", "south"]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "table.csv")
+        ...     table.to_csv(path, sep=";", decimal=",", index=False)
+        ...     frames = list(Source.open([path]).frames(None, keep=["shop"]))
+        >>> len(frames), frames[0].rows.tolist(), frames[0].kept["shop"].to_pylist()
+        (1, [1, 2], ['north', 'south'])
         """
         schema = schema or TableSchema([])
         self.check_columns(schema, keep)

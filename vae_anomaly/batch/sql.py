@@ -119,7 +119,7 @@ def is_text(dtype: pa.DataType) -> bool:
 
 
 def natural_kind(dtype: pa.DataType) -> Kind | None:
-    """Return the kind of a column that is no text; None if no kind fits."""
+    """Return the kind of a column that is not text; None if no kind fits."""
     import pyarrow as pa
 
     types = pa.types
@@ -179,7 +179,7 @@ def value(column: ColumnSchema, dtype: pa.DataType, missing: Sequence[str] = ())
 
 
 def number(text: str, column: ColumnSchema) -> str:
-    """Return the number that a text stands for, NULL if it is none, as SQL."""
+    """Return the number that a text stands for, NULL if it is not one, as SQL."""
     if column.is_plain:
         # DuckDB takes 1_000 and +-1 for numbers; in a table they are rather names or mistakes.
         plain = f"NOT regexp_matches({text}, '_|[+]-')"
@@ -264,8 +264,8 @@ def converted(
     columns : iterable of ColumnSchema
         The columns to convert.
     missing : sequence of str, default=()
-        Texts that stand for a missing cell, besides an empty one.
-    engine : Engine, default=None
+        Texts that stand for a missing cell, in addition to an empty one.
+    engine : Engine or None, default=None
         Where to compute; by default a new one.
 
     Returns

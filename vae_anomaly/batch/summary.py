@@ -20,42 +20,101 @@ _FEWEST_SCORES = 100  # to compare their median
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run has done, as it is written beside the output."""
+    """What a run has done, as it is written beside the output.
+
+    Parameters
+    ----------
+    vae_anomaly : str
+        The version of the package.
+    output : str
+        The path of the output.
+    rejects : str or None
+        The path of the file with the rows that could not be scored.
+    model : dict
+        The path and the SHA-256 digest of the model.
+    inputs : list of dict
+        The path, size, time of change and inode of each file.
+    findings : tuple of str
+        What was found out about the input, in sentences.
+    started : str
+        When the run started, in ISO 8601.
+    seconds : float
+        How long this process took, without what an interrupted run had done before it.
+    rows_per_second : float
+        The number of rows per second.
+    resumed_at_row : int
+        The number of rows that interrupted runs had done; 0 if there was none.
+    rows_in : int
+        The number of rows read.
+    rows_out : int
+        The number of rows scored.
+    rows_rejected : int
+        The number of rows that could not be scored.
+    bad_cells : dict of str to int
+        For each column, the number of cells that were not of its kind and were taken for missing.
+    alarms : int
+        The number of rows with a score above the threshold.
+    threshold : float
+        The anomaly score above which a row is an alarm.
+    score_quantiles : dict of str to float
+        Quantiles of the anomaly scores by their levels, with a relative error of at most 0.5 %.
+    training_score_quantiles : dict of str to float or None
+        Those of the training rows, or None if the model does not keep them.
+    drift : dict
+        How each column differs from training, as far as the model knows what it held then.
+    warnings : tuple of str
+        How the rows differ from those of the training, in sentences.
+
+    See Also
+    --------
+    score_table : Returns the summary of a run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector
+    >>> from vae_anomaly.batch import Source, score_table
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     X.to_csv(path, index=False)
+    ...     summary = score_table(detector, Source.open([path]), Path(folder, "scores.csv"))
+    >>> summary.rows_out, summary.rows_rejected
+    (150, 0)
+    """
 
     vae_anomaly: str
-    """The version of the package."""
     output: str
     rejects: str | None
     model: dict[str, Any]
-    """The path and the SHA-256 digest of the model."""
     inputs: list[dict[str, Any]]
-    """The path, size, time of change and inode of each file."""
     findings: tuple[str, ...]
-    """What was found out about the input, in sentences."""
     started: str
     seconds: float
-    """How long this process took, without what an interrupted run had done before it."""
     rows_per_second: float
     resumed_at_row: int
-    """The number of rows that interrupted runs had done; 0 if there was none."""
     rows_in: int
     rows_out: int
     rows_rejected: int
     bad_cells: dict[str, int]
-    """The number of cells that were not of the kind of their column and were taken for missing."""
     alarms: int
     threshold: float
     score_quantiles: dict[str, float]
-    """Quantiles of the scores, by level, right to 0.5 %."""
     training_score_quantiles: dict[str, float] | None
-    """Those of the training rows, if the model tells."""
     drift: dict[str, Any]
-    """How each column differs from training, if the model tells what that held."""
     warnings: tuple[str, ...]
-    """In what the rows no longer look like training, in sentences."""
 
     def to_json(self) -> str:
-        """Return the summary as a JSON object."""
+        """Return the summary as a JSON object.
+
+        Returns
+        -------
+        text : str
+            The JSON text, which ends with a new line.
+        """
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -65,9 +124,9 @@ class Tally:
     Parameters
     ----------
     schema : TableSchema
-        The columns of the model, with what they held in training, if it tells.
+        The columns of the model, with what they held in training, if it is known.
     training : ndarray of shape (n_training_rows,) or None
-        The scores of the training rows, higher for abnormal ones, if the model tells.
+        The scores of the training rows, higher for abnormal ones, if the model keeps them.
     """
 
     def __init__(self, schema: TableSchema, training: np.ndarray | None = None) -> None:

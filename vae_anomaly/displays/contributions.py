@@ -21,24 +21,24 @@ _MAX_TEXT = 28
 
 
 class ContributionsDisplay:
-    """Waterfall of the contributions to the anomaly score of one row.
+    """Waterfall plot of the contributions to the anomaly score of one row.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a display. The bars
-    start from zero, the largest contribution first, and each begins where the one above it ends, so
-    that the last one ends at the anomaly score of the row.
+    start from zero, with the largest contribution first. Each begins where the one above it ends,
+    so that the last one ends at the anomaly score of the row.
 
     Parameters
     ----------
     labels : list of str
-        What contributes, with its value.
+        The names of what contributes, with their values.
 
     contributions : ndarray of shape (n_labels,)
         The contributions in nats.
 
-    threshold : float, default=None
+    threshold : float or None, default=None
         The anomaly score above which a row is an alarm.
 
-    title : str, default=None
+    title : str or None, default=None
         The title of the plot.
 
     Attributes
@@ -57,7 +57,7 @@ class ContributionsDisplay:
     ContributionsDisplay.from_estimator : Plot the contributions to the score of a row.
     ContributionsDisplay.from_predictions : Plot a row of an explanation.
     ContributionHeatmapDisplay : The contributions of many rows.
-    explain : The contributions as numbers.
+    explain : Returns the contributions as numbers.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class ContributionsDisplay:
     >>> from vae_anomaly import ContributionsDisplay, VAEAnomalyDetector
     >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
     >>> X = np.column_stack([t, np.sin(t), np.cos(t)])
-    >>> detector = VAEAnomalyDetector(max_iter=20, random_state=0).fit(X)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
     >>> ContributionsDisplay.from_estimator(detector, [[3.0, 2.0, -1.0]])
     <...>
     >>> plt.show()
@@ -90,10 +90,11 @@ class ContributionsDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         max_display : int, default=10
-            The largest number of bars. The last one is the sum of all that is not shown.
+            The largest number of bars. The last one is the sum of the contributions that are not
+            shown.
         despine : bool, default=False
             Whether to remove the top and the right spine.
 
@@ -101,6 +102,27 @@ class ContributionsDisplay:
         -------
         display : ContributionsDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `max_display` is less than 2.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ContributionsDisplay
+        >>> display = ContributionsDisplay(
+        ...     labels=["amount = 9120", "hour = 3", "(code)"],
+        ...     contributions=np.array([71.0, 12.0, 9.0]),
+        ...     threshold=40.0,
+        ... )
+        >>> display.plot()
+        <...>
+        >>> plt.show()
         """
         if max_display < 2:
             raise ValueError(f"max_display must be at least 2, got {max_display}.")
@@ -170,12 +192,12 @@ class ContributionsDisplay:
         estimator : estimator
             A fitted model, as `explain` takes it.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, of which one is plotted.
+            The rows, one of which is plotted.
         row : int, default=0
-            The position of the row.
+            The position of the row in X.
         attribution : {"hiding", "terms"}, default="hiding"
-            How the score is shared out, see `explain`.
-        ax : matplotlib Axes, default=None
+            How the score is divided among the columns, see `explain`.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         max_display : int, default=10
             The largest number of bars.
@@ -186,6 +208,30 @@ class ContributionsDisplay:
         -------
         display : ContributionsDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        IndexError
+            If there is no such row.
+        NotFittedError
+            If the model is not fitted.
+        TypeError
+            If the model does not end in a VAE.
+        ValueError
+            If X or `attribution` is not valid, or `max_display` is less than 2.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ContributionsDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> ContributionsDisplay.from_estimator(detector, X, row=41)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         explanation = explain(estimator, X, attribution=attribution)
@@ -203,15 +249,15 @@ class ContributionsDisplay:
         max_display: int = 10,
         despine: bool = False,
     ) -> Self:
-        """Plot a row of an explanation.
+        """Plot one row of an explanation.
 
         Parameters
         ----------
         explanation : Explanation
-            What `explain` has returned.
+            The output of `explain`.
         row : int, default=0
-            The position of the row.
-        ax : matplotlib Axes, default=None
+            The position of the row in the explanation.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         max_display : int, default=10
             The largest number of bars.
@@ -222,6 +268,27 @@ class ContributionsDisplay:
         -------
         display : ContributionsDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        IndexError
+            If there is no such row.
+        ValueError
+            If `max_display` is less than 2.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ContributionsDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> explanation = detector.explain(X)
+        >>> ContributionsDisplay.from_predictions(explanation, row=41)
+        <...>
+        >>> plt.show()
         """
         names = list(explanation.contributions.columns)
         n_columns = explanation.observed.shape[1]
@@ -242,8 +309,9 @@ class ContributionsDisplay:
 class ContributionHeatmapDisplay:
     """Heatmap of the contributions to the anomaly scores of many rows.
 
-    It is recommended to use `from_estimator` or `from_predictions` to create a display. Rows with
-    similar reasons stand next to each other: they are sorted by hierarchical clustering.
+    It is recommended to use `from_estimator` or `from_predictions` to create a display.
+    Hierarchical clustering sorts the rows, so that those with similar reasons are next to each
+    other.
 
     Parameters
     ----------
@@ -283,7 +351,7 @@ class ContributionHeatmapDisplay:
     >>> from vae_anomaly import ContributionHeatmapDisplay, VAEAnomalyDetector
     >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
     >>> X = np.column_stack([t, np.sin(t), np.cos(t)])
-    >>> detector = VAEAnomalyDetector(max_iter=20, random_state=0).fit(X)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
     >>> ContributionHeatmapDisplay.from_estimator(detector, X[:30] + 2 * np.eye(3)[[0] * 30])
     <...>
     >>> plt.show()
@@ -307,14 +375,14 @@ class ContributionHeatmapDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         max_columns : int, default=20
-            The largest number of columns, those with the largest mean share.
+            The largest number of columns. Those with the largest mean share are shown.
         max_rows : int, default=500
-            The largest number of rows, those with the highest scores.
+            The largest number of rows. Those with the highest scores are shown.
         cmap : str or matplotlib Colormap, default="cividis"
-            The colours, by default such as people with any form of colour blindness can tell.
+            The colours. By default, they can be told apart with any form of colour blindness.
         colorbar : bool, default=True
             Whether to add a colour bar.
 
@@ -322,6 +390,25 @@ class ContributionHeatmapDisplay:
         -------
         display : ContributionHeatmapDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ContributionHeatmapDisplay
+        >>> display = ContributionHeatmapDisplay(
+        ...     contributions=np.random.RandomState(0).uniform(size=(30, 3)),
+        ...     columns=["amount", "hour", "(code)"],
+        ...     rows=list(range(30)),
+        ... )
+        >>> display.plot(max_rows=10)
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
@@ -378,16 +465,38 @@ class ContributionHeatmapDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, usually alarms.
         attribution : {"hiding", "terms"}, default="hiding"
-            How the score is shared out, see `explain`.
-        ax : matplotlib Axes, default=None
+            How the score is divided among the columns, see `explain`.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
-        max_columns, max_rows : int
+        max_columns, max_rows : int, default=20 and 500
             The largest number of columns and rows, see `plot`.
 
         Returns
         -------
         display : ContributionHeatmapDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the model is not fitted.
+        TypeError
+            If the model does not end in a VAE.
+        ValueError
+            If X or `attribution` is not valid.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ContributionHeatmapDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> ContributionHeatmapDisplay.from_estimator(detector, X[:30])
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         explanation = explain(estimator, X, attribution=attribution)
@@ -407,16 +516,32 @@ class ContributionHeatmapDisplay:
         Parameters
         ----------
         explanation : Explanation
-            What `explain` has returned.
-        ax : matplotlib Axes, default=None
+            The output of `explain`.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
-        max_columns, max_rows : int
+        max_columns, max_rows : int, default=20 and 500
             The largest number of columns and rows, see `plot`.
 
         Returns
         -------
         display : ContributionHeatmapDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ContributionHeatmapDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> ContributionHeatmapDisplay.from_predictions(detector.explain(X[:30]))
+        <...>
+        >>> plt.show()
         """
         display = cls(
             contributions=explanation.contributions.to_numpy(float),

@@ -19,18 +19,20 @@ class LatentSpaceDisplay:
     """Scatter plot of the codes of rows, coloured by their anomaly scores or by labels.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a display. Two latent
-    dimensions are shown as they are, and more than two by their first two principal components.
+    dimensions are shown as they are; of more than two, the first two principal components are
+    shown.
 
     Parameters
     ----------
     points : ndarray of shape (n_samples, 2)
         The points.
 
-    axis_labels : tuple of str
+    axis_labels : tuple of two str
         The labels of both axes.
 
-    values : ndarray of shape (n_samples,), default=None
-        What colours the points: anomaly scores, or labels of at most eight kinds.
+    values : ndarray of shape (n_samples,) or None, default=None
+        What determines the colours of the points: anomaly scores, or at most eight different
+        labels.
 
     is_score : bool, default=True
         Whether `values` are anomaly scores.
@@ -49,7 +51,7 @@ class LatentSpaceDisplay:
     See Also
     --------
     LatentSpaceDisplay.from_estimator : Plot the codes of rows.
-    LatentSpaceDisplay.from_predictions : Plot codes.
+    LatentSpaceDisplay.from_predictions : Plot codes that have been computed already.
 
     Examples
     --------
@@ -57,7 +59,7 @@ class LatentSpaceDisplay:
     >>> import numpy as np
     >>> from vae_anomaly import LatentSpaceDisplay, VAEAnomalyDetector
     >>> X = np.random.RandomState(0).randn(200, 3)
-    >>> detector = VAEAnomalyDetector(max_iter=20, random_state=0).fit(X)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
     >>> LatentSpaceDisplay.from_estimator(detector, X)
     <...>
     >>> plt.show()
@@ -81,11 +83,11 @@ class LatentSpaceDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         cmap : str or matplotlib Colormap, default="cividis"
-            The colours of the scores, by default such as people with any form of colour blindness
-            can tell.
+            The colours of the scores. By default, they can be told apart with any form of colour
+            blindness.
         despine : bool, default=False
             Whether to remove the top and the right spine.
 
@@ -93,6 +95,23 @@ class LatentSpaceDisplay:
         -------
         display : LatentSpaceDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there are more than eight different labels.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import LatentSpaceDisplay
+        >>> points = np.random.RandomState(0).normal(size=(100, 2))
+        >>> LatentSpaceDisplay(points=points, axis_labels=("first", "second")).plot()
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
@@ -161,9 +180,10 @@ class LatentSpaceDisplay:
             A fitted `VAEAnomalyDetector`, or a Pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
-        y : array-like of shape (n_samples,), default=None
-            Labels that colour the rows. By default the anomaly scores do.
-        ax : matplotlib Axes, default=None
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels by which the rows are coloured. By default, they are coloured by their anomaly
+            scores.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -172,6 +192,26 @@ class LatentSpaceDisplay:
         -------
         display : LatentSpaceDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid, or there are more than eight different labels.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import LatentSpaceDisplay, VAEAnomalyDetector
+        >>> X, y = load_iris(return_X_y=True)
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> LatentSpaceDisplay.from_estimator(detector, X, y)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         codes = np.asarray(estimator.transform(X))
@@ -188,17 +228,17 @@ class LatentSpaceDisplay:
         ax: Axes | None = None,
         despine: bool = False,
     ) -> Self:
-        """Plot codes.
+        """Plot codes that have been computed already.
 
         Parameters
         ----------
         codes : array-like of shape (n_samples, latent_dim)
             The codes, as ``VAEAnomalyDetector.transform`` returns them.
-        scores : array-like of shape (n_samples,), default=None
-            Anomaly scores that colour the rows.
-        y : array-like of shape (n_samples,), default=None
-            Labels that colour the rows instead.
-        ax : matplotlib Axes, default=None
+        scores : array-like of shape (n_samples,) or None, default=None
+            Anomaly scores by which the rows are coloured.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels by which the rows are coloured instead.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -211,7 +251,18 @@ class LatentSpaceDisplay:
         Raises
         ------
         ValueError
-            If `scores` and `y` are both given, or have another length than `codes`.
+            If `scores` and `y` are both given or have another length than `codes`, or there are
+            more than eight different labels.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import LatentSpaceDisplay
+        >>> codes = np.random.RandomState(0).normal(size=(100, 8))
+        >>> LatentSpaceDisplay.from_predictions(codes, scores=(codes**2).sum(axis=1))
+        <...>
+        >>> plt.show()
         """
         if scores is not None and y is not None:
             raise ValueError("Pass either scores or y, not both.")

@@ -25,17 +25,18 @@ KINDS = ("auto", "image", "series", "row")
 
 
 class ReconstructionDisplay:
-    """What was observed beside what the decoder expects.
+    """Plot of what was observed beside what the decoder expects.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a display. There are
-    three kinds of it:
+    three kinds of display:
 
-    - "image": a column for each image, with the image, its reconstruction and the contributions of
-      the pixels to the anomaly score below each other.
+    - "image": a column for each image. It shows, from top to bottom, the image, its reconstruction
+      and the contributions of the pixels to the anomaly score.
     - "series": a channel over time, with its reconstruction. Where the anomaly score is above the
       threshold, the background is shaded.
-    - "row": a line for each column of one row of a table. All usual ranges, the 5 % to 95 %
-      quantiles of the training rows, are drawn alike; values far outside are drawn at the margin.
+    - "row": a line for each column of one row of a table. The usual ranges of all columns, from the
+      5 % to the 95 % quantile of the training rows, are drawn with the same width. Values far
+      outside are drawn at the margin.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class ReconstructionDisplay:
     --------
     ReconstructionDisplay.from_estimator : Plot rows and their reconstructions.
     ReconstructionDisplay.from_predictions : Plot an explanation.
-    VAEAnomalyDetector.reconstruct : The reconstructions as numbers.
+    VAEAnomalyDetector.reconstruct : Returns the reconstructions as numbers.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class ReconstructionDisplay:
     >>> from vae_anomaly import ReconstructionDisplay, VAEAnomalyDetector
     >>> t = np.random.RandomState(0).uniform(0, 6, size=500)
     >>> X = np.column_stack([t, np.sin(t), np.cos(t)])
-    >>> detector = VAEAnomalyDetector(max_iter=20, random_state=0).fit(X)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
     >>> ReconstructionDisplay.from_estimator(detector, [[3.0, 2.0, -1.0]])
     <...>
     >>> plt.show()
@@ -90,14 +91,14 @@ class ReconstructionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         row : int, default=0
-            The position of the row, or of the window among windows, that is plotted.
-        channel : int or str, default=None
-            The channel of a series, by its number or name. By default it is the first one.
+            The position of the row or of the window that is plotted.
+        channel : int, str or None, default=None
+            The channel of a series, by its number or name. By default, it is the first one.
         max_images : int, default=8
-            The largest number of images, which are the first ones.
+            The largest number of images. The first ones are shown.
         cmap : str or matplotlib Colormap, default="gray_r"
             The colours of images with one channel.
         despine : bool, default=False
@@ -107,6 +108,26 @@ class ReconstructionDisplay:
         -------
         display : ReconstructionDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the kind of the display does not fit the `input_shape` of the detector, or there is
+            no such channel.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ReconstructionDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> display = ReconstructionDisplay(explanation=detector.explain(X[:3]), kind="row")
+        >>> display.plot(row=2)
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
@@ -287,13 +308,13 @@ class ReconstructionDisplay:
             What is plotted. "auto" means images and series for detectors with such an
             `input_shape`, series for a `WindowedDetector`, and otherwise a row of a table.
         attribution : {"terms", "hiding"}, default="terms"
-            With "terms", what is expected is the reconstruction from the whole row; with "hiding",
-            it is what the other columns tell about a column.
+            With "terms", the expected value is the reconstruction from the whole row. With
+            "hiding", it is what the other columns predict for a column.
         row : int, default=0
-            The position of the row, or of the window among windows, that is plotted.
-        channel : int or str, default=None
-            The channel of a series, by its number or name. By default it is the first one.
-        ax : matplotlib Axes, default=None
+            The position of the row or of the window that is plotted.
+        channel : int, str or None, default=None
+            The channel of a series, by its number or name. By default, it is the first one.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -302,6 +323,29 @@ class ReconstructionDisplay:
         -------
         display : ReconstructionDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the model is not fitted.
+        TypeError
+            If the model does not end in a VAE.
+        ValueError
+            If X, `attribution`, `kind` or `channel` is not valid, or `kind` does not fit the
+            detector.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_digits
+        >>> from vae_anomaly import ReconstructionDisplay, VAEAnomalyDetector
+        >>> X = load_digits().data[:300]
+        >>> detector = VAEAnomalyDetector(input_shape=(8, 8, 1), max_iter=5, random_state=0).fit(X)
+        >>> ReconstructionDisplay.from_estimator(detector, X[:4])
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         explanation = explain(estimator, X, attribution=attribution)
@@ -325,14 +369,14 @@ class ReconstructionDisplay:
         Parameters
         ----------
         explanation : Explanation
-            What `explain` has returned.
+            The output of `explain`.
         kind : {"auto", "image", "series", "row"}, default="auto"
-            What is plotted.
+            What is plotted, see `from_estimator`.
         row : int, default=0
-            The position of the row, or of the window among windows, that is plotted.
-        channel : int or str, default=None
-            The channel of a series, by its number or name. By default it is the first one.
-        ax : matplotlib Axes, default=None
+            The position of the row or of the window that is plotted.
+        channel : int, str or None, default=None
+            The channel of a series, by its number or name. By default, it is the first one.
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -345,7 +389,18 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If `kind` is not valid or does not fit the detector.
+            If `kind` or `channel` is not valid, or `kind` does not fit the detector.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import ReconstructionDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> ReconstructionDisplay.from_predictions(detector.explain(X[:3]), row=2)
+        <...>
+        >>> plt.show()
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}.")

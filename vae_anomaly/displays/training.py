@@ -24,15 +24,15 @@ _LINES = {
 
 
 class TrainingHistoryDisplay:
-    """Learning curve: the loss of each epoch, and its two terms.
+    """Learning curves: the loss of each epoch, and its two terms.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a display.
 
     Parameters
     ----------
-    history : mapping
+    history : mapping of str to sequence of float
         The "loss", "reconstruction", "kl" and, if there were validation rows, the "val_loss" of
-        each epoch, as in ``VAEAnomalyDetector.history_``.
+        each epoch in nats, as in ``VAEAnomalyDetector.history_``.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class TrainingHistoryDisplay:
     figure_ : matplotlib Figure
         The figure.
 
-    lines_ : dict
-        The lines, matplotlib Line2D, by the names in `history`.
+    lines_ : dict of str to matplotlib Line2D
+        The lines, by the names in `history`.
 
     See Also
     --------
@@ -55,7 +55,7 @@ class TrainingHistoryDisplay:
     >>> import numpy as np
     >>> from vae_anomaly import TrainingHistoryDisplay, VAEAnomalyDetector
     >>> X = np.random.RandomState(0).randn(200, 3)
-    >>> detector = VAEAnomalyDetector(max_iter=20, random_state=0).fit(X)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
     >>> TrainingHistoryDisplay.from_estimator(detector)
     <...>
     >>> plt.show()
@@ -69,7 +69,7 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -78,6 +78,19 @@ class TrainingHistoryDisplay:
         -------
         display : TrainingHistoryDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from vae_anomaly import TrainingHistoryDisplay
+        >>> TrainingHistoryDisplay(history={"loss": [30.0, 12.0, 9.0]}).plot()
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
@@ -112,7 +125,7 @@ class TrainingHistoryDisplay:
         ----------
         estimator : estimator
             A fitted `VAEAnomalyDetector`, or a Pipeline or meta-estimator that ends in one.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -121,6 +134,26 @@ class TrainingHistoryDisplay:
         -------
         display : TrainingHistoryDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the detector is not fitted.
+        TypeError
+            If the detector has no `history_`.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import TrainingHistoryDisplay, VAEAnomalyDetector
+        >>> X = load_iris().data
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> TrainingHistoryDisplay.from_estimator(detector)
+        <...>
+        >>> plt.show()
         """
         detector = estimator
         while (inner := inside(detector)) is not None:
@@ -138,13 +171,13 @@ class TrainingHistoryDisplay:
         ax: Axes | None = None,
         despine: bool = False,
     ) -> Self:
-        """Plot a history.
+        """Plot the losses of a training.
 
         Parameters
         ----------
-        history : mapping
+        history : mapping of str to sequence of float
             The losses of each epoch, as in ``VAEAnomalyDetector.history_``.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         despine : bool, default=False
             Whether to remove the top and the right spine.
@@ -153,5 +186,21 @@ class TrainingHistoryDisplay:
         -------
         display : TrainingHistoryDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from vae_anomaly import TrainingHistoryDisplay
+        >>> history = {
+        ...     "loss": [30.0, 12.0, 9.0], "reconstruction": [28.0, 9.0, 5.0], "kl": [2.0, 3.0, 4.0]
+        ... }
+        >>> TrainingHistoryDisplay.from_predictions(history)
+        <...>
+        >>> plt.show()
         """
         return cls(history=history).plot(ax, despine=despine)

@@ -66,7 +66,7 @@ def attribute(detector: Any, rows: Any, attribution: str, column_of: np.ndarray)
     rows : ndarray or CSR matrix of shape (n, n_features), or tuple
         The rows, checked by the detector; of a WindowedDetector, the channels and the stretches.
     attribution : {"terms", "hiding"}
-        How the score is shared out, see `vae_anomaly.explain`.
+        How the score is divided among the columns, see `vae_anomaly.explain`.
     column_of : ndarray of int of shape (n_features,)
         Which columns are hidden together: those with the same number, from 0.
     """

@@ -30,25 +30,43 @@ _N_SINGLE = 10
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """The ordinary counterparts of rows, and how the score falls from one change to the next.
+    """Normal counterparts of rows, and how the score falls from one change to the next.
 
-    `vae_anomaly.counterfactuals` returns it. All frames are of pandas.
+    `vae_anomaly.counterfactuals` returns it. All tables are pandas objects.
 
-    Attributes
+    Parameters
     ----------
     rows : DataFrame of shape (n_samples, n_columns)
         The rows with the changes.
     changes : DataFrame of shape (n_changes, 4)
-        For each change the "column", the value "observed", the one that it was "changed_to", and
-        the anomaly "score" after this change and those before it. The index has the row and the
-        number of the change, from 1. Rows that are normal, and those whose score no change
-        lowers, have none.
+        For each change, the "column", the value "observed", the value that it was "changed_to", and
+        the anomaly "score" in nats after this change and those before it. The index consists of the
+        row and the number of the change, from 1. Rows that are normal, and those whose score no
+        change lowers, have none.
     score : Series of shape (n_samples,)
-        The anomaly scores of the rows, ``-score_samples``.
+        The anomaly scores of the rows in nats, ``-score_samples``.
     new_score : Series of shape (n_samples,)
-        Those of the counterparts.
+        The anomaly scores of the counterparts.
     threshold : float
         The anomaly score above which a row is an alarm.
+    _row_of : ndarray of shape (n_changes,)
+        The position of the row of each change, as labels in the index need not be unique.
+
+    See Also
+    --------
+    counterfactuals : Finds the changes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector, counterfactuals
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> found = counterfactuals(detector, X.head(2).assign(d=[0.2, 9.0]))
+    >>> found
+    Counterfactuals of 2 rows, 2 of them normal
+    >>> found.changes["column"].tolist()
+    ['d']
     """
 
     rows: pd.DataFrame
@@ -57,11 +75,10 @@ class Counterfactuals:
     new_score: pd.Series
     threshold: float
     _row_of: np.ndarray
-    """The position of the row of each change; labels in the index need not be unique."""
 
     @property
     def is_normal(self) -> pd.Series:
-        """Whether each counterpart is below the threshold."""
+        """Whether the score of each counterpart is at most the threshold."""
         return (self.new_score <= self.threshold).rename("is_normal")
 
     def __repr__(self) -> str:
@@ -70,23 +87,33 @@ class Counterfactuals:
         return f"Counterfactuals of {counted(len(self.score), 'row')}, {n_normal} of them normal"
 
     def text(self, *, units: Mapping[Any, str] | None = None) -> pd.Series:
-        """Return one sentence for each row.
+        """Say in one sentence for each row what would make it normal.
 
         Parameters
         ----------
-        units : mapping, default=None
-            The units of the columns by name.
+        units : mapping of str to str or None, default=None
+            The units of the columns by name, such as ``{"amount": "EUR"}``.
 
         Returns
         -------
         sentences : Series of shape (n_samples,)
-            Sentences such as "With amount 120 instead of 9,120 the score would be 31 instead of
-            2,485, below the threshold 96."
+            The sentences, such as "With amount 120 instead of 9,120 the score would be 31 instead
+            of 2,485, below the threshold 96".
 
         Raises
         ------
         TypeError
-            If `units` is no mapping.
+            If `units` is not a mapping.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector, counterfactuals
+        >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> found = counterfactuals(detector, X.head(2).assign(d=[0.2, 9.0]))
+        >>> found.text().iloc[1]
+        'With d ... instead of 9 the score would be ..., below the threshold ...'
         """
         units = check_units(units)
         limit = in_words(self.threshold)
@@ -118,22 +145,23 @@ class Counterfactuals:
 def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Counterfactuals:
     """Change as few columns of each row as possible to make it normal.
 
-    Columns are changed one after the other, each time the one that lowers the anomaly score most.
-    What has been changed is what the decoder expects there given all other columns of the row, or
-    the most probable level, and stays within the range of the training rows. This ends as soon as
-    the score is not above the threshold; changes after the lowest score are taken back.
+    Columns are changed one after the other, each time the one that lowers the anomaly score most
+    [1]_. Changed columns get the value that the decoder expects there given all other columns of
+    the row, or the most probable level, within the range of the training rows. The search ends as
+    soon as the score is not above the threshold. If it never gets there, the changes after the
+    lowest score are undone.
 
     Parameters
     ----------
     model : estimator
         A fitted `VAEAnomalyDetector`, a Pipeline that ends in one, or a meta-estimator around
-        these, with a threshold. The columns that can be changed are those that the steps of a
-        Pipeline can be undone for.
+        these, with a threshold. A column can be changed only if the steps of a Pipeline that lead
+        from it can be inverted.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The rows, of which those that are normal are left as they are. A row takes as long as some
-        hundred rows to score.
-    max_changes : int, default=None
-        The largest number of columns to change in a row. By default all may be changed.
+        The rows. Those that are normal are left as they are. An abnormal row takes as long as
+        scoring some hundred rows.
+    max_changes : int or None, default=None
+        The largest number of columns to change in a row. By default, all may be changed.
 
     Returns
     -------
@@ -145,18 +173,18 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
     ValueError
         If the model has no threshold, no column can be changed, or `max_changes` is less than 1.
     TypeError
-        If the model does not end in a `VAEAnomalyDetector`, or `max_changes` is no integer.
+        If the model does not end in a `VAEAnomalyDetector`, or `max_changes` is not an integer.
     NotFittedError
         If the model is not fitted.
 
     See Also
     --------
-    explain : Which columns made the rows abnormal.
+    explain : Tells which columns made the rows abnormal.
 
     References
     ----------
-    .. [1] S. Wachter, B. Mittelstadt and C. Russell, "Counterfactual Explanations without Opening
-       the Black Box", Harvard Journal of Law & Technology 31(2), 2018.
+    .. [1] Wachter, S., Mittelstadt, B. and Russell, C., "Counterfactual Explanations without
+       Opening the Black Box", Harvard Journal of Law & Technology 31(2), 2018.
 
     Examples
     --------

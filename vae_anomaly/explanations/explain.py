@@ -27,33 +27,35 @@ _MAX_PARTS = 8
 def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
     """Explain the scores of rows: which columns made them abnormal, and what was expected.
 
-    The anomaly score is a sum over the columns and the code, so it can be shared out exactly.
+    The anomaly score is a sum over the columns and the code, whose contributions therefore add up
+    to it exactly.
 
     Parameters
     ----------
     model : estimator
         A fitted `VAEAnomalyDetector` or `WindowedDetector`, a Pipeline that ends in one, or a
-        meta-estimator around these, such as `TunedThresholdDetectorCV` or a search of
-        scikit-learn. Contributions are those of the columns that the first step of a Pipeline is
-        given: scalers, imputers, encoders, selectors, ColumnTransformer and FeatureUnion are
-        followed back. The outputs of steps that mix columns, such as PCA, count as columns
-        themselves, and the `notes` of the explanation say so.
+        meta-estimator around these, such as `TunedThresholdDetectorCV` or a search of scikit-learn.
+        Contributions are those of the columns that the first step of a Pipeline is given: scalers,
+        imputers, encoders, selectors, ColumnTransformer and FeatureUnion are followed back. The
+        outputs of steps that mix columns, such as PCA, count as columns themselves; the `notes` of
+        the explanation say so.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows to explain, as `score_samples` takes them.
 
     attribution : {"terms", "hiding"}, default="terms"
-        How the score is shared out.
+        How the score is divided among the columns.
 
         - "terms": each column has its own term of the score, which is its reconstruction, and
-          "(code)" has the KL divergence. This takes hardly longer than scoring.
-        - "hiding": each column has what the score loses if it is hidden, so that its value is
-          expected from the others instead; "(rest)" has what remains. If the score
-          is higher than that of 95 % of the training rows even without the column that it loses
-          most with, this stays hidden and the others are hidden in addition, and so on, so that
-          what two columns say alike is found, too. This finds the cause more often than "terms", as
-          a network that copies an abnormal value to its output hides the cause in the code. It
-          takes about three times as long as scoring, times the number of columns.
+          "(code)" has the KL divergence. This takes little longer than scoring.
+        - "hiding": the contribution of a column is how much the score falls when the column is
+          hidden, so that its value is predicted from the others; "(rest)" is what remains. If the
+          score without the column that lowers it most is still higher than that of 95 % of the
+          training rows, this column stays hidden while each of the others is hidden in addition,
+          and so on, so that information that two columns share is found, too. This finds the cause
+          more often than "terms", because a network that copies an abnormal value to its output
+          hides the cause in the code. For each column, it takes about three times as long as
+          scoring.
 
     Returns
     -------
@@ -64,8 +66,8 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
     Raises
     ------
     ValueError
-        If `attribution` is not valid, or a step changes the number of rows or does not tell how
-        many columns it returns.
+        If `attribution` is not valid, or a step changes the number of rows or does not say how many
+        columns it returns.
     TypeError
         If the model does not end in a VAE.
     NotFittedError
@@ -73,8 +75,8 @@ def explain(model: Any, X: Any, *, attribution: str = "terms") -> Explanation:
 
     See Also
     --------
-    counterfactuals : What would make the rows normal.
-    ContributionsDisplay : A plot of the contributions to the score of a row.
+    counterfactuals : Finds changes that would make the rows normal.
+    ContributionsDisplay : Plots the contributions to the score of a row.
 
     Examples
     --------

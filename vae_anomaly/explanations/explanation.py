@@ -18,36 +18,59 @@ from vae_anomaly.explanations.sentences import check_units, counted, reason_in_w
 class Explanation:
     """What makes rows abnormal: the contributions of the columns to the anomaly score.
 
-    `vae_anomaly.explain` and `VAEAnomalyDetector.explain` return it. All frames are of pandas and
-    have one line for each row that was explained, with the index of X if X has one.
+    `vae_anomaly.explain` and `VAEAnomalyDetector.explain` return it. All tables are pandas objects
+    with one line for each row that was explained, and have the index of X if X has one.
 
-    Attributes
+    Parameters
     ----------
     contributions : DataFrame of shape (n_samples, n_columns + 1)
-        What each column adds to the anomaly score, in nats. Behind the columns stands what belongs
-        to none: "(code)" is the KL divergence, and "(rest)" what no single column takes with it
-        when it is hidden. For time points, "(neighbours)" is what the other time points of the
-        window add. The sum of a line is ``-score_samples``.
+        What each column adds to the anomaly score, in nats. The last column holds what belongs to
+        no column: "(code)" is the KL divergence, and "(rest)" is the part of the score that hiding
+        single columns does not account for. For time points, "(neighbours)" is what the other time
+        points of the window add. The sum of each line is ``-score_samples``.
     observed : DataFrame of shape (n_samples, n_columns)
         The values of the rows.
     expected : DataFrame of shape (n_samples, n_columns)
         The values that the decoder expects, in the units of the columns and within the range of
         the training rows, or the most probable levels.
     usual : DataFrame of shape (n_columns, 3)
-        For each column the 5 % and the 95 % quantile of the training rows, "low" and "high", and
+        For each column, the 5 % and the 95 % quantile of the training rows, "low" and "high", and
         the most frequent "levels" if it holds categories.
     score : Series of shape (n_samples,)
-        The anomaly scores, ``-score_samples``.
+        The anomaly scores in nats, ``-score_samples``.
     threshold : float or None
-        The anomaly score above which a row is an alarm, ``-offset_``.
+        The anomaly score above which a row is an alarm, ``-offset_``; None if the model has no
+        threshold.
     attribution : {"terms", "hiding"}
-        How the score is shared out.
-    latent : DataFrame of shape (n_samples, latent_dim) or None
-        What each latent dimension adds, which sums to "(code)"; only for single rows by "terms".
-    notes : tuple of str
-        What to know about the columns: steps that mix them, and columns that no score depends on.
-    sample_shape : tuple of int or None
+        How the score is divided among the columns, see `explain`.
+    latent : DataFrame of shape (n_samples, latent_dim) or None, default=None
+        What each latent dimension adds, in nats; the sum is "(code)". It is given for single rows
+        with ``attribution="terms"`` only.
+    notes : tuple of str, default=()
+        Remarks on the columns: steps that mix them, and columns that no score depends on.
+    sample_shape : tuple of int or None, default=None
         The `input_shape` of the detector.
+
+    See Also
+    --------
+    explain : Returns the explanation of any model that ends in a VAE.
+    ContributionsDisplay : Plots the contributions to the score of one row.
+    ContributionHeatmapDisplay : Plots the contributions to the scores of many rows.
+    ReconstructionDisplay : Plots what was observed beside what was expected.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import VAEAnomalyDetector, explain
+    >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+    >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> explanation = explain(detector, X.head(3).assign(d=9.0))
+    >>> explanation
+    Explanation of 3 rows by 'terms'
+    >>> explanation.contributions.columns.tolist()
+    ['a', 'b', 'c', 'd', '(code)']
+    >>> float(explanation.usual.loc["d", "high"].round(1))
+    2.3
     """
 
     contributions: pd.DataFrame
@@ -63,7 +86,15 @@ class Explanation:
 
     @property
     def in_sample_shape(self) -> np.ndarray:
-        """The contributions of images or sequences, (n_samples, *input_shape), without the code."""
+        """The contributions of the cells of images or sequences, without those of the code.
+
+        They have the shape ``(n_samples, *input_shape)`` and are in nats.
+
+        Raises
+        ------
+        AttributeError
+            If the detector has no `input_shape`.
+        """
         if self.sample_shape is None:
             raise AttributeError("The detector has no input_shape: its rows are not images.")
         return self._columns.reshape(-1, *self.sample_shape)
@@ -79,21 +110,31 @@ class Explanation:
         Parameters
         ----------
         n_reasons : int, default=3
-            The number of reasons for each row.
+            The number of reasons for each row, at most the number of contributions.
 
         Returns
         -------
         reasons : DataFrame of shape (n_samples * n_reasons, 5)
-            The "column", its "contribution" in nats, the "share" that this is of all positive
-            contributions, and the values "observed" and "expected", which are None for what is no
-            column. The index has the row and the number of the reason, from 1.
+            The "column", its "contribution" in nats, its "share" of all positive contributions,
+            from 0 to 1, and the values "observed" and "expected", which are None for "(code)" and
+            the like. The index consists of the row and the number of the reason, from 1.
 
         Raises
         ------
         ValueError
             If `n_reasons` is less than 1.
         TypeError
-            If `n_reasons` is no integer.
+            If `n_reasons` is not an integer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector, explain
+        >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> explanation = explain(detector, X.head(3).assign(d=9.0))
+        >>> explanation.reasons(1)["column"].tolist()
+        ['d', 'd', 'd']
         """
         return self._reasons(self._largest(n_reasons))
 
@@ -127,27 +168,38 @@ class Explanation:
         )
 
     def text(self, n_reasons: int = 3, *, units: Mapping[Any, str] | None = None) -> pd.Series:
-        """Return one sentence for each row.
+        """Say in one sentence for each row what makes it abnormal.
 
         Parameters
         ----------
         n_reasons : int, default=3
             The largest number of reasons in a sentence. Contributions of less than 1 % are left
             out.
-        units : mapping, default=None
+        units : mapping of str to str or None, default=None
             The units of the columns by name, such as ``{"amount": "EUR"}``.
 
         Returns
         -------
         sentences : Series of shape (n_samples,)
-            The sentences.
+            The sentences, such as "amount 9,120 EUR, where 40 to 310 EUR is usual (71 % of the
+            score)".
 
         Raises
         ------
         ValueError
             If `n_reasons` is less than 1.
         TypeError
-            If `n_reasons` is no integer, or `units` is no mapping.
+            If `n_reasons` is not an integer, or `units` is not a mapping.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector, explain
+        >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> explanation = explain(detector, X.head(3).assign(d=9.0))
+        >>> explanation.text(n_reasons=1, units={"d": "cm"})[0]
+        'd 9 cm, where 0.2 to 2.3 cm is usual (... % of the score)'
         """
         units = check_units(units)
         largest = self._largest(n_reasons)
@@ -187,7 +239,17 @@ class Explanation:
         Raises
         ------
         ValueError
-            If `among` is "alarms" and no row is one.
+            If `among` is not valid, or if it is "alarms" and there is no alarm or no threshold.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import VAEAnomalyDetector, explain
+        >>> X = load_iris(as_frame=True).data.set_axis(["a", "b", "c", "d"], axis=1)
+        >>> detector = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> explanation = explain(detector, X.head(3).assign(d=9.0))
+        >>> explanation.importance("all").index[0]
+        'd'
         """
         if among not in ("alarms", "all"):
             raise ValueError(f"among must be 'alarms' or 'all', got {among!r}.")

@@ -2,7 +2,7 @@
 
 The steps of a Pipeline in front of a detector are followed from the first to the last: each of
 their outputs belongs to one column of the user, or to none if a step mixes columns, as PCA does.
-Nothing is guessed: where a step does not tell, its outputs are columns of their own.
+Nothing is guessed: where a step does not say, its outputs are columns of their own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def fold(step: Any, labels: list[Label], names: Sequence[Any], n_outputs: int | 
     Raises
     ------
     ValueError
-        If the step does not tell how many outputs it has.
+        If the step does not say how many outputs it has.
     """
     if step is None or isinstance(step, str):  # "passthrough"
         return Folding(labels, _unchanged)

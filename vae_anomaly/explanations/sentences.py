@@ -90,7 +90,7 @@ def reason_in_words(
     observed, expected : object
         The value, and the one that is expected.
     usual : tuple of (low, high, levels) or None
-        The usual range in training; None if `name` is no column.
+        The usual range in training; None if `name` is not a column.
     units : mapping
         The units of the columns by name.
     """

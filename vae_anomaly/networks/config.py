@@ -1,4 +1,4 @@
-"""Networks of one's own as configuration, and what a configuration may hold. Needs no Keras."""
+"""Custom networks as configuration, and what a configuration may hold. Needs no Keras."""
 
 from __future__ import annotations
 

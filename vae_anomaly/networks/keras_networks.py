@@ -66,7 +66,7 @@ class KerasNetworks:
             The rows.
         weights : list of tensors
             The encoder's weights.
-        dropout_seed : int tensor of shape (2,), default=None
+        dropout_seed : int tensor of shape (2,) or None, default=None
             Controls which units are dropped. Without it there is no dropout.
         """
         samples = keras.ops.reshape(x, (-1, *self._spec.input_shape))

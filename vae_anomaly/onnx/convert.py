@@ -79,7 +79,7 @@ def convert(model: Any, X: Any, *, codes: bool, contributions: bool) -> bytes:
 
 
 def taken_apart(model: Any) -> tuple[list[Any], VAEAnomalyDetector]:
-    """Return the fitted transformers of a model, in order, and the detector behind them.
+    """Return the fitted transformers of a model, in order, and the detector at the end.
 
     Raises
     ------

@@ -16,22 +16,23 @@ def to_onnx(
     codes: bool = False,
     contributions: bool = False,
 ) -> None:
-    """Write a fitted model to a .onnx file that onnxruntime alone can score with.
+    """Write a fitted model to a .onnx file, with which onnxruntime alone can score.
 
-    The file takes raw rows, of any number, and returns the whole score: standardisation in float64,
-    missing cells and categories, encoder, draws, decoder, reconstruction, KL divergence, threshold.
+    The file takes any number of raw rows and computes the whole score: standardisation in float64,
+    missing cells and categories, encoder, draws, decoder, reconstruction, KL divergence and
+    threshold.
 
     The input is ``X``, float64 of shape (n, n_features), with NaN for missing cells. If a column
-    holds text, or if a pipeline picks columns by their names, there is one input of shape (n, 1)
-    for each column instead, named after it: float64, or text with the metadata entry "missing_text"
-    in place of missing cells. The outputs are
+    holds text, or if a pipeline selects columns by their names, there is one input of shape (n, 1)
+    for each column instead, named after it. It is float64, or text in which the metadata entry
+    "missing_text" stands for missing cells. The outputs are
 
-    - ``score``: `score_samples`, (n,) float64;
+    - ``score``: `score_samples`, (n,) float64, in nats;
     - ``is_outlier``: whether it is below the threshold, (n,) bool;
     - ``codes``, if asked for: `transform`, (n, latent_dim) float32;
-    - ``contributions``, if asked for: how much each column that the detector takes contributes to
-      the opposite of the score, then each latent dimension, (n, n_features + latent_dim) float32.
-      They add up to it for rows without missing cells.
+    - ``contributions``, if asked for: how much each column of the detector, and then each latent
+      dimension, contributes to the opposite of the score, (n, n_features + latent_dim) float32. For
+      rows without missing cells, the contributions add up to it.
 
     Parameters
     ----------
@@ -41,28 +42,39 @@ def to_onnx(
         `sklearn.pipeline.Pipeline` that ends in one of them and whose other steps skl2onnx can
         convert.
     path : str or path-like
-        The file. If it exists it is replaced, all at once.
-    X : dataframe, default=None
-        Some rows like those to be scored. Pipelines whose columns hold text need it to know which.
+        The file to write. An existing file is replaced once the new one is complete.
+    X : DataFrame or None, default=None
+        Some rows like those to be scored. Pipelines with columns of text need them, to find out
+        which columns these are.
     codes, contributions : bool, default=False
         Whether to add these outputs.
 
     Raises
     ------
     ValueError
-        If the model is of another kind, or a step cannot be converted; the message names it.
+        If the model is of another kind, or a step cannot be converted. The message names it.
     ImportError
-        If a package is missing: all need onnx, networks that are not dense tf2onnx, and pipelines
-        skl2onnx.
+        If a package is missing: onnx, which all models need, tf2onnx for networks that are not
+        dense, or skl2onnx for pipelines.
 
     See Also
     --------
-    OnnxDetector : Scores with the file.
+    OnnxDetector : Scores rows with the file.
+    save : Writes a file from which the model itself can be loaded.
 
-    Notes
-    -----
-    The scores are those of the model to 1e-4 of their size, as onnxruntime rounds sums in
-    another order, and they are not the same to the bit in every batch.
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from vae_anomaly import OnnxDetector, VAEAnomalyDetector, to_onnx
+    >>> X = load_iris().data
+    >>> model = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_onnx(model, Path(folder, "model.onnx"))
+    ...     detector = OnnxDetector(Path(folder, "model.onnx")).fit()
+    >>> detector.predict([[5.1, 3.5, 1.4, 0.2], [5.1, 3.5, 1.4, 9.0]])
+    array([ 1, -1])
     """
     from vae_anomaly.onnx.convert import convert
 

@@ -30,13 +30,13 @@ _CHUNK_ROWS = 2048
 class OnnxDetector(OffsetMixin, BaseEstimator):
     """Score rows with a .onnx file that `to_onnx` has written.
 
-    It needs onnxruntime, and neither TensorFlow nor the training rows. It stands wherever a fitted
-    detector does: `fit` only opens the file anew.
+    This needs onnxruntime, but neither TensorFlow nor the training rows. It can be used wherever a
+    fitted detector can: `fit` only opens the file again.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file that `to_onnx` has written.
 
     Attributes
     ----------
@@ -44,16 +44,16 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
         The threshold: ``decision_function = score_samples - offset_``.
 
     info_ : ModelInfo
-        What the file tells of the model.
+        What the file says about the model.
 
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns, if the model was trained on a dataframe.
 
-    is_text_ : ndarray of bool of shape (n_features_in_,)
-        Which columns hold texts.
+    is_text_ : ndarray of shape (`n_features_in_`,), dtype bool
+        Whether each column holds text.
 
     See Also
     --------
@@ -78,12 +78,12 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
         self.path = path
 
     def fit(self, X: object = None, y: object = None) -> Self:
-        """Open the file; there is nothing to learn.
+        """Open the file. There is nothing to learn.
 
         Parameters
         ----------
-        X, y : ignored
-            Present for API consistency.
+        X, y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
@@ -92,8 +92,24 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
             If the file is damaged or was not written by `to_onnx`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import OnnxDetector, VAEAnomalyDetector, to_onnx
+        >>> X = load_iris().data
+        >>> model = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     to_onnx(model, Path(folder, "model.onnx"))
+        ...     detector = OnnxDetector(Path(folder, "model.onnx")).fit()
+        >>> detector.n_features_in_
+        4
         """
         del X, y
         # What is kept may be of another path, or of a file that has changed since.
@@ -103,18 +119,38 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
         return self
 
     def run(self, X: ArrayLike) -> dict[str, np.ndarray]:
-        """Return all outputs of the file from one pass.
+        """Return all outputs of the file from a single pass.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The rows to score.
 
         Returns
         -------
-        outputs : dict of ndarray
-            "score" and "is_outlier", each of shape (n_samples,), and "codes" and "contributions" if
-            the file has them.
+        outputs : dict of str to ndarray
+            "score" (`score_samples`, in nats) and "is_outlier", each of shape (n_samples,), and
+            "codes" and "contributions" if the file has them, see `to_onnx`.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or was not written by `to_onnx`, or X has other columns than the
+            model.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import OnnxDetector, VAEAnomalyDetector, to_onnx
+        >>> X = load_iris().data
+        >>> model = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     to_onnx(model, Path(folder, "model.onnx"), codes=True)
+        ...     detector = OnnxDetector(Path(folder, "model.onnx")).fit()
+        >>> {name: output.shape for name, output in detector.run(X).items()}
+        {'score': (150,), 'is_outlier': (150,), 'codes': (150, 32)}
         """
         return self._run(X, [output.name for output in self._session.get_outputs()])
 
@@ -123,34 +159,60 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The rows to score.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The scores. The lower, the more abnormal.
+            The scores in nats, float64. The lower, the more abnormal.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or was not written by `to_onnx`, or X has other columns than the
+            model.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from vae_anomaly import OnnxDetector, VAEAnomalyDetector, to_onnx
+        >>> X = load_iris().data
+        >>> model = VAEAnomalyDetector(max_iter=5, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     to_onnx(model, Path(folder, "model.onnx"))
+        ...     detector = OnnxDetector(Path(folder, "model.onnx")).fit()
+        >>> detector.score_samples(X).shape
+        (150,)
         """
         return self._run(X, ["score"])["score"]
 
     @property
     def offset_(self) -> float:
-        """The threshold."""
+        """The threshold: ``decision_function = score_samples - offset_``."""
         return float(self._metadata["threshold"])
 
     @property
     def info_(self) -> ModelInfo:
-        """What the file tells of the model."""
+        """What the file says about the model, as `inspect` returns it."""
         return read_info(self._data, self.path)
 
     @property
     def n_features_in_(self) -> int:
-        """The number of columns."""
+        """The number of columns that the model takes."""
         return int(self._metadata["n_features"])
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The names of the columns."""
+        """The names of the columns, (`n_features_in_`,).
+
+        Raises
+        ------
+        AttributeError
+            If the model was trained on rows without names.
+        """
         names = json.loads(self._metadata["feature_names"])
         if names is None:
             raise AttributeError("The model was trained on rows without names.")
@@ -158,7 +220,7 @@ class OnnxDetector(OffsetMixin, BaseEstimator):
 
     @property
     def is_text_(self) -> np.ndarray:
-        """Which columns hold texts."""
+        """Whether each column holds text, (`n_features_in_`,)."""
         kinds = [value.type for value in self._session.get_inputs()]
         is_text = np.array([kind == "tensor(string)" for kind in kinds])
         return np.broadcast_to(is_text, self.n_features_in_)  # one input may hold all columns

@@ -41,8 +41,8 @@ def add_steps(
         The graph.
     names : ndarray of str or None
         The names of the columns of X.
-    X : dataframe or None
-        Rows that tell which columns hold text, in any order; by default none does.
+    X : DataFrame or None
+        Rows that show which columns hold text, in any order. By default, none does.
     texts : dict of int to Category
         The columns that the detector takes as texts, which a single `ColumnTransformer` may pass
         through to it.

@@ -52,7 +52,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels of inliers and outliers; the documentation of the class says when they are
             needed. They are also passed to the detector's `fit`, which usually ignores them.
         **params : dict
@@ -63,6 +63,23 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         self : object
             The fitted meta-estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not valid, or labels are needed and not given.
+        NotFittedError
+            If ``cv="prefit"`` and the detector is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import FixedThresholdDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> forest = IsolationForest(random_state=0)
+        >>> FixedThresholdDetector(forest, threshold=-0.7).fit(X).offset_
+        -0.7
         """
         _raise_for_params(params, self, None)
         X, y = indexable(X, y)
@@ -75,7 +92,7 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels of inliers and outliers, as in `fit`.
         **params : dict
             Metadata, as in `fit`.
@@ -83,12 +100,28 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
+            +1 for inliers and -1 for outliers.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import FixedThresholdDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> forest = IsolationForest(random_state=0)
+        >>> labels = FixedThresholdDetector(forest, threshold=-0.6).fit_predict(X)
+        >>> labels.shape, sorted(set(labels.tolist()))
+        ((200,), [-1, 1])
         """
         return self.fit(X, y, **params).predict(X)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the detector's scores.
+        """Return the scores that the detector gives the rows.
 
         Parameters
         ----------
@@ -98,13 +131,31 @@ class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The scores of the rows. The lower, the more abnormal.
+            The scores, in the units of the detector. The lower, the more abnormal.
+
+        Raises
+        ------
+        NotFittedError
+            If the meta-estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import FixedThresholdDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> forest = IsolationForest(random_state=0)
+        >>> detector = FixedThresholdDetector(forest, threshold=-0.7).fit(X)
+        >>> detector.score_samples(X).shape
+        (200,)
         """
         check_is_fitted(self)
         return self.detector_.score_samples(X)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return how the parameters of `fit` are passed on by scikit-learn's metadata routing.
+        """Return how the parameters of `fit` are passed on.
+
+        See scikit-learn's user guide on metadata routing.
 
         Returns
         -------

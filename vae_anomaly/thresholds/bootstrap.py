@@ -66,12 +66,12 @@ def bootstrap_threshold(
     scores : array-like of shape (n_samples,)
         The output of `score_samples` for rows that the detector was not trained on. Rows without
         a score (NaN) are left out.
-    y : array-like of shape (n_samples,), default=None
+    y : array-like of shape (n_samples,) or None, default=None
         The labels of the rows, which are required if `scoring` uses labels. Inliers, outliers and
         rows without a label are resampled separately, so that the number of each stays the same.
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers, see `make_outlier_scorer`.
-    params : dict, default=None
+    params : dict or None, default=None
         Further parameters of the objective or scorer, such as ``{"sample_weight": weights}``. If
         one has an entry for each row, only the entries of the drawn rows are passed.
     n_resamples : int, default=200
@@ -94,6 +94,10 @@ def bootstrap_threshold(
         If a score is infinite, if all scores are NaN, if the labels contain fewer than two inliers
         or two outliers, or if labels are needed but not given.
 
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold, and keeps the scores that this function takes.
+
     Notes
     -----
     About 37 % of the rows are left out of each resample. The fewer they are, the more of the spread
@@ -104,7 +108,7 @@ def bootstrap_threshold(
 
     References
     ----------
-    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.
+    .. [1] Efron, B. and Tibshirani, R., "An Introduction to the Bootstrap", Chapman & Hall, 1993.
 
     Examples
     --------

@@ -34,10 +34,10 @@ class PValuesMixin:
     def p_values(self, X: ArrayLike) -> np.ndarray:
         """Return the p-value of each row: how rarely a clean row has a score as low.
 
-        It is the rank of the row's score among `calibration_scores_`. ``1 - p_values(X)`` therefore
-        increases with the abnormality from 0 to 1 and means the same for every detector: the
-        fraction of clean rows that are less abnormal. It is not the probability of an outlier, as
-        half of all clean rows lie above 0.5. A row without a score has the p-value 1.
+        It is the rank of the row's score among `calibration_scores_` [1]_. ``1 - p_values(X)``
+        therefore increases with the abnormality from 0 to 1 and means the same for every detector:
+        the fraction of clean rows that are less abnormal. It is not the probability of an outlier,
+        as half of all clean rows lie above 0.5. A row without a score has the p-value 1.
 
         Parameters
         ----------
@@ -48,6 +48,26 @@ class PValuesMixin:
         -------
         p_values : ndarray of shape (n_samples,)
             The p-values, from 1 / (n_calibration + 1) to 1. The smaller, the more abnormal.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+
+        References
+        ----------
+        .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of
+           Statistics 51(1), 2023.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import ConformalDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> detector = ConformalDetector(IsolationForest(random_state=0), random_state=0).fit(X)
+        >>> detector.p_values([[0.0, 0.0], [5.0, 5.0]]) < 0.05
+        array([False,  True])
         """
         return self.p_values_of(self.score_samples(X))
 
@@ -62,7 +82,18 @@ class PValuesMixin:
         Returns
         -------
         p_values : ndarray of shape (n_samples,)
-            The p-values, as of `p_values`.
+            The p-values, as `p_values` returns them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import ConformalDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> detector = ConformalDetector(IsolationForest(random_state=0), random_state=0).fit(X)
+        >>> scores = detector.score_samples(X)
+        >>> bool((detector.p_values_of(scores) == detector.p_values(X)).all())
+        True
         """
         n_as_abnormal = np.searchsorted(self.calibration_scores_, scores, side="right")
         return (1 + n_as_abnormal) / (1 + len(self.calibration_scores_))
@@ -99,9 +130,9 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         There should be many more than 1 / alpha of them: with fewer, nothing is ever flagged. With
         a `WindowedDetector`, blocks of each time series are held out, and fewer than 1 / alpha
         windows are refused. As neighbouring time points are not exchangeable, the rate is not
-        guaranteed there: it holds as far as the series go on as before.
+        guaranteed there: it holds as long as the series go on as before.
 
-    memory : str or joblib.Memory, default=None
+    memory : str, joblib.Memory or None, default=None
         The cache of fitted detectors, see `FixedThresholdDetector`.
 
     random_state : int, RandomState instance or None, default=None
@@ -123,7 +154,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     n_features_in_ : int
         The number of features seen during `fit`, if the detector exposes it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
@@ -132,7 +163,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
 
     References
     ----------
-    .. [1] S. Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
+    .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of Statistics
        51(1), 2023.
 
     Examples
@@ -171,7 +202,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     def predict_batch(self, X: ArrayLike, *, fdr_level: float = 0.1) -> np.ndarray:
         """Predict inliers and outliers in a batch, with a bound on the false discovery rate.
 
-        This applies the Benjamini-Hochberg procedure to the p-values. If the clean rows of the
+        This applies the Benjamini-Hochberg procedure [2]_ to the p-values. If the clean rows of the
         batch are exchangeable with the calibration rows, the expected fraction of clean rows among
         the rows that are called outliers is at most `fdr_level` [1]_. The decision on a row depends
         on the other rows of the batch, whereas `predict` decides on each row separately.
@@ -186,7 +217,31 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
+            +1 for inliers and -1 for outliers.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If `fdr_level` does not lie in (0, 1).
+
+        References
+        ----------
+        .. [1] Bates, S. et al., "Testing for Outliers with Conformal p-values", Annals of
+           Statistics 51(1), 2023.
+        .. [2] Benjamini, Y. and Hochberg, Y., "Controlling the False Discovery Rate", Journal of
+           the Royal Statistical Society B 57(1), 1995.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import ConformalDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> detector = ConformalDetector(IsolationForest(random_state=0), random_state=0).fit(X)
+        >>> detector.predict_batch([[0.0, 0.0], [5.0, 5.0]])
+        array([ 1, -1])
         """
         check_is_fitted(self)
         if not isinstance(fdr_level, Real) or not 0 < fdr_level < 1:

@@ -206,7 +206,7 @@ def fit_and_score(
         The indices of each set of rows to score.
     memory : str, joblib.Memory or None
         The cache.
-    blocks : TimeBlocks, default=None
+    blocks : TimeBlocks or None, default=None
         The positions of the rows in time, for a detector that scores neighbouring rows together.
     """
     detector = clone(detector)

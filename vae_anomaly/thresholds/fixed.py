@@ -38,14 +38,14 @@ class FixedThresholdDetector(BaseThresholdDetector):
         The threshold: rows whose `score_samples` lie below it are outliers. "auto" keeps the
         detector's own threshold, its `offset_`.
 
-    memory : str or joblib.Memory, default=None
+    memory : str, joblib.Memory or None, default=None
         The cache of fitted detectors, keyed on the parameters of the detector and the training
         rows. A str is the path of its folder. For the detectors of this package and of
         scikit-learn, a numeric `contamination` is not part of the key, as it changes only the
         threshold; "auto" is, as VAEAnomalyDetector then trains a second network. If several
         parallel workers need the same fit, one runs it and the others wait for its result. A
         detector that uses NumPy's global random state, as with ``random_state=None``, is fitted
-        anew each time.
+        each time.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
     n_features_in_ : int
         The number of features seen during `fit`, if the detector exposes it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
@@ -93,7 +93,15 @@ class FixedThresholdDetector(BaseThresholdDetector):
 
     @property  # it exists without a call of `fit`, too, if the detector is fitted
     def offset_(self) -> float:
-        """The threshold: ``decision_function = score_samples - offset_``."""
+        """The threshold: ``decision_function = score_samples - offset_``.
+
+        Raises
+        ------
+        NotFittedError
+            If neither the meta-estimator nor its detector is fitted.
+        ValueError
+            If ``threshold="auto"`` and the detector has no `offset_`.
+        """
         if "offset_" in self.__dict__:
             return self.__dict__["offset_"]
         check_is_fitted(self)
@@ -111,16 +119,34 @@ class FixedThresholdDetector(BaseThresholdDetector):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The training rows.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             Passed to the detector's `partial_fit`, which usually ignores it.
         **params : dict
-            Metadata such as `sample_weight`, passed to the detector's `partial_fit` if it requests
-            them.
+            Metadata such as `sample_weight`, which are passed to the detector's `partial_fit` if it
+            requests them.
 
         Returns
         -------
         self : FixedThresholdDetector
             The detector, fitted further.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not valid, or ``threshold="auto"`` and the detector has no
+            `offset_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.linear_model import SGDOneClassSVM
+        >>> from vae_anomaly import FixedThresholdDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> detector = FixedThresholdDetector(SGDOneClassSVM(random_state=0), threshold=0.5)
+        >>> for batch in np.split(X, 2):
+        ...     detector = detector.partial_fit(batch)
+        >>> detector.offset_
+        0.5
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "partial_fit", **params)
@@ -131,7 +157,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how the parameters of `fit` and `partial_fit` are passed on.
 
-        See scikit-learn's metadata routing.
+        See scikit-learn's user guide on metadata routing.
 
         Returns
         -------
@@ -146,7 +172,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
         )
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the detector's scores.
+        """Return the scores that the detector gives the rows.
 
         Parameters
         ----------
@@ -156,7 +182,22 @@ class FixedThresholdDetector(BaseThresholdDetector):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The scores of the rows. The lower, the more abnormal.
+            The scores, in the units of the detector. The lower, the more abnormal.
+
+        Raises
+        ------
+        NotFittedError
+            If neither the meta-estimator nor its detector is fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import FixedThresholdDetector
+        >>> X = np.random.RandomState(0).randn(200, 2)
+        >>> forest = IsolationForest(random_state=0).fit(X)
+        >>> FixedThresholdDetector(forest, threshold=-0.7).score_samples(X).shape
+        (200,)
         """
         check_is_fitted(self)
         return getattr(self, "detector_", self.detector).score_samples(X)

@@ -50,7 +50,7 @@ def outlier_indicator(y: Any, pos_label: Any = None) -> np.ndarray:
     ----------
     y : array-like of shape (n,)
         The labels, of two classes. None, NaN and pandas' NA mark rows without a label.
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers; see `make_outlier_scorer` for the default.
 
     Returns
@@ -192,7 +192,7 @@ def make_outlier_scorer(
         outliers; or the probability of an outlier, the second column of `predict_proba`.
     greater_is_better : bool, default=True
         Whether `score_func` is high for good detectors. If False, the scorer flips its sign.
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers. By default, it is 1 if the labels are {0, 1} or booleans, and -1
         if they are {-1, 1}, as in the output of `predict`.
     **kwargs : dict
@@ -203,6 +203,11 @@ def make_outlier_scorer(
     scorer : callable
         The scorer. It takes (estimator, X, y, sample_weight=None) and returns a float; higher is
         better. It raises a ValueError if `y` does not contain two classes.
+
+    Raises
+    ------
+    ValueError
+        If `response_method` is not valid.
 
     See Also
     --------
@@ -244,7 +249,7 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
           divides labelled rows.
         - "excess_mass", "mass_volume": without labels, see `make_excess_mass_scorer` and
           `make_mass_volume_scorer`.
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers, see `make_outlier_scorer`.
 
     Returns
@@ -257,6 +262,11 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
     ValueError
         If there is no scorer with this name.
 
+    See Also
+    --------
+    make_outlier_scorer : Makes a scorer of any metric.
+    sklearn.metrics.get_scorer : The same for classifiers and regressors.
+
     Examples
     --------
     >>> import numpy as np
@@ -268,7 +278,7 @@ def get_outlier_scorer(name: str, *, pos_label: Any = None) -> Callable[..., flo
     >>> y = np.repeat(["normal", "fraud"], [95, 5])
     >>> search = GridSearchCV(
     ...     IsolationForest(n_estimators=20, random_state=0),
-    ...     {"max_samples": [8, 64]},
+    ...     {"max_samples": [8, 32]},
     ...     scoring=get_outlier_scorer("average_precision", pos_label="fraud"),
     ...     cv=[(range(0, 100, 2), range(1, 100, 2))],
     ... )
@@ -367,10 +377,25 @@ def make_excess_mass_scorer(
         The scorer. It takes (estimator, X, y=None), where X is numeric, and returns a float; higher
         is better.
 
+    See Also
+    --------
+    make_mass_volume_scorer : Has a bounded range.
+    make_outlier_scorer : Uses labels.
+
     References
     ----------
-    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+    .. [1] Goix, N., "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
        ICML Anomaly Detection Workshop 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import make_excess_mass_scorer
+    >>> X = np.random.RandomState(0).randn(200, 2)
+    >>> forest = IsolationForest(n_estimators=20, random_state=0).fit(X)
+    >>> make_excess_mass_scorer(n_generated=1000)(forest, X) > 0
+    True
     """
     return _VolumeScorer(_excess_mass, n_generated, random_state)
 
@@ -400,10 +425,25 @@ def make_mass_volume_scorer(
         The scorer. It takes (estimator, X, y=None), where X is numeric, and returns a float from -1
         to 0; higher is better.
 
+    See Also
+    --------
+    make_excess_mass_scorer : Compares excess-mass curves instead.
+    make_outlier_scorer : Uses labels.
+
     References
     ----------
-    .. [1] N. Goix, "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
+    .. [1] Goix, N., "How to Evaluate the Quality of Unsupervised Anomaly Detection Algorithms?",
        ICML Anomaly Detection Workshop 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from vae_anomaly import make_mass_volume_scorer
+    >>> X = np.random.RandomState(0).randn(200, 2)
+    >>> forest = IsolationForest(n_estimators=20, random_state=0).fit(X)
+    >>> -1 < make_mass_volume_scorer(n_generated=1000)(forest, X) < 0
+    True
     """
     return _VolumeScorer(_mass_volume, n_generated, random_state)
 

@@ -51,11 +51,11 @@ class Counts(NamedTuple):
 
         Parameters
         ----------
-        thresholds : array of shape (n_thresholds,)
+        thresholds : ndarray of shape (n_thresholds,)
             The thresholds.
-        scores, is_outlier : array of shape (n,)
+        scores, is_outlier : ndarray of shape (n,)
             The scores (the lower, the more abnormal) and the labels: True for outliers.
-        sample_weight : array of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
         """
         weight = np.ones(len(scores), dtype=int) if sample_weight is None else sample_weight
@@ -86,7 +86,7 @@ def candidate_thresholds(scores: np.ndarray, n_max: int) -> np.ndarray:
 
     Parameters
     ----------
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores. The lower, the more abnormal.
     n_max : int
         The maximum number of thresholds.
@@ -126,7 +126,7 @@ class _Objective:
     _DEFAULT_REQUEST: dict[str, Any] = {}
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Set whether sample weights are requested, as `set_score_request` of a scorer does.
+        """Set whether sample weights are requested, as for scikit-learn's scorers.
 
         Parameters
         ----------
@@ -137,7 +137,12 @@ class _Objective:
         Returns
         -------
         self : object
-            The objective.
+            The objective itself.
+
+        Raises
+        ------
+        RuntimeError
+            If scikit-learn's metadata routing is not enabled.
         """
         if not _routing_enabled():
             raise RuntimeError(
@@ -149,7 +154,9 @@ class _Objective:
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Return the metadata that the objective requests, see scikit-learn's metadata routing.
+        """Return the metadata that the objective requests.
+
+        See scikit-learn's user guide on metadata routing.
 
         Returns
         -------
@@ -194,9 +201,9 @@ class LabelledObjective(_Objective, ABC):
 
         Parameters
         ----------
-        thresholds : array of shape (n_thresholds,)
+        thresholds : ndarray of shape (n_thresholds,)
             The thresholds.
-        scores, is_outlier : array of shape (n,)
+        scores, is_outlier : ndarray of shape (n,)
             The scores of the labelled rows, and their labels: True for outliers.
         **params : dict
             "sample_weight" of shape (n,), if the rows have weights.
@@ -205,6 +212,14 @@ class LabelledObjective(_Objective, ABC):
         -------
         values : ndarray of shape (n_thresholds,)
             The values; higher is better.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import FBeta
+        >>> scores, is_outlier = np.array([-9.0, -2.0, -1.0]), np.array([True, False, False])
+        >>> FBeta().curve(np.array([-10.0, -5.0, -1.5]), scores, is_outlier).round(2)
+        array([0.  , 1.  , 0.67])
         """
         return self.from_counts(Counts.at(thresholds, scores, is_outlier, **params))
 
@@ -215,8 +230,13 @@ class LabelledObjective(_Objective, ABC):
         ----------
         y_true, y_pred : array-like of shape (n,)
             The labels and the decisions: 1 for outliers and 0 for inliers.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n,) or None, default=None
             The sample weights.
+
+        Returns
+        -------
+        value : float
+            The value of the decisions.
         """
         scores = np.where(np.asarray(y_pred) == 1, -1.0, 1.0)
         if sample_weight is not None:
@@ -236,24 +256,61 @@ class LabelFreeObjective(_Objective, ABC):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
         -------
         threshold : float
             The threshold.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import AlarmBudget
+        >>> AlarmBudget(0.1).threshold(np.arange(50.0))
+        5.0
         """
 
 
 @dataclass(frozen=True)
 class FBeta(LabelledObjective):
-    """The F-score, which is the weighted harmonic mean of precision and recall.
+    """The F-score, which is the weighted harmonic mean of precision and recall [1]_.
 
     Parameters
     ----------
     beta : float, default=1.0
         The weight of recall relative to precision: recall counts `beta` times as much.
+
+    Raises
+    ------
+    ValueError
+        If `beta` is not a positive, finite number.
+
+    See Also
+    --------
+    make_outlier_scorer : Turns the objective into a scorer, with ``response_method="predict"``.
+    TunedThresholdDetectorCV : Chooses the threshold that is best for an objective.
+    sklearn.metrics.fbeta_score : The same for labels and decisions.
+
+    Notes
+    -----
+    With the numbers of outliers that raise an alarm (TP) and do not (FN), and of false alarms (FP),
+    this is::
+
+        F = (1 + beta**2) TP / ((1 + beta**2) TP + beta**2 FN + FP)
+
+    It is 0 if there is neither an outlier nor an alarm.
+
+    References
+    ----------
+    .. [1] van Rijsbergen, C. J., "Information Retrieval", Butterworths, 1979.
+
+    Examples
+    --------
+    >>> from vae_anomaly import FBeta
+    >>> round(FBeta(beta=2)([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.909
     """
 
     beta: float = 1.0
@@ -282,17 +339,45 @@ class FBeta(LabelledObjective):
 
 @dataclass(frozen=True)
 class AlarmCost(LabelledObjective):
-    """The negated mean cost per row, if misses and false alarms have a price.
+    """The negated mean cost per row, where misses and false alarms have a price [1]_.
 
     Parameters
     ----------
     missed : float
-        The cost of an outlier that raises no alarm.
+        The cost of an outlier that raises no alarm, in any unit. It must exceed `found`.
     false_alarm : float
         The cost of an inlier that raises an alarm.
     found : float, default=0.0
         The cost of an outlier that raises an alarm, such as that of following it up. It is negative
         for a gain.
+
+    Raises
+    ------
+    ValueError
+        If a cost is not a finite number, `missed` is not greater than `found`, or `false_alarm` is
+        not positive.
+
+    See Also
+    --------
+    make_outlier_scorer : Turns the objective into a scorer, with ``response_method="predict"``.
+    TunedThresholdDetectorCV : Chooses the threshold that is best for an objective.
+
+    Notes
+    -----
+    With the numbers of missed outliers (FN), of false alarms (FP) and of outliers that raise an
+    alarm (TP), and the number n of labelled rows, this is::
+
+        -(missed FN + false_alarm FP + found TP) / n
+
+    References
+    ----------
+    .. [1] Elkan, C., "The Foundations of Cost-Sensitive Learning", IJCAI 2001.
+
+    Examples
+    --------
+    >>> from vae_anomaly import AlarmCost
+    >>> AlarmCost(missed=50, false_alarm=1)([0, 0, 1, 1], [0, 1, 1, 0])
+    -12.75
     """
 
     missed: float
@@ -332,13 +417,31 @@ class AlarmCost(LabelledObjective):
 class RecallAtPrecision(LabelledObjective):
     """The recall at thresholds whose precision is at least a given bound.
 
-    At other thresholds, the value is negative: it is minus the difference of the precision to the
-    bound. If no threshold reaches the bound, the one that comes closest is therefore chosen.
+    At other thresholds, the value is negative: it is the precision minus the bound. If no threshold
+    reaches the bound, the one that comes closest is therefore chosen.
 
     Parameters
     ----------
     precision : float in (0, 1]
         The minimum precision.
+
+    Raises
+    ------
+    ValueError
+        If `precision` does not lie in (0, 1].
+
+    See Also
+    --------
+    make_outlier_scorer : Turns the objective into a scorer, with ``response_method="predict"``.
+    TunedThresholdDetectorCV : Chooses the threshold that is best for an objective.
+
+    Examples
+    --------
+    >>> from vae_anomaly import RecallAtPrecision
+    >>> RecallAtPrecision(0.5)([0, 0, 1, 1], [0, 1, 1, 0])
+    0.5
+    >>> round(RecallAtPrecision(0.8)([0, 0, 1, 1], [0, 1, 1, 0]), 2)
+    -0.3
     """
 
     precision: float
@@ -374,8 +477,24 @@ class PrecisionAtK(LabelledObjective):
     ----------
     k : float
         The number of alarms that can be followed up.
-    per : int, default=None
+    per : int or None, default=None
         The number of rows that `k` refers to. By default, it is the number of rows given.
+
+    Raises
+    ------
+    ValueError
+        If `k` is not positive, or `per` is less than `k`.
+
+    See Also
+    --------
+    make_outlier_scorer : Turns the objective into a scorer, with ``response_method="predict"``.
+    TunedThresholdDetectorCV : Chooses the threshold that is best for an objective.
+
+    Examples
+    --------
+    >>> from vae_anomaly import PrecisionAtK
+    >>> PrecisionAtK(k=2)([0, 0, 1, 1], [0, 1, 1, 0])
+    0.5
     """
 
     k: float
@@ -413,6 +532,19 @@ class AutoThreshold(LabelFreeObjective):
     fitted to the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows
     may be outliers, however extreme, without moving the threshold much. At least the most abnormal
     row is flagged.
+
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold by such a rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_anomaly import AutoThreshold
+    >>> scores = np.random.RandomState(0).normal(size=1000)
+    >>> threshold = AutoThreshold().threshold(scores)
+    >>> float(np.mean(scores < threshold).round(2))
+    0.01
     """
 
     def threshold(self, scores: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
@@ -422,13 +554,21 @@ class AutoThreshold(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
         -------
         threshold : float
             The threshold.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import AutoThreshold
+        >>> scores = np.random.RandomState(0).normal(size=1000)
+        >>> round(AutoThreshold().threshold(scores), 1) < -2
+        True
         """
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         return auto_offset(scores, weight, scores)
@@ -450,14 +590,31 @@ class ExtremeValueTail(LabelFreeObjective):
 
     Parameters
     ----------
-    alarm_rate : float, default=0.001
+    alarm_rate : float in (0, tail), default=0.001
         The target fraction of rows that raise an alarm.
     tail : float in (0, 1), default=0.1
         The fraction of the rows that the tail is fitted to; it must exceed `alarm_rate`.
 
+    Raises
+    ------
+    ValueError
+        If `tail` does not lie in (0, 1), or `alarm_rate` does not lie in (0, tail).
+
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold by such a rule.
+
     References
     ----------
-    .. [1] A. Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+    .. [1] Siffer, A. et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_anomaly import ExtremeValueTail
+    >>> scores = np.random.RandomState(0).normal(size=1000)
+    >>> round(ExtremeValueTail(alarm_rate=0.001).threshold(scores))
+    -3
     """
 
     alarm_rate: float = 0.001
@@ -476,7 +633,7 @@ class ExtremeValueTail(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
@@ -488,6 +645,14 @@ class ExtremeValueTail(LabelFreeObjective):
         ------
         ValueError
             If fewer than 10 rows lie in the tail.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import ExtremeValueTail
+        >>> scores = np.random.RandomState(0).normal(size=1000)
+        >>> ExtremeValueTail(0.001).threshold(scores) < ExtremeValueTail(0.01).threshold(scores)
+        True
         """
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         scores, weight = scores[weight > 0], weight[weight > 0]
@@ -526,10 +691,26 @@ class AlarmBudget(LabelFreeObjective):
         The number of rows that `alarms` refers to: ``AlarmBudget(0.01)`` allows one alarm in a
         hundred rows, and ``AlarmBudget(5, per=1440)`` five a day if there is one row per minute.
 
+    Raises
+    ------
+    ValueError
+        If `per` is not positive, or `alarms` does not lie in (0, per).
+
+    See Also
+    --------
+    TunedThresholdDetectorCV : Chooses the threshold by such a rule.
+
     Notes
     -----
     The budget is rounded down to a whole number of rows. If it is less than one of the rows that
     are given, none of them is flagged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_anomaly import AlarmBudget
+    >>> AlarmBudget(5, per=100).threshold(np.arange(200.0))
+    10.0
     """
 
     alarms: float
@@ -548,13 +729,20 @@ class AlarmBudget(LabelFreeObjective):
         ----------
         scores : ndarray of shape (n,)
             The scores of rows that the detector was not trained on. The lower, the more abnormal.
-        sample_weight : ndarray of shape (n,), default=None
+        sample_weight : ndarray of shape (n,) or None, default=None
             The sample weights.
 
         Returns
         -------
         threshold : float
             The threshold.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import AlarmBudget
+        >>> AlarmBudget(0.1).threshold(np.arange(50.0))
+        5.0
         """
         weight = np.ones(len(scores)) if sample_weight is None else sample_weight
         order = np.argsort(scores)
@@ -703,13 +891,13 @@ def threshold_curve(
     objective : objective or None
         The objective whose values are the "scores" of the curve. If it needs no labels, these are
         the alarm rate.
-    thresholds : array of shape (n_thresholds,)
+    thresholds : ndarray of shape (n_thresholds,)
         The thresholds, in ascending order.
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores. The lower, the more abnormal.
-    is_outlier : array of shape (n,), default=None
+    is_outlier : ndarray of shape (n,) or None, default=None
         The output of `outlier_indicator`. Rows without a label count for the alarm rate only.
-    params : dict, default=None
+    params : dict or None, default=None
         The metadata that the objective requests. A "sample_weight" applies to all columns.
     """
     params = params or {}
@@ -761,9 +949,9 @@ def choose_threshold(
         sets the threshold.
     curve : dict
         The output of `threshold_curve`.
-    scores : array of shape (n,)
+    scores : ndarray of shape (n,)
         The scores that the curve was computed from.
-    params : dict, default=None
+    params : dict or None, default=None
         The same parameters as in `threshold_curve`.
 
     Raises

@@ -20,7 +20,7 @@ def quantile_offset(scores: np.ndarray, sample_weight: np.ndarray, contamination
 
     Parameters
     ----------
-    scores, sample_weight : array of shape (n,)
+    scores, sample_weight : ndarray of shape (n,)
         The scores of the training rows (the lower, the more abnormal) and their weights.
     contamination : float in (0, 0.5]
         The fraction of outliers.
@@ -56,9 +56,9 @@ def auto_offset(
 
     Parameters
     ----------
-    unseen_scores, sample_weight : array of shape (n,)
+    unseen_scores, sample_weight : ndarray of shape (n,)
         The scores of rows that the scoring network was not trained on, and their weights.
-    training_scores : array of shape (m,)
+    training_scores : ndarray of shape (m,)
         The scores of the rows that the detector was trained on.
     """
     line = -_lognormal_quantile(-unseen_scores, sample_weight)

@@ -43,7 +43,7 @@ _REACH = 10
 
 
 class ThresholdDisplay:
-    """Visualisation of precision, recall and an objective such as the cost against the threshold.
+    """Precision, recall and an objective such as the cost, plotted against the threshold.
 
     It is recommended to use `from_estimator`, `from_predictions` or `from_cv_results` to create a
     display. The last of these plots the curves of several folds; each parameter that is an array
@@ -58,17 +58,17 @@ class ThresholdDisplay:
         The fraction of the rows that raise an alarm, of the alarms that are outliers, and of the
         outliers that raise an alarm.
 
-    objective : ndarray of shape (n_thresholds,) or list of ndarray, default=None
+    objective : ndarray of shape (n_thresholds,), list of ndarray or None, default=None
         The values of the objective.
 
     objective_name : str, default="objective"
         The name of the objective in the plot.
 
-    threshold : float or list of float, default=None
+    threshold : float, list of float or None, default=None
         The threshold to mark.
 
-    name : str, default=None
-        The name of the detector, which the legend shows in brackets.
+    name : str or None, default=None
+        The name of the detector, which the legend shows in parentheses.
 
     Attributes
     ----------
@@ -139,14 +139,14 @@ class ThresholdDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
             The quantity on the horizontal axis: the thresholds, or the fraction of the rows that
             they flag, on a logarithmic scale.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. By default, it is that of the display.
-        curve_kwargs : dict, default=None
+        curve_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
             Whether to remove the top spine and, if there is no objective, the right one.
@@ -155,6 +155,26 @@ class ThresholdDisplay:
         -------
         display : ThresholdDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `against` is not valid.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ThresholdDisplay
+        >>> rng = np.random.RandomState(0)
+        >>> scores = np.concatenate([rng.randn(190), rng.randn(10) - 4])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> display = ThresholdDisplay.from_predictions(y, scores)
+        >>> display.plot(against="alarm_rate")
+        <...>
+        >>> plt.show()
         """
         if against not in ("threshold", "alarm_rate"):
             raise ValueError(f"against must be 'threshold' or 'alarm_rate', got {against!r}.")
@@ -256,21 +276,21 @@ class ThresholdDisplay:
             The rows to score.
         y : array-like of shape (n_samples,)
             The labels; rows without a label are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        objective : str, objective or scorer, default=None
+        objective : str, objective, scorer or None, default=None
             The objective to plot as well, see `TunedThresholdDetectorCV`. By default, it is the
             `scoring` of such an estimator.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `make_outlier_scorer`. By default, it is that of the
             estimator, if it has one.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. If None, no name is shown.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
             The quantity on the horizontal axis, see `plot`.
-        curve_kwargs : dict, default=None
+        curve_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
             Whether to remove the top spine and, if there is no objective, the right one.
@@ -279,6 +299,29 @@ class ThresholdDisplay:
         -------
         display : ThresholdDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If the labels or the scores are not valid, or `objective` takes no labels.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import ThresholdDisplay
+        >>> rng = np.random.RandomState(0)
+        >>> X = np.concatenate([rng.randn(190, 2), 4 + rng.randn(10, 2)])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> forest = IsolationForest(random_state=0).fit(X)
+        >>> ThresholdDisplay.from_estimator(forest, X, y, objective="f1")
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -321,21 +364,21 @@ class ThresholdDisplay:
         scores : array-like of shape (n_samples,)
             The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        threshold : float, default=None
+        threshold : float or None, default=None
             The threshold to mark.
-        objective : str, objective or scorer, default=None
+        objective : str, objective, scorer or None, default=None
             The objective to plot as well, see `TunedThresholdDetectorCV`.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `make_outlier_scorer`.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
             The quantity on the horizontal axis, see `plot`.
-        curve_kwargs : dict, default=None
+        curve_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
             Whether to remove the top spine and, if there is no objective, the right one.
@@ -344,6 +387,26 @@ class ThresholdDisplay:
         -------
         display : ThresholdDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the labels or the scores are not valid, or `objective` takes no labels.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import AlarmCost, ThresholdDisplay
+        >>> rng = np.random.RandomState(0)
+        >>> scores = np.concatenate([rng.randn(190), rng.randn(10) - 4])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> cost = AlarmCost(missed=50, false_alarm=1)
+        >>> ThresholdDisplay.from_predictions(y, scores, objective=cost, threshold=-2.5)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         curves = _curves(y_true, scores, sample_weight, threshold, objective, pos_label)
@@ -378,19 +441,19 @@ class ThresholdDisplay:
             The rows that were given to `cross_validate`.
         y : array-like of shape (n_samples,)
             The labels; rows without a label are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        objective : str, objective or scorer, default=None
+        objective : str, objective, scorer or None, default=None
             The objective to plot as well, see `from_estimator`.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `from_estimator`.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. If None, no name is shown.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         against : {"threshold", "alarm_rate"}, default="threshold"
             The quantity on the horizontal axis, see `plot`.
-        curve_kwargs : dict, default=None
+        curve_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `plot` for all curves.
         despine : bool, default=False
             Whether to remove the top spine and, if there is no objective, the right one.
@@ -399,6 +462,37 @@ class ThresholdDisplay:
         -------
         display : ThresholdDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `cv_results` lacks the estimators or the indices, X has fewer rows than
+            `cross_validate` was given, or the labels are not valid.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from sklearn.model_selection import StratifiedKFold, cross_validate
+        >>> from vae_anomaly import ThresholdDisplay, get_outlier_scorer
+        >>> rng = np.random.RandomState(0)
+        >>> X = np.concatenate([rng.randn(190, 2), 4 + rng.randn(10, 2)])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> results = cross_validate(
+        ...     IsolationForest(random_state=0),
+        ...     X,
+        ...     y,
+        ...     scoring=get_outlier_scorer("roc_auc"),
+        ...     cv=StratifiedKFold(2),
+        ...     return_estimator=True,
+        ...     return_indices=True,
+        ... )
+        >>> ThresholdDisplay.from_cv_results(results, X, y)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_cv_results")
         folds = []
@@ -420,7 +514,7 @@ class ThresholdDisplay:
 
 
 class ScoreDistributionDisplay:
-    """Visualisation of the scores as histograms, one for each class if there are labels.
+    """Histograms of the scores, one for each class if there are labels.
 
     It is recommended to use `from_estimator`, `from_predictions` or `from_cv_results` to create a
     display.
@@ -430,17 +524,17 @@ class ScoreDistributionDisplay:
     scores : ndarray of shape (n_samples,)
         The scores. The lower, the more abnormal.
 
-    is_outlier : ndarray of shape (n_samples,), default=None
+    is_outlier : ndarray of shape (n_samples,) or None, default=None
         The labels: 1 for outliers, 0 for inliers and NaN for rows without a label.
 
-    threshold : float or list of float, default=None
-        The threshold to mark, or those of several folds.
+    threshold : float, list of float or None, default=None
+        The threshold to mark, or the thresholds of several folds.
 
-    sample_weight : ndarray of shape (n_samples,), default=None
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
         The sample weights.
 
-    name : str, default=None
-        The name of the detector, which the legend shows in brackets.
+    name : str or None, default=None
+        The name of the detector, which the legend shows in parentheses.
 
     Attributes
     ----------
@@ -501,13 +595,13 @@ class ScoreDistributionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         bins : int, default=60
             The number of bins.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. By default, it is that of the display.
-        hist_kwargs : dict, default=None
+        hist_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
             Whether to remove the top and right spines.
@@ -516,6 +610,21 @@ class ScoreDistributionDisplay:
         -------
         display : ScoreDistributionDisplay
             The display, which stores the artists.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ScoreDistributionDisplay
+        >>> scores = np.random.RandomState(0).randn(200)
+        >>> ScoreDistributionDisplay(scores=scores, threshold=-2.5).plot(bins=20)
+        <...>
+        >>> plt.show()
         """
         self.ax_ = ax = axes_of(ax, self)
         self.figure_ = ax.figure
@@ -581,20 +690,20 @@ class ScoreDistributionDisplay:
             The fitted detector.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows to score.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels, if there are any.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `make_outlier_scorer`. By default, it is that of the
             estimator, if it has one.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. If None, no name is shown.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         bins : int, default=60
             The number of bins.
-        hist_kwargs : dict, default=None
+        hist_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
             Whether to remove the top and right spines.
@@ -603,6 +712,29 @@ class ScoreDistributionDisplay:
         -------
         display : ScoreDistributionDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If the labels are not valid, or no score is a finite number.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import ScoreDistributionDisplay
+        >>> rng = np.random.RandomState(0)
+        >>> X = np.concatenate([rng.randn(190, 2), 4 + rng.randn(10, 2)])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> forest = IsolationForest(random_state=0).fit(X)
+        >>> ScoreDistributionDisplay.from_estimator(forest, X, y)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -634,7 +766,7 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Plot given scores, by class.
+        """Plot scores that have been computed already, by class.
 
         Parameters
         ----------
@@ -643,19 +775,19 @@ class ScoreDistributionDisplay:
         scores : array-like of shape (n_samples,)
             The output of `score_samples`: the lower, the more abnormal. Rows without a score (NaN)
             are left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        threshold : float, default=None
+        threshold : float or None, default=None
             The threshold to mark.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `make_outlier_scorer`.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         bins : int, default=60
             The number of bins.
-        hist_kwargs : dict, default=None
+        hist_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
             Whether to remove the top and right spines.
@@ -664,6 +796,25 @@ class ScoreDistributionDisplay:
         -------
         display : ScoreDistributionDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the labels or the scores are not valid, or no score is a finite number.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from vae_anomaly import ScoreDistributionDisplay
+        >>> rng = np.random.RandomState(0)
+        >>> scores = np.concatenate([rng.randn(190), rng.randn(10) - 4])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> ScoreDistributionDisplay.from_predictions(y, scores, threshold=-2.5)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         score, is_outlier, weight = _checked(y_true, scores, sample_weight, pos_label)
@@ -691,7 +842,7 @@ class ScoreDistributionDisplay:
         hist_kwargs: dict[str, Any] | None = None,
         despine: bool = False,
     ) -> Self:
-        """Plot the scores of all rows that are held out in a cross-validation.
+        """Plot the scores of all rows that were held out in a cross-validation.
 
         Parameters
         ----------
@@ -700,19 +851,19 @@ class ScoreDistributionDisplay:
             and ``return_indices=True``.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows that were given to `cross_validate`.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             The labels, if there are any.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
             The sample weights.
-        pos_label : int, float, bool or str, default=None
+        pos_label : int, float, bool, str or None, default=None
             The label of the outliers, see `from_estimator`.
-        name : str, default=None
+        name : str or None, default=None
             The name of the detector in the legend. If None, no name is shown.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             The axes to plot on. If None, a new figure is created.
         bins : int, default=60
             The number of bins.
-        hist_kwargs : dict, default=None
+        hist_kwargs : dict or None, default=None
             Keyword arguments to be passed to matplotlib's `hist` for all histograms.
         despine : bool, default=False
             Whether to remove the top and right spines.
@@ -721,6 +872,37 @@ class ScoreDistributionDisplay:
         -------
         display : ScoreDistributionDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `cv_results` lacks the estimators or the indices, X has fewer rows than
+            `cross_validate` was given, or the labels are not valid.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from sklearn.model_selection import StratifiedKFold, cross_validate
+        >>> from vae_anomaly import ScoreDistributionDisplay, get_outlier_scorer
+        >>> rng = np.random.RandomState(0)
+        >>> X = np.concatenate([rng.randn(190, 2), 4 + rng.randn(10, 2)])
+        >>> y = np.repeat([0, 1], [190, 10])
+        >>> results = cross_validate(
+        ...     IsolationForest(random_state=0),
+        ...     X,
+        ...     y,
+        ...     scoring=get_outlier_scorer("roc_auc"),
+        ...     cv=StratifiedKFold(2),
+        ...     return_estimator=True,
+        ...     return_indices=True,
+        ... )
+        >>> ScoreDistributionDisplay.from_cv_results(results, X, y)
+        <...>
+        >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_cv_results")
         folds = list(_held_out(cv_results, X))

@@ -43,7 +43,7 @@ class OneClassKFold(StratifiedKFold):
         Controls the shuffling. It must be None if `shuffle` is False. Pass an int for reproducible
         output across multiple function calls.
 
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers. By default, it is 1 if the labels are {0, 1} or booleans, and -1
         if they are {-1, 1}.
 
@@ -85,18 +85,27 @@ class OneClassKFold(StratifiedKFold):
         y : array-like of shape (n_samples,)
             The labels of inliers and outliers. Rows without a label (None, NaN or pandas' NA) are
             trained on.
-        groups : object
-            Ignored, present for API consistency.
+        groups : Ignored
+            Not used, present for API consistency by convention.
 
         Yields
         ------
-        train, test : ndarray of int
-            The indices of the rows.
+        train, test : ndarray of shape (n_train,) and (n_test,), dtype int
+            The indices of the rows to train on and to test on.
 
         Raises
         ------
         ValueError
             If the labels are missing or do not belong to two classes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import OneClassKFold
+        >>> y = np.array(["normal", "normal", "fraud", "normal", "normal", "fraud"])
+        >>> folds = OneClassKFold(2, pos_label="fraud").split(np.zeros((6, 1)), y)
+        >>> [train.tolist() for train, _ in folds]
+        [[3, 4], [0, 1]]
         """
         if y is None:
             raise ValueError("OneClassKFold needs labels y, to leave outliers out of training.")

@@ -65,8 +65,8 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
 
     The scores of some detectors depend on the number of training rows, such as those of
     `sklearn.svm.OneClassSVM`, which sums over them. The scores of the folds are then brought to the
-    scale of the refitted detector by means of the training rows that both have seen. If that is not
-    possible, a warning is given.
+    scale of the refitted detector, by means of the training rows that both have seen. If that is
+    not possible, a warning is given.
 
     By default, no labels are needed and `y` is ignored.
 
@@ -98,7 +98,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         are flagged. An array-like contains the candidates themselves, in units of `score_samples`;
         a rule without labels then uses the nearest one that does not flag more rows.
 
-    cv : int, float, cross-validation generator, iterable or "prefit", default=None
+    cv : int, float, cross-validation generator, iterable, "prefit" or None, default=None
         Determines the splitting strategy. Possible inputs are:
 
         - None, to use 5 folds, stratified by the labels if these are used;
@@ -124,15 +124,15 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         `predict_proba`. See `sklearn.calibration.CalibratedClassifierCV` for when to use which. If
         None, no probabilities are computed; `p_values` needs no labels.
 
-    pos_label : int, float, bool or str, default=None
+    pos_label : int, float, bool, str or None, default=None
         The label of the outliers. By default, it is that of `scoring` if this is a scorer that has
         one. Otherwise, it is 1 if the labels are {0, 1} or booleans, and -1 if they are {-1, 1}.
 
-    memory : str or joblib.Memory, default=None
+    memory : str, joblib.Memory or None, default=None
         The cache of fitted detectors, see `FixedThresholdDetector`. With a cache, `GridSearchCV`
         over `scoring` or `thresholds` does not train the detector again.
 
-    n_jobs : int, default=None
+    n_jobs : int or None, default=None
         The number of fits to run in parallel. None means 1 unless in a `joblib.parallel_backend`
         context. -1 means using all processors.
 
@@ -176,7 +176,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     n_features_in_ : int
         The number of features seen during `fit`, if the detector exposes it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
@@ -194,7 +194,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
 
     References
     ----------
-    .. [1] G. Forman and M. Scholz, "Apples-to-Apples in Cross-Validation Studies: Pitfalls in
+    .. [1] Forman, G. and Scholz, M., "Apples-to-Apples in Cross-Validation Studies: Pitfalls in
        Classifier Performance Measurement", ACM SIGKDD Explorations 12(1), 2010.
 
     Examples
@@ -315,7 +315,7 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the calibrated probabilities of being an inlier and an outlier.
 
-        They assume the same fraction of outliers as among the labelled training rows. This method
+        They hold for the same fraction of outliers as among the labelled training rows. This method
         is only available if `calibration` is set. For a row without a score, they are NaN.
 
         Parameters
@@ -327,6 +327,26 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         -------
         probabilities : ndarray of shape (n_samples, 2)
             The first column is the probability of an inlier, the second that of an outlier.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted, or was fitted with ``calibration=None``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import TunedThresholdDetectorCV
+        >>> rng = np.random.RandomState(0)
+        >>> X = np.concatenate([rng.randn(180, 2), 4 + rng.randn(20, 2)])
+        >>> y = np.repeat([0, 1], [180, 20])
+        >>> tuned = TunedThresholdDetectorCV(
+        ...     IsolationForest(n_estimators=20, random_state=0), calibration="sigmoid", cv=2
+        ... ).fit(X, y)
+        >>> inlier, outlier = tuned.predict_proba([[0.0, 0.0], [4.0, 4.0]])
+        >>> bool(outlier[1] > inlier[1])
+        True
         """
         check_is_fitted(self)
         if not hasattr(self, "calibrator_"):
@@ -343,7 +363,9 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
         return probabilities
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return how the parameters of `fit` are passed on by scikit-learn's metadata routing.
+        """Return how the parameters of `fit` are passed on.
+
+        See scikit-learn's user guide on metadata routing.
 
         Returns
         -------

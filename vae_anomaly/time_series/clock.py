@@ -1,4 +1,4 @@
-"""From what people have to time points: the channels, and the series and the time of each row."""
+"""From tables to time points: the channels, and the series and the time of each row."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def read_points(
 
     Parameters
     ----------
-    X : array-like, dataframe, Series or list of these
+    X : array-like, DataFrame, Series or list of these
         What the user has passed, see `vae_anomaly.SlidingWindow`.
     group_column, time_column : str, int or None
-        The columns of a dataframe that tell the series and the time.
+        The columns of a dataframe that hold the series and the time.
     with_clock : bool, default=True
         Whether to read the times.
 

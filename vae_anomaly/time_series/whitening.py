@@ -33,19 +33,19 @@ _BLOCK_ROWS = 256
 class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Decorrelate the cells of windows of time series.
 
-    The cells of a window are strongly correlated, and so most of its variance lies in a few
+    The cells of a window are strongly correlated, so most of its variance lies in a few
     directions, such as its level. Anomalies often show in the others: two channels that no longer
-    go together, or a jump. Here all directions get the same variance, except for those that hardly
-    vary at all, in three steps:
+    go together, or a jump. This transformer gives all directions the same variance, except for
+    those that hardly vary at all, in three steps:
 
     1. Each channel is measured from its median in units of its interquartile range, and single
        extreme values are drawn in by the modulus transformation [1]_,
        ``sign(x) * ((1 + abs(x)) ** 0.75 - 1) / 0.75``. Then it is standardised.
-    2. The covariance of the cells is estimated. That of two cells depends on their channels and on
-       the time between them only, as in a stationary series, so that few windows suffice.
+    2. The covariance of the cells is estimated. That of two cells depends only on their channels
+       and on the time between them, as in a stationary series, so that few windows suffice.
     3. The cells are multiplied by the inverse square root of the covariance. Of all ways of
-       whitening, this "ZCA-cor" keeps each cell closest to what it was [2]_: a cell tells by how
-       much this channel at this time departs from what the rest of the window makes likely. The
+       whitening, this one, "ZCA-cor", keeps each cell closest to what it was [2]_: a cell says by
+       how much this channel at this time departs from what the rest of the window makes likely. The
        variance of a direction counts as at least 0.3 % of the largest.
 
     `WindowedDetector` whitens the windows of its detector by default.
@@ -82,7 +82,7 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    For this purpose, missing cells are interpolated in time within their window. They are missing
+    Missing cells are interpolated in time within their window for the computation, and are missing
     again in the result. Channels that are constant in training are not mixed with others.
 
     The time that `fit` takes grows with the third power of the number of cells of a window: 512
@@ -90,10 +90,10 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] J. A. John and N. R. Draper, "An Alternative Family of Transformations", Applied
+    .. [1] John, J. A. and Draper, N. R., "An Alternative Family of Transformations", Applied
        Statistics 29(2), 1980.
-    .. [2] A. Kessy, A. Lewin and K. Strimmer, "Optimal Whitening and Decorrelation", The American
-       Statistician 72(4), 2018.
+    .. [2] Kessy, A., Lewin, A. and Strimmer, K., "Optimal Whitening and Decorrelation", The
+       American Statistician 72(4), 2018.
 
     Examples
     --------
@@ -121,8 +121,8 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_windows, window_size * n_channels)
             The windows.
-        y : ignored
-            Present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
@@ -132,7 +132,17 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not valid, or its number of columns is no multiple of `n_channels`.
+            If X is not valid, or its number of columns is not a multiple of `n_channels`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import SlidingWindow, WindowWhitening
+        >>> walk = np.random.RandomState(0).normal(size=(500, 1)).cumsum(axis=0)
+        >>> windows = SlidingWindow(8).fit_transform(walk)
+        >>> whitening = WindowWhitening().fit(windows)
+        >>> whitening.matrix_.shape
+        (8, 8)
         """
         X = self._check(X, reset=True)
         if X.shape[1] % self.n_channels:
@@ -166,7 +176,7 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Whiten windows.
+        """Whiten the cells of windows.
 
         Parameters
         ----------
@@ -176,7 +186,24 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         white : ndarray of shape (n_windows, window_size * n_channels)
-            The whitened windows, float32.
+            The whitened windows, float32, in units of standard deviations.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If X is not valid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import SlidingWindow, WindowWhitening
+        >>> walk = np.random.RandomState(0).normal(size=(500, 1)).cumsum(axis=0)
+        >>> windows = SlidingWindow(8).fit_transform(walk)
+        >>> whitening = WindowWhitening().fit(windows)
+        >>> whitening.transform(windows).shape
+        (493, 8)
         """
         check_is_fitted(self)
         z, missing = self._standardized(self._check(X))
@@ -188,7 +215,7 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return white
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Return windows in the units of the channels from whitened ones.
+        """Turn whitened windows back into the units of the channels.
 
         Parameters
         ----------
@@ -199,6 +226,24 @@ class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         windows : ndarray of shape (n_windows, window_size * n_channels)
             The windows.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If X is not valid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vae_anomaly import SlidingWindow, WindowWhitening
+        >>> walk = np.random.RandomState(0).normal(size=(500, 1)).cumsum(axis=0)
+        >>> windows = SlidingWindow(8).fit_transform(walk)
+        >>> whitening = WindowWhitening().fit(windows)
+        >>> white = whitening.transform(windows)
+        >>> np.allclose(whitening.inverse_transform(white), windows, atol=0.01)
+        True
         """
         check_is_fitted(self)
         z = self._check(X) @ np.linalg.inv(self.matrix_.astype(np.float64))

@@ -66,10 +66,10 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     window_size : int or "auto", default="auto"
         The number of time points in a window. "auto" means the first number of the `input_shape` of
-        the detector, if it has one. Otherwise it is 64, or where the autocorrelation of the
-        training series shows a period of up to 96 time points, the multiple of it that is nearest
-        to 64; but at most a quarter of the longest stretch without a gap. See `window_size_`. Where
-        anomalies are much shorter, a shorter window finds them better.
+        the detector, if it has one. Otherwise, it is 64 or, where the autocorrelation of the
+        training series shows a period of up to 96 time points, the multiple of the period that is
+        nearest to 64, but at most a quarter of the longest stretch without a gap. See
+        `window_size_`. If anomalies are much shorter than this, a shorter window finds them better.
 
     stride : int or "auto", default="auto"
         The number of time points from the start of one window to the start of the next, at most
@@ -77,20 +77,20 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         training, and an eighth of the window in scoring; "causal" scores take every window.
 
     whiten : bool, default=True
-        Whether the detector is given whitened windows, see `WindowWhitening`. Otherwise most of
+        Whether the detector is given whitened windows, see `WindowWhitening`. Otherwise, most of
         what it sees is the level of the window, and departures that are small, but unlike any in
         training, count little. Each cell of a whitened window still belongs to its channel and time
-        point. A detector of data in [0, 1] needs False.
+        point. Set it to False for a detector that takes data in [0, 1].
 
-    group_column : str or int, default=None
-        The column that tells which series a row belongs to. X must then be a dataframe.
+    group_column : str, int or None, default=None
+        The column that says which series a row belongs to. X must then be a dataframe.
 
-    time_column : str or int, default=None
-        The column that tells the times, in place of the index. X must then be a dataframe.
+    time_column : str, int or None, default=None
+        The column that holds the times, in place of the index. X must then be a dataframe.
 
     max_gap : "auto", str, timedelta or None, default="auto"
         The longest time between consecutive rows of a window, such as "2h", see `SlidingWindow`.
-        None ignores the times. It has an effect only if X has times.
+        None means that the times are ignored. It has an effect only if X has times.
 
     duplicate_times : {"keep", "error"}, default="keep"
         What to do if times repeat, see `SlidingWindow`.
@@ -98,23 +98,23 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     aggregation : {"smooth", "mean", "max", "causal"}, default="smooth"
         How the `score_samples` of windows are combined. It may be changed without another `fit`.
 
-        - "smooth": like "mean", but before that each window gets the mean over its time points of
-          what "mean" gives them, and this is done twice. So time points less than three windows
-          away have a part in the score, the less the further away. This finds abnormal stretches
-          best.
+        - "smooth": like "mean", but each window first gets the mean of what "mean" gives its time
+          points, and this is done twice. All time points less than three windows away thus
+          contribute to the score, with a weight that falls with the distance. This finds abnormal
+          stretches best.
         - "mean": the mean over the windows that cover a time point.
         - "max": the largest score of these windows. A time point is abnormal if all of them are,
           which locates a short anomaly more sharply, and finds a weak one beside a strong one.
         - "causal": the mean over the windows that end at the time point or before it. Their weights
-          halve with each tenth of a window. The score depends on no later
-          time point, so it is final at once, as alarms in live operation need it. Until the first
-          window is complete, time points have the usual score, the median in `fit`; pass the
-          ``window_size_ - 1`` time points before the new ones as well.
+          halve with each tenth of a window. The score depends on no later time point, so it is
+          final at once, as live alarms need it. Until the first window is complete, time points
+          have the usual score, the median in `fit`; pass the ``window_size_ - 1`` time points
+          before the new ones as well.
 
     max_windows : "auto", int or None, default="auto"
         The largest number of windows that the detector is trained on, so that training on a long
-        series is quick and takes little memory. They are drawn at random, the same ones each time.
-        "auto" means as many as have 2 ** 24 cells together, and None means all.
+        series is quick and takes little memory. They are drawn at random, but the same ones are
+        drawn each time. "auto" means as many as have 2 ** 24 cells together, and None means all.
 
     contamination : "auto", float or None, default="auto"
         How the threshold `offset_` of time points is set. The training does not depend on it.
@@ -122,12 +122,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         - "auto": the threshold aims at 1 % of false alarms on new time points. A second detector is
           trained on one half of the time points, some blocks of time, and scores the other half;
           for a network, this takes half as long as the training. The threshold is the 1 % quantile
-          of a skewed distribution fitted to the bulk of these scores. As far as the series go on
-          as before, that is: if they drift, there are more alarms.
+          of a skewed distribution fitted to the bulk of these scores. This holds as long as the
+          series go on as before: if they drift, there are more alarms.
         - float in (0, 0.5]: the fraction of the training time points that are called outliers.
         - None: the `offset_` of the detector itself, which is meant for windows.
 
-        Otherwise than with None, a `VAEAnomalyDetector` trains no second network for its own
+        Unless this is None, a `VAEAnomalyDetector` trains no second network for its own
         ``contamination="auto"``: its own threshold flags 1 % of the training windows.
 
     Attributes
@@ -153,7 +153,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     n_features_in_ : int
         The number of channels seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
@@ -170,8 +170,8 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     Every time point has a score. If a series, or the stretch between two gaps, is shorter than a
     window, there is one window for it, which starts with the medians of the channels in `fit`.
-    `is_covered` tells these time points from others. The detector is trained on such windows only
-    if there are no others.
+    `is_covered` tells these time points apart from the others. The detector is trained on such
+    windows only if there are no others.
 
     Examples
     --------
@@ -233,14 +233,14 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
         **params : dict
             Metadata such as `sample_weight`, passed to the detector's `fit` if it requests them
             through scikit-learn's metadata routing. If there is one value for each time point, a
-            window gets that of its last point; for `sample_weight`, it gets the mean of its points.
+            window gets that of its last point or, for `sample_weight`, the mean of its points.
 
         Returns
         -------
@@ -251,6 +251,16 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             If X or a parameter is not valid, or times are missing, cannot be read or go backwards.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import WindowedDetector
+        >>> X = np.sin(np.arange(400.0) / 5)[:, None]
+        >>> forest = IsolationForest(n_estimators=20, random_state=0)
+        >>> WindowedDetector(forest, window_size=16).fit(X).detector_.n_features_in_
+        16
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
@@ -279,17 +289,34 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : object
-            Ignored, present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
         **params : dict
-            Metadata, passed to the detector's `partial_fit` as in `fit`.
+            Metadata, which are passed to the detector's `partial_fit` as in `fit`.
 
         Returns
         -------
         self : WindowedDetector
             The detector, fitted further.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.linear_model import SGDOneClassSVM
+        >>> from vae_anomaly import WindowedDetector
+        >>> X = np.sin(np.arange(400.0) / 5)[:, None]
+        >>> detector = WindowedDetector(SGDOneClassSVM(random_state=0), window_size=16)
+        >>> for hours in np.split(X, 2):
+        ...     detector = detector.partial_fit(hours)
+        >>> detector.score_samples(X).shape
+        (400,)
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "partial_fit", **params)
@@ -314,13 +341,35 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
         -------
         scores : ndarray of shape (n_timepoints,)
-            The scores in the order of X. The lower, the more abnormal.
+            The scores in the order of X, in the units of the detector. The lower, the more
+            abnormal.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other channels than in `fit`, times in one of the two only, or
+            times that are missing, cannot be read or go backwards.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import WindowedDetector
+        >>> X = np.sin(np.arange(400.0) / 5)[:, None]
+        >>> forest = IsolationForest(n_estimators=20, random_state=0)
+        >>> detector = WindowedDetector(forest, window_size=16).fit(X)
+        >>> stuck = X.copy()
+        >>> stuck[300:330] = 0.0
+        >>> bool(300 <= detector.score_samples(stuck).argmin() < 330)
+        True
         """
         check_is_fitted(self)
         channels, stretches = self._locate(X)
@@ -331,16 +380,16 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        offset : float, default=None
+        offset : float or None, default=None
             The score below which a time point is an alarm, such as the `offset_` of a
-            `TunedThresholdDetectorCV` around this detector. By default it is `offset_`.
+            `TunedThresholdDetectorCV` around this detector. By default, it is `offset_`.
 
         Returns
         -------
-        alarms : pandas.DataFrame of shape (n_alarms, 6) or (n_alarms, 7)
-            A row for each range, which no gap divides, with the columns
+        alarms : DataFrame of shape (n_alarms, 6) or (n_alarms, 7)
+            A row for each range, none of which extends across a gap, with the columns
 
             - "series": the name or the number of the series;
             - "start", "end": the times of the first and of the last time point, or their row
@@ -351,6 +400,14 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
             - "channels": the names of up to three channels that contribute most to the scores
               around the peak, see `explain`. This column is left out if the detector cannot be
               explained.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other channels than in `fit`, times in one of the two only, or
+            times that are missing, cannot be read or go backwards.
 
         Examples
         --------
@@ -381,20 +438,40 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     def is_covered(self, X: ArrayLike) -> np.ndarray:
         """Return whether a whole window covers each time point.
 
-        Those that none covers, as their series or the stretch between two gaps is too short, have
-        the score of a window that starts with the medians of the channels in `fit`. With
-        ``aggregation="causal"``, the windows that count are those that end at the time point, and
-        other time points have the usual score.
+        Time points that no whole window covers, because their series or the stretch between two
+        gaps is too short, have the score of a window that starts with the medians of the channels
+        in `fit`. With ``aggregation="causal"``, the windows that count are those that end at the
+        time point, and other time points have the usual score.
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
         -------
-        is_covered : ndarray of bool of shape (n_timepoints,)
-            The answers in the order of X.
+        is_covered : ndarray of shape (n_timepoints,), dtype bool
+            Whether a whole window covers each time point, in the order of X.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If X is not valid: it has other channels than in `fit`, times in one of the two only, or
+            times that are missing, cannot be read or go backwards.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.ensemble import IsolationForest
+        >>> from vae_anomaly import WindowedDetector
+        >>> X = np.sin(np.arange(400.0) / 5)[:, None]
+        >>> forest = IsolationForest(n_estimators=20, random_state=0)
+        >>> detector = WindowedDetector(forest, window_size=16).fit(X)
+        >>> is_covered = detector.is_covered([X, X[:10]])
+        >>> int(is_covered[:400].sum()), int(is_covered[400:].sum())
+        (400, 0)
         """
         check_is_fitted(self)
         stretches = self._locate(X)[1]
@@ -409,7 +486,7 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how the parameters of `fit` and `partial_fit` are passed on.
 
-        See scikit-learn's metadata routing.
+        See scikit-learn's user guide on metadata routing.
 
         Returns
         -------
@@ -425,7 +502,15 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @property
     def offset_(self) -> float:
-        """The threshold of time points."""
+        """The threshold of time points for the present `aggregation`.
+
+        Raises
+        ------
+        AttributeError
+            If ``contamination=None`` and the detector has no threshold of its own.
+        NotFittedError
+            If the detector is not fitted.
+        """
         check_is_fitted(self)
         if self._offsets:
             return self._offsets[self.aggregation]
@@ -444,12 +529,12 @@ class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
 
     @property
     def n_features_in_(self) -> int:
-        """The number of channels."""
+        """The number of channels seen during `fit`."""
         return self.windows_.n_features_in_
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The names of the channels."""
+        """The names of the channels seen during `fit`, (`n_features_in_`,)."""
         return self.windows_.feature_names_in_
 
     def _new_detector(self) -> Any:

@@ -57,12 +57,12 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     No window extends over more than one series or across a gap in time:
 
     - Several series in one table, interleaved or not, are told apart by `group_column`, or by all
-      but the last level of a `MultiIndex`. A list of dataframes, Series or arrays of shape
-      (n_timepoints, n_channels) has a series in each.
-    - There is a gap between rows that are more than `max_gap` apart, by the index or `time_column`.
-      Without a clock, the rows are assumed to be evenly spaced, in the order given. The index is a
-      clock if it holds dates, periods, durations, or text in which they can be read. Numbers are
-      labels of rows; anything else is refused.
+      but the last level of a `MultiIndex`. In a list of dataframes, Series or arrays of shape
+      (n_timepoints, n_channels), each is a series.
+    - There is a gap between rows that are more than `max_gap` apart, according to the index or
+      `time_column`. Without a clock, the rows are assumed to be evenly spaced, in the order given.
+      The index is a clock if it holds dates, periods, durations, or text that can be read as such.
+      Numbers are labels of rows; anything else is refused.
 
     Missing values stay missing in the windows. For a detector that refuses them, fill them, or drop
     their rows, which leaves a gap.
@@ -76,26 +76,26 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         The number of time points from the start of one window to the start of the next, at most
         `window_size`. If time points are left over at the end, one more window covers them.
 
-    group_column : str or int, default=None
-        The column that tells which series a row belongs to. X must then be a dataframe. All other
+    group_column : str, int or None, default=None
+        The column that says which series a row belongs to. X must then be a dataframe. All other
         columns but `time_column` are channels.
 
-    time_column : str or int, default=None
-        The column that tells the times, in place of the index. X must then be a dataframe. Numbers
+    time_column : str, int or None, default=None
+        The column that holds the times, in place of the index. X must then be a dataframe. Numbers
         are taken as seconds.
 
     max_gap : "auto", str, timedelta or None, default="auto"
         The longest time between consecutive rows of a window, such as "2h". None means that there
-        are no gaps: the times are not looked at. "auto" means the time that a window usually spans,
-        ``(window_size - 0.5) * sampling_interval_``, as a few missing rows hardly matter. But
-        `WindowedDetector` is trained on windows without missing rows: with rows that are at most
-        1.5 times `sampling_interval_` apart or, if there is then room for windows around less than
-        90 % of the time points, the shortest time with which there is, with a warning.
+        are no gaps: the times are ignored. "auto" means the time that a window usually spans,
+        ``(window_size - 0.5) * sampling_interval_``, as a few missing rows hardly matter. A
+        `WindowedDetector`, however, is trained on windows without missing rows, whose rows are at
+        most 1.5 times `sampling_interval_` apart. If such windows cover less than 90 % of the time
+        points, the shortest time with which they do is used instead, with a warning.
 
     duplicate_times : {"keep", "error"}, default="keep"
         What to do if times repeat, as those of events do. By default, such rows are taken in the
-        order given, with a warning that counts them. So is an hour of local time that is repeated
-        when clocks go back, if the times have no time zone.
+        order given, with a warning that counts them. The same applies to the hour of local time
+        that repeats when the clocks go back, if the times have no time zone.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     n_features_in_ : int
         The number of channels seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
@@ -118,8 +118,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     Notes
     -----
-    In a Pipeline, a step in front that returns an array loses the index, and with it the clock. Let
-    it return a dataframe, by ``set_output(transform="pandas")``.
+    In a Pipeline, a previous step that returns an array loses the index, and with it the clock.
+    Make it return a dataframe by ``set_output(transform="pandas")``.
 
     There are fewer windows than time points, unless `window_size` is 1. The scores of a
     `sklearn.pipeline.Pipeline` with this transformer are therefore those of windows.
@@ -171,10 +171,10 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
-        y : ignored
-            Present for API consistency.
+        y : Ignored
+            Not used, present for API consistency by convention.
 
         Returns
         -------
@@ -186,6 +186,15 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         ValueError
             If X or a parameter is not valid, times are missing, cannot be read or go backwards, or
             no window fits into any series.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import SlidingWindow
+        >>> table = pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0], "wind": [5.0, 6.0, 7.0, 8.0]})
+        >>> sliding = SlidingWindow(window_size=2).fit(table)
+        >>> sliding.feature_names_in_.tolist()
+        ['load', 'wind']
         """
         _, stretches = self._locate(X, reset=True)
         self._whole_windows(stretches)
@@ -196,7 +205,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        X : array-like, dataframe, Series or list of these, of shape (n_timepoints, n_channels)
+        X : array-like, DataFrame, Series or list of these, of shape (n_timepoints, n_channels)
             The time points. Those of each series must be in chronological order.
 
         Returns
@@ -206,8 +215,21 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Raises
         ------
+        NotFittedError
+            If the transformer is not fitted.
         ValueError
-            As in `fit`.
+            As in `fit`, or if X has other channels than in `fit`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import SlidingWindow
+        >>> table = pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0], "wind": [5.0, 6.0, 7.0, 8.0]})
+        >>> sliding = SlidingWindow(window_size=2).fit(table)
+        >>> sliding.transform(table)
+        array([[1., 5., 2., 6.],
+               [2., 6., 3., 7.],
+               [3., 7., 4., 8.]])
         """
         channels, stretches = self._locate(X)
         return self._whole_windows(stretches).cut(channels)
@@ -224,10 +246,10 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
         X : array-like of shape (n_timepoints, n_channels)
             The time points that the windows were cut from.
         aggregation : {"max", "mean", "smooth"}, default="max"
-            Whether a time point gets the largest or the mean score of the windows that cover it.
-            As `score_samples` is high for normal windows, "max" makes a time point abnormal only if
-            all windows that cover it are. With "smooth", each window first gets the mean over its
-            time points of what "mean" gives, and this is done twice.
+            How the scores of the windows that cover a time point are combined: by the largest or by
+            their mean. As `score_samples` is high for normal windows, "max" makes a time point
+            abnormal only if all windows that cover it are. With "smooth", each window first gets
+            the mean of what "mean" gives its time points, and this is done twice.
 
         Returns
         -------
@@ -238,9 +260,27 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Raises
         ------
+        NotFittedError
+            If the transformer is not fitted.
         ValueError
             If the number of scores is not the number of windows, or X or `aggregation` is not
             valid.
+
+        Warns
+        -----
+        UserWarning
+            If some time points get no score.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import SlidingWindow
+        >>> table = pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0], "wind": [5.0, 6.0, 7.0, 8.0]})
+        >>> sliding = SlidingWindow(window_size=2).fit(table)
+        >>> sliding.point_scores([-1.0, -5.0, -2.0], table)
+        array([-1., -1., -2., -2.])
+        >>> sliding.point_scores([-1.0, -5.0, -2.0], table, aggregation="mean")
+        array([-1. , -3. , -3.5, -2. ])
         """
         if aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {AGGREGATIONS}, got {aggregation!r}.")
@@ -267,13 +307,27 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
     @property
     def sampling_interval_(self) -> pd.Timedelta | None:
-        """The median time between consecutive rows in `fit`; None without a clock."""
+        """The median time between consecutive rows in `fit`; None without a clock.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        """
         check_is_fitted(self)
         return None if self._clock is None else duration(self._clock["interval"])
 
     @property
     def max_gap_(self) -> pd.Timedelta | None:
-        """The longest time between consecutive rows of a window; None without a clock."""
+        """The longest time between consecutive rows of a window; None without a clock.
+
+        The windows that a `WindowedDetector` is trained on may have a shorter one.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        """
         check_is_fitted(self)
         return None if self._clock is None else duration(self._clock["gap"])
 
@@ -282,14 +336,30 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
 
         Parameters
         ----------
-        input_features : array-like of str, default=None
-            The names of the channels. By default they are those seen during `fit`.
+        input_features : array-like of str or None, default=None
+            The names of the channels. By default, they are those seen during `fit`.
 
         Returns
         -------
-        names : ndarray of shape (window_size * n_channels,)
+        names : ndarray of shape (window_size * n_channels,), dtype object
             The names, such as "load_lag2" for the channel "load" two time points before the last
             one of the window.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If `input_features` are not those seen during `fit`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vae_anomaly import SlidingWindow
+        >>> table = pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0], "wind": [5.0, 6.0, 7.0, 8.0]})
+        >>> sliding = SlidingWindow(window_size=2).fit(table)
+        >>> sliding.get_feature_names_out().tolist()
+        ['load_lag1', 'wind_lag1', 'load_lag0', 'wind_lag0']
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -307,8 +377,8 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     ) -> tuple[np.ndarray, Stretches]:
         """Return the channels, sorted by series and time, and the stretches without a gap in them.
 
-        What is a gap may differ in the training of a detector. `runs` tells the unbroken run of
-        each row, if rows between them have been held out.
+        What counts as a gap may differ in the training of a detector. `runs` holds the unbroken run
+        of each row, if rows between them have been held out.
         """
         if not reset:
             check_is_fitted(self)
@@ -365,7 +435,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     def _longest_steps(
         self, interval: float, order: np.ndarray, steps: np.ndarray, is_break: np.ndarray
     ) -> tuple[float, float]:
-        """Return the longest steps that are no gaps, in seconds, in scoring and in training."""
+        """Return the longest steps that are not gaps, in seconds, in scoring and in training."""
         if self.max_gap is not None and self.max_gap != "auto":
             try:
                 longest = pd.Timedelta(self.max_gap).total_seconds()

@@ -70,12 +70,12 @@ def train(
         All other settings.
     rng : RandomState
         Controls the noise and dropout.
-    moments : Moments, default=None
+    moments : Moments or None, default=None
         Adam's moments from an earlier call. By default they start from zero.
-    validation_loss : callable, default=None
+    validation_loss : callable or None, default=None
         Maps weights to the loss of the validation rows. If this has not fallen by `tol` for
         `n_iter_no_change` epochs, training stops. The weights with the lowest loss are returned.
-    on_epoch_end : callable, default=None
+    on_epoch_end : callable or None, default=None
         Called after each epoch with a function that returns the current weights, and with whether
         training stops because of the validation loss. Training stops if it returns True.
 

@@ -20,7 +20,7 @@ class RowsInMemory:
     chunks : iterable of arrays of shape (n, p)
         The rows as float32. They are copied chunk by chunk, so that there is never a second copy
         of all rows.
-    sample_weight : array of shape (n_rows,)
+    sample_weight : ndarray of shape (n_rows,)
         The weights of the rows in the loss. Only their ratios matter.
     batch_size : int
         The number of rows per batch; all rows if there are fewer.

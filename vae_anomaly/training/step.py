@@ -35,7 +35,7 @@ def compiled_steps(
     second to compile, and then steps take two thirds of the time in a 30-128-64-8 network, but
     hardly less in a 30-256-128-32 one.
 
-    `support` tells how much each row counts: "all" alike, "bounded" or "trimmed", see `support.py`.
+    `support` says how much each row counts: "all" alike, "bounded" or "trimmed", see `support.py`.
     """
     networks = keras_networks(spec)
     encoder, decoder = networks.encoder, networks.decoder
