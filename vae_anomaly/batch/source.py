@@ -149,7 +149,7 @@ class Source:
         Parameters
         ----------
         patterns : sequence of str or path-like
-            Files, patterns such as "2024-*.csv", and folders of Parquet files.
+            Files, patterns such as ``"2024-*.csv"``, and folders of Parquet files.
         options : ReadOptions, default=None
             What is known of the files.
 

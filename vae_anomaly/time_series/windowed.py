@@ -154,7 +154,7 @@ class WindowedDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstima
     n_features_in_ : int
         The number of channels seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_channels,)
         The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
