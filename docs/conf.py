@@ -23,6 +23,7 @@ copyright = author
 release = version = vae_anomaly.__version__
 
 extensions = [
+    "commands",
     "mathml",
     "myst_nb",
     "numpydoc",
@@ -30,7 +31,6 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
-    "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -44,6 +44,8 @@ exclude_patterns = [
 ]
 templates_path = ["_templates"]
 default_role = "literal"
+smartquotes = False  # "--" is a flag, and quotes are copied
+toc_object_entries_show_parents = "hide"
 nitpicky = True
 
 # -- API reference ---------------------------------------------------------------------------------

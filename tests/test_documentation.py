@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_html_repr
 
 import vae_anomaly
+import vae_anomaly.batch
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -48,3 +49,10 @@ def test_view_of_an_own_subclass_links_to_no_page_of_ours():
         pass
 
     assert SITE not in estimator_html_repr(MyDetector())
+
+
+def test_reference_lists_every_public_name():
+    lines = (ROOT / "docs" / "api.md").read_text().splitlines()
+    listed = {line.strip() for line in lines if line.startswith("   ")}
+    in_batch = {f"batch.{name}" for name in vae_anomaly.batch.__all__}
+    assert {*vae_anomaly.__all__, *in_batch} <= listed

@@ -28,7 +28,7 @@ class CalendarEncoder(DocLinkMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns.
 
     Examples
@@ -89,7 +89,7 @@ class CalendarEncoder(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str
-            "month__" and so on before the name of each column.
+            ``"month__"`` and so on before the name of each column.
         """
         check_is_fitted(self)
         names = self.feature_names_in_ if input_features is None else np.asarray(input_features)

@@ -308,7 +308,7 @@ class VAEAnomalyDetector(
     n_samples_seen_ : int
         The number of rows of the last `fit`, and of each `partial_fit` since.
 
-    data_min_, data_max_ : ndarray of shape (n_features_in_,)
+    data_min_, data_max_ : ndarray of shape (`n_features_in_`,)
         The smallest and the largest value of each column in these rows, NaN for categories and for
         columns without any value.
 
@@ -356,7 +356,7 @@ class VAEAnomalyDetector(
     n_features_in_ : int
         The number of features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if X has feature names that are all strings.
 
     See Also

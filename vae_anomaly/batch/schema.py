@@ -48,7 +48,7 @@ class TableSchema(DocLinkMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,), dtype object
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), dtype object
         The names of the columns.
 
     columns_ : list of dict

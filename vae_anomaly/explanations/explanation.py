@@ -63,7 +63,10 @@ class Explanation:
 
     @property
     def in_sample_shape(self) -> np.ndarray:
-        """The contributions of images or sequences, (n_samples, *input_shape), without the code."""
+        """The contributions of images or sequences without the code.
+
+        Their shape is ``(n_samples, *input_shape)``.
+        """
         if self.sample_shape is None:
             raise AttributeError("The detector has no input_shape: its rows are not images.")
         return self._columns.reshape(-1, *self.sample_shape)

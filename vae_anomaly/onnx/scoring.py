@@ -50,10 +50,10 @@ class OnnxDetector(DocLinkMixin, OffsetMixin, BaseEstimator):
     n_features_in_ : int
         The number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the columns, if the model was trained on a dataframe.
 
-    is_text_ : ndarray of bool of shape (n_features_in_,)
+    is_text_ : ndarray of bool of shape (`n_features_in_`,)
         Which columns hold texts.
 
     See Also

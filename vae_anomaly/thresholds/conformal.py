@@ -123,7 +123,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
     n_features_in_ : int
         The number of features seen during `fit`, if the detector exposes it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if the detector exposes them.
 
     See Also
@@ -173,7 +173,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
 
         This applies the Benjamini-Hochberg procedure to the p-values. If the clean rows of the
         batch are exchangeable with the calibration rows, the expected fraction of clean rows among
-        the rows that are called outliers is at most `fdr_level` [1]_. The decision on a row depends
+        the rows that are called outliers is at most `fdr_level`. The decision on a row depends
         on the other rows of the batch, whereas `predict` decides on each row separately.
 
         Parameters

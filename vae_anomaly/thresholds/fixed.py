@@ -58,7 +58,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
     n_features_in_ : int
         The number of features seen during `fit`, if the detector exposes it.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the features seen during `fit`, if the detector exposes them.
 
     See Also

@@ -111,7 +111,7 @@ class SlidingWindow(  # without set_output, as a dataframe's index would not fit
     n_features_in_ : int
         The number of channels seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         The names of the channels seen during `fit`, if X has feature names that are all strings.
 
     See Also
