@@ -82,6 +82,7 @@ numpydoc_xref_aliases |= {
     if name[0].isupper() and not name.isupper()
 }
 
+SKLEARN = "https://scikit-learn.org/stable/"
 # The names of other projects, from files in the repository: a build needs no network.
 intersphinx_mapping = {
     name: (address, f"inventories/{name}.txt")
@@ -90,7 +91,7 @@ intersphinx_mapping = {
         "numpy": "https://numpy.org/doc/stable/",
         "scipy": "https://docs.scipy.org/doc/scipy/",
         "pandas": "https://pandas.pydata.org/docs/",
-        "sklearn": "https://scikit-learn.org/stable/",
+        "sklearn": SKLEARN,
         "matplotlib": "https://matplotlib.org/stable/",
         "joblib": "https://joblib.readthedocs.io/en/stable/",
         "keras": "https://keras.io/",
@@ -137,6 +138,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 1e6,  # how long it takes depends on the machine
+    "write_computation_times": False,
     "show_memory": False,
     "show_signature": False,
     "remove_config_comments": True,
@@ -147,6 +149,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "vae-anomaly"
+html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/logo.svg"
@@ -208,8 +211,7 @@ def link_to_sklearn(
     page = _PAGES_OF_SKLEARN.get(node["reftarget"])
     if page is None:
         return None
-    address, _ = intersphinx_mapping["sklearn"]
-    return nodes.reference("", "", shown, internal=False, refuri=address + page)
+    return nodes.reference("", "", shown, internal=False, refuri=SKLEARN + page)
 
 
 def setup(app: Sphinx) -> None:

@@ -23,7 +23,7 @@ if "SITE" not in os.environ:
 sync_api = pytest.importorskip("playwright.sync_api")
 
 SITE = Path(os.environ["SITE"]).resolve()
-HERE = "site:///"  # stands for the address of the site
+HERE = "http://site/"  # stands for the address of the site
 LOOKED_AT = (
     "index.html",
     "start.html",
@@ -60,7 +60,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages():
-    return {page.address: page for page in map(Page, sorted(SITE.rglob("*.html")))}
+    written = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
+    return {page.address: page for page in map(Page, written)}
 
 
 def missing(pages, address):
