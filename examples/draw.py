@@ -3,6 +3,7 @@
 python examples/draw.py denoising digits latent_space time_series
 """
 
+import contextlib
 import runpy
 import sys
 from io import BytesIO
@@ -20,7 +21,8 @@ FOLDER = Path(__file__).parent
 
 def draw(name: str) -> None:
     plt.close("all")
-    runpy.run_path(str(FOLDER / f"plot_{name}.py"))
+    with contextlib.chdir(FOLDER):
+        runpy.run_path(f"plot_{name}.py")
     numbers = plt.get_fignums()
     for number in numbers:
         png = BytesIO()

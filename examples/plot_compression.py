@@ -31,7 +31,11 @@ def pca(n_dimensions):
 
 def vae(n_dimensions, **parameters):
     model = VAEAnomalyDetector(
-        input_shape=(8, 8, 1), latent_dim=n_dimensions, random_state=0, **parameters
+        input_shape=(8, 8, 1),
+        latent_dim=n_dimensions,
+        max_iter=150,
+        random_state=0,
+        **parameters,
     )
     return model.fit(X).reconstruct(X_new)
 
@@ -40,7 +44,7 @@ def plain(n_dimensions):
     return vae(n_dimensions, variational=False)
 
 
-n_dimensions = [1, 2, 4, 8, 16, 32]
+n_dimensions = [2, 4, 8, 16, 32]
 figure, ax = plt.subplots(figsize=(7.5, 4.5))
 for name, rebuild, style in (
     ("PCA", pca, "o-"),

@@ -27,6 +27,7 @@ vae = VAEAnomalyDetector(
     architecture="conv",
     input_shape=(8, 8, 1),
     observation_noise=0.5,
+    max_iter=100,
     input_noise=NOISE / X.std(),
     random_state=0,
 ).fit(X)

@@ -33,6 +33,7 @@ def fit(**parameters):
         input_shape=(8, 8, 1),
         latent_dim=16,
         observation_noise=0.5,
+        max_iter=100,
         random_state=0,
         **parameters,
     )

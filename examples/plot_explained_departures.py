@@ -3,9 +3,9 @@ When, and which channel?
 ========================
 
 ``data/departures.csv`` has the number of departures and their mean delay for each hour of 2013 and
-each of New York's airports. An LSTM VAE is trained on windows of undisrupted hours, see
-``plot_time_series.py``. Here each alarm of a week with a thunderstorm is explained: by the channel,
-and by what was expected in that hour.
+each of New York's airports. An LSTM VAE is trained on windows of sixteen undisrupted hours; see
+:ref:`sphx_glr_auto_examples_plot_time_series.py` for the alarms themselves. Here each alarm of a
+week with a thunderstorm is explained: by the channel, and by what was expected in that hour.
 """
 
 import matplotlib.pyplot as plt
@@ -14,11 +14,11 @@ import pandas as pd
 from vae_anomaly import ReconstructionDisplay, VAEAnomalyDetector, WindowedDetector, explain
 from vae_anomaly.axes import COLORS
 
-hours = pd.read_csv("data/departures.csv", parse_dates=["time"], index_col="time")
+hours = pd.read_csv("../data/departures.csv", parse_dates=["time"], index_col="time")
 disrupted = hours.pop("disrupted") == 1
-vae = VAEAnomalyDetector(architecture="lstm", input_shape=(32, 2), random_state=0)
+vae = VAEAnomalyDetector(architecture="lstm", input_shape=(16, 2), max_iter=10, random_state=0)
 detector = WindowedDetector(
-    vae, window_size=32, whiten=False, group_column="airport", aggregation="max"
+    vae, window_size=16, whiten=False, group_column="airport", aggregation="max"
 )
 detector.fit(hours[~disrupted][:"2013-06-30"])
 

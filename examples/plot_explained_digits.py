@@ -17,7 +17,11 @@ from vae_anomaly import LatentSpaceDisplay, ReconstructionDisplay, VAEAnomalyDet
 images, digits = load_digits(return_X_y=True)
 X, X_new, y, y_new = train_test_split(images, digits, test_size=0.5, random_state=0)
 vae = VAEAnomalyDetector(
-    architecture="conv", input_shape=(8, 8, 1), observation_noise=0.3, random_state=0
+    architecture="conv",
+    input_shape=(8, 8, 1),
+    observation_noise=0.3,
+    max_iter=100,
+    random_state=0,
 ).fit(X[y != 9])
 
 # %%

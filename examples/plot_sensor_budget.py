@@ -17,8 +17,6 @@ used at the end, to see whether the alarms were worth it.
 # The score of an hour is based on the windows of eight hours that cover it. All three rules set the
 # level by the scores of May and June, which the detector has not seen; it is fitted only once.
 
-from pathlib import Path
-
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -33,7 +31,7 @@ from vae_anomaly import (
     WindowedDetector,
 )
 
-hours = pd.read_csv(Path("data/departures.csv"), parse_dates=["time"], index_col="time")
+hours = pd.read_csv("../data/departures.csv", parse_dates=["time"], index_col="time")
 is_disrupted = hours.pop("disrupted") == 1
 vae = VAEAnomalyDetector(support_fraction=0.5, contamination=0.1, random_state=0)
 detector = WindowedDetector(
@@ -74,7 +72,7 @@ for name, judge in tuned.items():
 
 judge = tuned["budget, 3 a week"]
 is_alarm = pd.Series(judge.predict(new) == -1, index=new.index)
-weekly = is_alarm.groupby([pd.Grouper(freq="W"), is_disrupted]).sum().unstack()
+weekly = is_alarm.groupby([pd.Grouper(freq="W"), is_disrupted]).sum().unstack(fill_value=0)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
 left.bar(weekly.index, weekly[True], width=5.5, color="tab:orange", label="disrupted hours")
@@ -89,7 +87,7 @@ left.bar(
 left.axhline(3, color="black", linestyle="--", label="budget, on average")
 left.set(ylabel="alarms a week", xlabel="end of the week")
 left.xaxis.set_major_formatter(mdates.ConciseDateFormatter(left.xaxis.get_major_locator()))
-left.margins(y=0.3)
+left.set_ylim(0, 1.3 * weekly.sum(axis=1).max())
 left.legend(loc="upper right")
 ScoreDistributionDisplay.from_estimator(judge, new, is_disrupted, ax=right, bins=30)
 plt.show()

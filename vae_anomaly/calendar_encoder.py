@@ -9,13 +9,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from vae_anomaly.documentation import DocLinkMixin
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 PARTS = ("month", "day_of_week", "hour")
 
 
-class CalendarEncoder(TransformerMixin, BaseEstimator):
+class CalendarEncoder(DocLinkMixin, TransformerMixin, BaseEstimator):
     """Turn dates into their month, day of the week and hour.
 
     A detector cannot learn from a date as such, but it can from what recurs. Missing dates become

@@ -22,6 +22,7 @@ from vae_anomaly.callbacks import CallbackSupportMixin, FitTask
 from vae_anomaly.checks import check_estimator_state
 from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.encoding import Groups
 from vae_anomaly.inputs import (
     check_rows,
@@ -78,6 +79,7 @@ def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
 
 class VAEAnomalyDetector(
     CallbackSupportMixin,
+    DocLinkMixin,
     OffsetMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.batch.errors import TableError
+from vae_anomaly.documentation import DocLinkMixin
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _HOLDS = {"number": "numbers", "date": "dates", "category": "categories"}
 
 
-class TableSchema(TransformerMixin, BaseEstimator):
+class TableSchema(DocLinkMixin, TransformerMixin, BaseEstimator):
     """Give the columns of a table the types that they had in training.
 
     As the first step of a Pipeline, it makes the other steps independent of how a table was read: a

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, gen_batches
 
 from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.inputs import check_rows, without_arrow
 from vae_anomaly.model_info import ModelInfo
 from vae_anomaly.onnx.files import is_onnx, read_info
@@ -27,7 +28,7 @@ _CHUNK_ROWS = 2048
 """The number of rows that are scored at a time, which bounds the memory."""
 
 
-class OnnxDetector(OffsetMixin, BaseEstimator):
+class OnnxDetector(DocLinkMixin, OffsetMixin, BaseEstimator):
     """Score rows with a .onnx file that `to_onnx` has written.
 
     This needs onnxruntime, but neither TensorFlow nor the training rows. It can be used wherever a

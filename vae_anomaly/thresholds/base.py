@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.sklearn_private import HasMethods, _fit_context, _raise_for_params, _VisualBlock
 from vae_anomaly.thresholds.fitting import DetectorMethods
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseThresholdDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseThresholdDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """Base class of meta-estimators that set the threshold of a detector.
 
     A subclass implements `_fit`, which returns the fitted attributes. This class validates the

@@ -204,7 +204,7 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
 
         This applies the Benjamini-Hochberg procedure [2]_ to the p-values. If the clean rows of the
         batch are exchangeable with the calibration rows, the expected fraction of clean rows among
-        the rows that are called outliers is at most `fdr_level` [1]_. The decision on a row depends
+        the rows that are called outliers is at most `fdr_level`. The decision on a row depends
         on the other rows of the batch, whereas `predict` decides on each row separately.
 
         Parameters

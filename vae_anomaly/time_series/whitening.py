@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.networks.blocks import from_blocks, to_blocks
 from vae_anomaly.scaling import STANDARD_BOUND
 from vae_anomaly.sklearn_private import Interval, _fit_context
@@ -30,7 +31,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BLOCK_ROWS = 256
 
 
-class WindowWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class WindowWhitening(DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Decorrelate the cells of windows of time series.
 
     The cells of a window are strongly correlated, so most of its variance lies in a few

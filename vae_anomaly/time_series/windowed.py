@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.sklearn_private import (
     Interval,
     StrOptions,
@@ -49,7 +50,7 @@ _N_USUAL = 1000
 """The number of windows that tell the usual score."""
 
 
-class WindowedDetector(OffsetMixin, MetaEstimatorMixin, BaseEstimator):
+class WindowedDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator):
     """Detect anomalies in time series by an outlier detector on sliding windows.
 
     The detector is trained on windows, and the score of a time point is aggregated from those of

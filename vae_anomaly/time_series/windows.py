@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.not_numbers import refuse_masks_and_dates
 from vae_anomaly.sklearn_private import (
     Interval,
@@ -43,6 +44,7 @@ _OTHER_INTERVAL = 1.5
 
 
 class SlidingWindow(  # without set_output, as a dataframe's index would not fit the windows
+    DocLinkMixin,
     TransformerMixin,
     BaseEstimator,
     auto_wrap_output_keys=None,  # type: ignore[call-arg]

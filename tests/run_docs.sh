@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Test the snippets of the README and the guides and the pages that the package writes, then build the
+# site of docs/, with warnings as errors and without the network, and test it. Chromium is installed
+# from the distribution's packages if there is none. Arguments go to sphinx-build.
+#   VENV    the environment (default: .venv-docs beside pyproject.toml)
+#   PYTHON  the interpreter that makes it (default: python3)
+#   SITE    where the site is written (default: build/site)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${VENV:-$root/.venv-docs}
+
+if ! command -v chromium chromium-browser google-chrome >/dev/null; then
+    if ! command -v apt-get >/dev/null; then
+        echo "the tests of pages need a browser: install Chromium" >&2
+        exit 1
+    fi
+    as_root=
+    [[ $EUID == 0 ]] || as_root=sudo
+    echo "installing Chromium"
+    $as_root apt-get update --quiet=2
+    $as_root apt-get install --yes --quiet=2 --no-install-recommends chromium
+fi
+
+# The copy of what is needed is written last: it says that this very set is installed whole.
+if ! cat "$root/pyproject.toml" "$root/tests/docs.txt" | cmp -s - "$venv/installed-docs"; then
+    echo "setting up $venv"
+    [[ -x $venv/bin/python ]] || "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --editable "$root[test,docs]" \
+        --requirement "$root/tests/docs.txt"
+    cat "$root/pyproject.toml" "$root/tests/docs.txt" >"$venv/installed-docs"
+fi
+
+python=$(cd "$venv" && pwd)/bin/python
+cd "$root"
+export SITE=${SITE:-$root/build/site}
+"$python" -m pytest tests/test_snippets.py tests/test_report_page.py
+"$python" -m sphinx --jobs auto --quiet --fail-on-warning --keep-going "$@" docs "$SITE"
+"$python" -m pytest tests/test_site.py
