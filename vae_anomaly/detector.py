@@ -23,6 +23,7 @@ from vae_anomaly.checks import check_estimator_state
 from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.encoding import Groups
+from vae_anomaly.html_view import LearnedViewMixin
 from vae_anomaly.inputs import (
     check_rows,
     check_stream,
@@ -30,6 +31,7 @@ from vae_anomaly.inputs import (
     numbers_only,
     without_arrow,
 )
+from vae_anomaly.learned import Learned, learned_by
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.config import NetworkConfig
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
@@ -77,6 +79,7 @@ def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
 
 
 class VAEAnomalyDetector(
+    LearnedViewMixin,
     CallbackSupportMixin,
     OffsetMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -279,7 +282,8 @@ class VAEAnomalyDetector(
         all calls.
 
     verbose : int, default=0
-        If positive, a progress bar is shown.
+        If positive, a progress bar is shown: a widget in notebooks that have ipywidgets, and text
+        on stderr elsewhere.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of the rows, the noise and dropout. Pass an int for
@@ -425,6 +429,7 @@ class VAEAnomalyDetector(
     """
 
     _training_scores_attribute = "training_scores_"  # see `thresholds.fitting`
+    _not_in_view = frozenset({"encoder_", "decoder_", "vae_"})  # which import TensorFlow
 
     _parameter_constraints: dict[str, list[Any]] = {
         "architecture": [StrOptions(set(ARCHITECTURES))],
@@ -741,6 +746,7 @@ class VAEAnomalyDetector(
                 "n_iter_": 1 + (self.n_iter_ if continuing else 0),
                 "training_scores_": scores,
                 "offset_": self._offset(scores, np.ones(len(scores))),
+                "_offset_is_auto": self.contamination == "auto",
             }
         )
         return self
@@ -1257,6 +1263,7 @@ class VAEAnomalyDetector(
             "n_iter_": n_iter,
             "training_scores_": scores,
             "offset_": offset,
+            "_offset_is_auto": self.contamination == "auto",
         }
         task.end(state)
         self._store(state)
@@ -1266,6 +1273,9 @@ class VAEAnomalyDetector(
         """Assign what a fit has made, all at once."""
         kept = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
         self.__dict__ = {**kept, **state}
+
+    def _learned(self) -> Learned:
+        return learned_by(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether a training has come to its end."""
