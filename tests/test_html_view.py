@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vae_anomaly import (
+    AlarmBudget,
     AlarmCost,
     ConformalDetector,
     FixedThresholdDetector,
@@ -153,10 +154,18 @@ def test_a_tuned_detector_shows_its_threshold_and_that_of_the_detector_inside(de
     tuned = TunedThresholdDetectorCV(detector, scoring=AlarmCost(9, 1), cv="prefit").fit(X, y)
     shown = text_of(tuned)
     assert f"{tuned.offset_:.4g}: rows with lower" in shown
-    assert f"{tuned.best_score_:.4g}, the best value of AlarmCost(missed=9, false_alarm=1" in shown
+    assert "AlarmCost(missed=9, false_alarm=1" in shown
+    assert f"{tuned.best_score_:.4g} on the held-out rows" in shown
     n_alarms = int((tuned.predict(X) == -1).sum())
     assert f"{n_alarms} of 400 held-out rows (" in shown
     assert f"{detector.offset_:.4g}: rows with lower" in shown
+
+
+def test_a_threshold_stands_below_the_detector_that_it_is_set_for(detector, X):
+    tuned = TunedThresholdDetectorCV(detector, scoring=AlarmBudget(0.05), cv="prefit").fit(X)
+    shown = text_of(tuned)
+    assert shown.rindex(f"threshold {tuned.offset_:.4g}") > shown.rindex("VAEAnomalyDetector")
+    assert "not labelled as outliers" not in shown
 
 
 def test_the_view_of_a_conformal_detector_tells_its_guarantee(detector, X_new):

@@ -107,19 +107,28 @@ class LearnedViewMixin:
 
 
 class LearnedAroundViewMixin(LearnedViewMixin):
-    """The same for a meta-estimator, which is shown around what it has fitted."""
+    """The same for a meta-estimator, which is shown around what it has fitted.
+
+    Its headline stands below that, as the last step: usually it is the threshold.
+    """
 
     detector: Any
 
     def _sk_visual_block_(self) -> _VisualBlock:
         detector = getattr(self, "detector_", self.detector)
+        # What stands before the colon is the prefix of the parameters that can be copied.
+        parts: list[tuple[Any, str, str | None]] = [
+            (detector, f"detector: {type(detector).__name__}", str(detector))
+        ]
+        learned = self._learned_if_fitted()
+        if learned is not None:
+            # A box without details has no margin.
+            text = f"\N{NO-BREAK SPACE}{learned.headline}\N{NO-BREAK SPACE}"
+            headline = _VisualBlock("single", None, names=text)
+            parts.append((headline, learned.headline, None))
+        blocks, names, details = zip(*parts, strict=True)
         return _VisualBlock(
-            "serial",
-            [detector],
-            # What stands before the colon is the prefix of the parameters that can be copied.
-            names=[f"detector: {type(detector).__name__}"],
-            name_details=[str(detector)],
-            dash_wrapped=False,
+            "serial", list(blocks), names=names, name_details=details, dash_wrapped=False
         )
 
 
@@ -127,7 +136,10 @@ def _learned_html(learned: Learned) -> str:
     """Return tables of what was learned, in the style of scikit-learn's tables of parameters."""
     shown = learned.columns[:_MOST_COLUMNS]
     rows = [(column.name, column.kind, column.values) for column in shown]
-    tables = _table_html("Learned", learned.facts.items(), is_open=True)
+    facts = [
+        (name.replace(" ", "\N{NO-BREAK SPACE}"), fact) for name, fact in learned.facts.items()
+    ]
+    tables = _table_html("Learned", facts, is_open=True)
     if rows:
         of_all = "" if len(shown) == len(learned.columns) else f"{len(shown)} of "
         tables += _table_html(f"Columns ({of_all}{len(learned.columns):,})", rows)
@@ -138,13 +150,14 @@ def _table_html(summary: str, rows: Iterable[tuple[str, ...]], *, is_open: bool 
     return (
         f'<div class="estimator-table"><details{" open" if is_open else ""}>'
         f"<summary>{html.escape(summary)}</summary>"
-        f'<table class="parameters-table"><tbody>{_rows_html(rows)}</tbody></table></details></div>'
+        f'<table class="parameters-table"><tbody class="default">{_rows_html(rows)}</tbody></table>'
+        "</details></div>"
     )
 
 
 def _rows_html(rows: Iterable[tuple[str, ...]], tag: str = "td") -> str:
     return "".join(
-        '<tr class="default">'
+        "<tr>"
         + "".join(f'<{tag} style="{_CELL}">{html.escape(cell)}</{tag}>' for cell in row)
         + "</tr>"
         for row in rows

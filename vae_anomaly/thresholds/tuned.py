@@ -365,12 +365,14 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
     def _learned(self) -> Learned:
         facts = {
             "threshold": threshold_in_words(self.offset_),
-            "objective": f"{self.best_score_:.4g}, the best value of {self.scoring}",
+            "objective": f"{self.scoring}: {self.best_score_:.4g} on the held-out rows",
         }
-        if hasattr(self, "held_out_scores_"):
-            facts["alarms"] = share_below(self.held_out_scores_, self.offset_, "held-out rows")
-        others = "held-out rows not labelled as outliers"
-        facts["false alarms"] = share_below(self.calibration_scores_, self.offset_, others)
+        scores, others = getattr(self, "held_out_scores_", np.array([])), self.calibration_scores_
+        if len(scores):
+            facts["alarms"] = share_below(scores, self.offset_, "held-out rows")
+        if len(others) != len(scores):
+            what = "held-out rows not labelled as outliers"
+            facts["false alarms"] = share_below(others, self.offset_, what)
         return Learned(f"threshold {self.offset_:.4g}", facts)
 
     def _check_labels(self, y: Any) -> np.ndarray:
