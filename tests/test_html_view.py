@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from vae_anomaly import (
     counterfactuals,
     explain,
     inspect,
+    load,
     save,
 )
 from vae_anomaly.html_view import LearnedViewMixin
@@ -217,6 +219,12 @@ def test_a_damaged_detector_is_shown_without_what_it_learned(make_detector, X):
     detector = make_detector(max_iter=1).fit(X)
     del detector.history_
     assert "Learned" not in text_of(detector)
+
+
+@pytest.mark.parametrize("name", ["dense.skops", "dense.onnx", "conv2d.skops", "tuned.skops"])
+def test_models_of_older_versions_are_shown(name):
+    path = Path(__file__).parent / "models" / "0.1.0" / name
+    assert "Learned" in text_of(load(path))
 
 
 def test_the_view_of_a_loaded_model_imports_no_tensorflow(of_table, tmp_path, run_python):
