@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Remarks that call for no action, such as that there is no GPU.
 _REMARK = re.compile(
@@ -25,9 +26,10 @@ def _without_remarks() -> Iterator[None]:
 
     TensorFlow writes them while it is imported, before any log level takes effect. They can only be
     caught at the file descriptor, which the whole process shares. So nothing is done if other
-    threads are running, as they may write to it or start a process that inherits it.
+    threads are running, as they may write to it or start a process that inherits it. Those of a
+    notebook's kernel do neither.
     """
-    if threading.active_count() > 1:
+    if not all(map(_is_harmless, threading.enumerate())):
         yield
         return
     try:
@@ -46,6 +48,14 @@ def _without_remarks() -> Iterator[None]:
                 if not _REMARK.match(line):
                     os.write(stderr, line)
             os.close(stderr)
+
+
+def _is_harmless(thread: threading.Thread) -> bool:
+    """Return whether a thread is this one, or belongs to the kernel of a notebook."""
+    runs: Any = getattr(thread, "_target", None) or type(thread)
+    return thread is threading.current_thread() or str(runs.__module__).startswith(
+        ("ipykernel.", "IPython.")
+    )
 
 
 with _without_remarks():

@@ -24,6 +24,7 @@ from vae_anomaly.columns import Category, Columns, with_levels
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.documentation import DocLinkMixin
 from vae_anomaly.encoding import Groups
+from vae_anomaly.html_view import LearnedViewMixin
 from vae_anomaly.inputs import (
     check_rows,
     check_stream,
@@ -31,6 +32,7 @@ from vae_anomaly.inputs import (
     numbers_only,
     without_arrow,
 )
+from vae_anomaly.learned import Learned, learned_by
 from vae_anomaly.losses import LIKELIHOODS
 from vae_anomaly.networks.config import NetworkConfig
 from vae_anomaly.networks.dense_numpy import ACTIVATIONS
@@ -78,6 +80,7 @@ def _has_a_bound(detector: VAEAnomalyDetector) -> bool:
 
 
 class VAEAnomalyDetector(
+    LearnedViewMixin,
     CallbackSupportMixin,
     DocLinkMixin,
     OffsetMixin,
@@ -284,7 +287,8 @@ class VAEAnomalyDetector(
         all calls.
 
     verbose : int, default=0
-        Whether to show a progress bar: any positive number shows it.
+        Whether to show a progress bar: any positive number shows it. The bar is a widget in
+        notebooks that have ipywidgets, and text on stderr elsewhere.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of the rows, the noise and dropout. Pass an int for
@@ -423,6 +427,7 @@ class VAEAnomalyDetector(
     """
 
     _training_scores_attribute = "training_scores_"  # see `thresholds.fitting`
+    _not_in_view = frozenset({"encoder_", "decoder_", "vae_"})  # which import TensorFlow
 
     _parameter_constraints: dict[str, list[Any]] = {
         "architecture": [StrOptions(set(ARCHITECTURES))],
@@ -775,6 +780,7 @@ class VAEAnomalyDetector(
                 "n_iter_": 1 + (self.n_iter_ if continuing else 0),
                 "training_scores_": scores,
                 "offset_": self._offset(scores, np.ones(len(scores))),
+                "_offset_is_auto": self.contamination == "auto",
             }
         )
         return self
@@ -1494,6 +1500,7 @@ class VAEAnomalyDetector(
             "n_iter_": n_iter,
             "training_scores_": scores,
             "offset_": offset,
+            "_offset_is_auto": self.contamination == "auto",
         }
         task.end(state)
         self._store(state)
@@ -1503,6 +1510,9 @@ class VAEAnomalyDetector(
         """Assign what a fit has made, all at once."""
         kept = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
         self.__dict__ = {**kept, **state}
+
+    def _learned(self) -> Learned:
+        return learned_by(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether a training has come to its end."""

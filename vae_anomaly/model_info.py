@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.learned import Column, columns_of
 from vae_anomaly.nested import inside, seen_columns
 from vae_anomaly.thresholds.fitting import own_threshold
+from vae_anomaly.wording import shortened
 
 FORMAT = 1
 """The number of the format. It grows when older versions of the package would misread a file."""
@@ -23,27 +25,6 @@ _MOST_COLUMNS = 50
 """The number of columns that a summary shows."""
 
 _PACKAGES = ("vae-anomaly", "scikit-learn", "numpy", "keras", "tensorflow")
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a detector has seen of a column in training."""
-
-    name: str
-    """The name, or the number in words if it had none."""
-    kind: str
-    """"number" or "category"."""
-    minimum: float | None = None
-    maximum: float | None = None
-    levels: tuple[str | float | bool, ...] = ()
-    """The levels of a category that are not rare."""
-
-    def __str__(self) -> str:
-        if self.kind == "category":
-            return f"{self.name}: category, {len(self.levels)} levels {_shortened(self.levels)}"
-        if self.minimum is None:
-            return f"{self.name}: number, never seen"
-        return f"{self.name}: number, {self.minimum:g} to {self.maximum:g}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +81,7 @@ class ModelInfo:
             n_samples=getattr(detector, "n_samples_seen_", None),
             threshold=None if threshold is None else float(threshold),
             input_names=None if names is None else tuple(map(str, names)),
-            columns=() if detector is None else _columns(detector),
+            columns=() if detector is None else columns_of(detector),
         )
 
     def describes(self, model: Any) -> bool:
@@ -146,17 +127,26 @@ class ModelInfo:
             if name in ("vae-anomaly", "scikit-learn") and _minor(there) != _minor(here.get(name))
         ]
 
+    def _repr_html_(self) -> str:
+        """Return the summary, for notebooks."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    @property
+    def names(self) -> str:
+        """The names of the classes, the outer ones first."""
+        return " > ".join(name.rpartition(".")[2] for name in (self.model, *self.steps))
+
     def __str__(self) -> str:
         rows = "an unknown number of" if self.n_samples is None else f"{self.n_samples:,}"
         lines = [
-            " > ".join(name.rpartition(".")[2] for name in (self.model, *self.steps)),
+            self.names,
             f"trained    {self.trained_at or 'at an unknown time'}, on {rows} rows",
             f"threshold  {self.threshold}",
             f"versions   {', '.join(f'{name} {number}' for name, number in self.versions.items())}",
             f"digest     sha256 {self.digest}",
         ]
         if self.input_names is not None:
-            lines.append(f"input      {_shortened(self.input_names, 20)}")
+            lines.append(f"input      {shortened(self.input_names, 20)}")
         if self.columns:
             shown = self.columns[:_MOST_COLUMNS]
             lines.append(f"columns of the detector ({len(self.columns)})")
@@ -179,26 +169,6 @@ def _class_name(part: Any) -> str:
     return f"{type(part).__module__}.{type(part).__qualname__}"
 
 
-def _columns(detector: VAEAnomalyDetector) -> tuple[Column, ...]:
-    names = getattr(detector, "feature_names_in_", range(detector.n_features_in_))
-    levels = {category.column: category.levels for category in detector._categories}
-    low, high = detector.data_min_, detector.data_max_
-    return tuple(
-        Column(str(name), "category", levels=tuple(map(_plain, levels[number])))
-        if number in levels
-        else Column(str(name), "number", _or_none(low[number]), _or_none(high[number]))
-        for number, name in enumerate(names)
-    )
-
-
-def _plain(level: Any) -> str | float | bool:
-    return level if isinstance(level, str | int | float) else str(level)
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
@@ -211,8 +181,3 @@ def _versions() -> dict[str, str]:
 
 def _minor(number: str | None) -> list[str] | None:
     return None if number is None else number.split(".")[:2]
-
-
-def _shortened(values: tuple[Any, ...], n_most: int = 5) -> str:
-    shown = ", ".join(map(str, values[:n_most]))
-    return f"{shown}, ... ({len(values)} in all)" if len(values) > n_most else shown

@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 
 from vae_anomaly.cli import options, show
-from vae_anomaly.explanations.sentences import counted
+from vae_anomaly.wording import counted
 
 
 @options.command("score")

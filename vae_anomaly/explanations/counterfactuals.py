@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,9 +15,11 @@ from sklearn.utils import check_scalar
 from vae_anomaly.columns import Columns
 from vae_anomaly.explanations.attribution import variables_of, with_levels_by_column
 from vae_anomaly.explanations.explain import Subject
-from vae_anomaly.explanations.sentences import check_units, counted, in_words, is_missing
+from vae_anomaly.explanations.sentences import check_units, in_words, is_missing
+from vae_anomaly.html_view import N_SENTENCES, sentences_html
 from vae_anomaly.rows import as_float64
 from vae_anomaly.time_series.windowed import WindowedDetector
+from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
     from vae_anomaly.explanations.folding import Values
@@ -85,6 +88,12 @@ class Counterfactuals:
         """Return how many rows there are, and how many are normal."""
         n_normal = int(self.is_normal.sum())
         return f"Counterfactuals of {counted(len(self.score), 'row')}, {n_normal} of them normal"
+
+    def _repr_html_(self) -> str:
+        """Return the sentences of the first rows, for notebooks."""
+        first = {name: getattr(self, name).iloc[:N_SENTENCES] for name in ("score", "new_score")}
+        shown = dataclasses.replace(self, **first)
+        return sentences_html(repr(self), shown.text(), shown.score, len(self.score))
 
     def text(self, *, units: Mapping[Any, str] | None = None) -> pd.Series:
         """Say in one sentence for each row what would make it normal.

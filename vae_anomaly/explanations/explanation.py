@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,7 +12,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_scalar
 
-from vae_anomaly.explanations.sentences import check_units, counted, reason_in_words
+from vae_anomaly.explanations.sentences import check_units, reason_in_words
+from vae_anomaly.html_view import N_SENTENCES, sentences_html
+from vae_anomaly.wording import counted
 
 
 @dataclass(frozen=True)
@@ -266,6 +269,15 @@ class Explanation:
     def __repr__(self) -> str:
         """Return how many rows there are, and how their scores are shared out."""
         return f"Explanation of {counted(len(self), 'row')} by {self.attribution!r}"
+
+    def _repr_html_(self) -> str:
+        """Return the sentences of the first rows, for notebooks."""
+        first = {
+            name: getattr(self, name).iloc[:N_SENTENCES]
+            for name in ("contributions", "observed", "expected", "score")
+        }
+        shown = dataclasses.replace(self, **first)
+        return sentences_html(repr(self), shown.text(), shown.score, len(self))
 
     def __len__(self) -> int:
         """Return the number of rows."""

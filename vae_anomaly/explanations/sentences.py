@@ -44,11 +44,6 @@ def as_truth(expected: Any, observed: Any) -> Any:
     return bool(round(float(expected))) if is_truth else expected
 
 
-def counted(n: int, noun: str) -> str:
-    """Return a number of things in words, such as "1 row" and "2 rows"."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def check_units(units: Any) -> Mapping[Any, str]:
     """Return the units of the columns by name; raise TypeError if they are no mapping."""
     if units is None:

@@ -16,9 +16,12 @@ from sklearn.utils import Tags, gen_batches
 
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.documentation import DocLinkMixin
+from vae_anomaly.html_view import LearnedViewMixin
 from vae_anomaly.inputs import check_rows, without_arrow
+from vae_anomaly.learned import Learned, threshold_in_words, trained_in_words
 from vae_anomaly.model_info import ModelInfo
 from vae_anomaly.onnx.files import is_onnx, read_info
+from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,7 +31,7 @@ _CHUNK_ROWS = 2048
 """The number of rows that are scored at a time, which bounds the memory."""
 
 
-class OnnxDetector(DocLinkMixin, OffsetMixin, BaseEstimator):
+class OnnxDetector(LearnedViewMixin, DocLinkMixin, OffsetMixin, BaseEstimator):
     """Score rows with a .onnx file that `to_onnx` has written.
 
     This needs onnxruntime, but neither TensorFlow nor the training rows. It can be used wherever a
@@ -311,6 +314,16 @@ class OnnxDetector(DocLinkMixin, OffsetMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what `__getstate__` has returned."""
         self.__dict__.update(state)
+
+    def _learned(self) -> Learned:
+        info, offset = self.info_, self.offset_
+        facts = {
+            "model": info.names,
+            "trained on": trained_in_words(info.n_samples, info.trained_at),
+            "threshold": threshold_in_words(offset),
+        }
+        columns = counted(self.n_features_in_, "column")
+        return Learned(f"{columns}, threshold {offset:.4g}", facts, info.columns)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell that it can score right away."""

@@ -14,14 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.documentation import DocLinkMixin
-from vae_anomaly.sklearn_private import HasMethods, _fit_context, _raise_for_params, _VisualBlock
+from vae_anomaly.html_view import LearnedAroundViewMixin
+from vae_anomaly.sklearn_private import HasMethods, _fit_context, _raise_for_params
 from vae_anomaly.thresholds.fitting import DetectorMethods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseThresholdDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseThresholdDetector(
+    LearnedAroundViewMixin, DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Base class of meta-estimators that set the threshold of a detector.
 
     A subclass implements `_fit`, which returns the fitted attributes. This class validates the
@@ -197,13 +200,3 @@ class BaseThresholdDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseE
         tags.input_tags.pairwise = inner.pairwise
         tags.input_tags.categorical = inner.categorical
         return tags
-
-    def _sk_visual_block_(self) -> _VisualBlock:
-        detector = getattr(self, "detector_", self.detector)
-        return _VisualBlock(
-            "serial",
-            [detector],
-            names=[type(detector).__name__],
-            name_details=[str(detector)],
-            dash_wrapped=False,
-        )

@@ -12,10 +12,12 @@ from scipy.stats import false_discovery_control
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.learned import Learned, in_percent, threshold_in_words
 from vae_anomaly.sklearn_private import Interval, RealNotInt, StrOptions, _num_samples
 from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.fitting import fit_and_score, have_scores, one_score_each
 from vae_anomaly.thresholds.splitting import time_blocks
+from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -247,6 +249,17 @@ class ConformalDetector(PValuesMixin, BaseThresholdDetector):
         if not isinstance(fdr_level, Real) or not 0 < fdr_level < 1:
             raise ValueError(f"fdr_level must lie in (0, 1), got {fdr_level!r}.")
         return np.where(false_discovery_control(self.p_values(X)) <= fdr_level, -1, 1)
+
+    def _learned(self) -> Learned:
+        scores, offset = self.calibration_scores_, self.offset_
+        rank = 1 + int(np.searchsorted(scores, offset)) if math.isfinite(offset) else 0
+        facts = {
+            "threshold": threshold_in_words(offset),
+            "alarms": f"at most {in_percent(rank / (len(scores) + 1))} of new clean rows, on "
+            "average over draws of the calibration rows",
+            "calibration": f"by the scores of {counted(len(scores), 'held-out row')}",
+        }
+        return Learned(f"threshold {offset:.4g}", facts)
 
     def _fit(self, X: Any, y: Any, params: Any) -> dict[str, Any]:
         if isinstance(self.cv, str):

@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.learned import Learned, threshold_in_words
 from vae_anomaly.sklearn_private import Interval, StrOptions, _fit_context, _raise_for_params
 from vae_anomaly.thresholds.base import BaseThresholdDetector
 from vae_anomaly.thresholds.fitting import final_step, fit_detector, own_threshold
@@ -218,6 +219,15 @@ class FixedThresholdDetector(BaseThresholdDetector):
                 f"{type(final_step(fitted)).__name__} has none; set threshold to a number."
             )
         return offset
+
+    def _learned(self) -> Learned:
+        detector = getattr(self, "detector_", self.detector)
+        is_own = self.offset_ == own_threshold(detector)
+        facts = {
+            "threshold": threshold_in_words(self.offset_),
+            "set": "by the detector itself" if is_own else "by hand",
+        }
+        return Learned(f"threshold {self.offset_:.4g}", facts)
 
     def __sklearn_is_fitted__(self) -> bool:
         if hasattr(self, "detector_"):

@@ -21,6 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from vae_anomaly.learned import Learned, share_below, threshold_in_words
 from vae_anomaly.sklearn_private import (
     Interval,
     RealNotInt,
@@ -382,6 +383,19 @@ class TunedThresholdDetectorCV(PValuesMixin, BaseThresholdDetector):
             scorer=get_scorer_of(self.scoring),
             method_mapping=MethodMapping().add(caller="fit", callee="score"),
         )
+
+    def _learned(self) -> Learned:
+        facts = {
+            "threshold": threshold_in_words(self.offset_),
+            "objective": f"{self.scoring}: {self.best_score_:.4g} on the held-out rows",
+        }
+        scores, others = getattr(self, "held_out_scores_", np.array([])), self.calibration_scores_
+        if len(scores):
+            facts["alarms"] = share_below(scores, self.offset_, "held-out rows")
+        if len(others) != len(scores):
+            what = "held-out rows not labelled as outliers"
+            facts["false alarms"] = share_below(others, self.offset_, what)
+        return Learned(f"threshold {self.offset_:.4g}", facts)
 
     def _check_labels(self, y: Any) -> np.ndarray:
         if y is None:

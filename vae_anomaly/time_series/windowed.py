@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from datetime import timedelta
@@ -19,6 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.decision import OffsetMixin
 from vae_anomaly.documentation import DocLinkMixin
+from vae_anomaly.html_view import LearnedAroundViewMixin
+from vae_anomaly.learned import Learned, threshold_in_words
 from vae_anomaly.sklearn_private import (
     Interval,
     StrOptions,
@@ -36,6 +39,7 @@ from vae_anomaly.time_series.period import USUAL_SIZE, window_size_of
 from vae_anomaly.time_series.positions import Stretches, Windows
 from vae_anomaly.time_series.scoring import WindowScorer
 from vae_anomaly.time_series.windows import SlidingWindow
+from vae_anomaly.wording import counted, shortened
 
 _WINDOWS_PER_POINT = 8
 """The number of windows over a time point that are scored with ``stride="auto"``."""
@@ -50,7 +54,9 @@ _N_USUAL = 1000
 """The number of windows that tell the usual score."""
 
 
-class WindowedDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator):
+class WindowedDetector(
+    LearnedAroundViewMixin, DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Detect anomalies in time series by an outlier detector on sliding windows.
 
     The detector is trained on windows, and the score of a time point is aggregated from those of
@@ -724,6 +730,17 @@ class WindowedDetector(DocLinkMixin, OffsetMixin, MetaEstimatorMixin, BaseEstima
             return get_tags(self.detector).input_tags.allow_nan
         except AttributeError:  # an estimator without tags
             return False
+
+    def _learned(self) -> Learned:
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        channels = counted(self.n_features_in_, "channel")
+        windows = f"windows of {counted(self.window_size_, 'time point')}"
+        facts = {"channels": f"{channels} ({shortened(list(names))})", "windows": windows}
+        headline = f"{channels}, {windows}"
+        with contextlib.suppress(AttributeError):  # there is none with contamination=None
+            facts["threshold"] = threshold_in_words(self.offset_)
+            headline += f", threshold {self.offset_:.4g}"
+        return Learned(headline, facts)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

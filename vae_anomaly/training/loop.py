@@ -1,18 +1,17 @@
-"""The training loop: epochs, schedules, early stopping and the progress bar."""
+"""The training loop: epochs, schedules and early stopping."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from vae_anomaly.backend import tf
 from vae_anomaly.networks.keras_networks import keras_networks
 from vae_anomaly.networks.spec import NetworkSpec, Weights
 from vae_anomaly.training.plan import TrainingPlan
+from vae_anomaly.training.progress import end_early, progress_bar
 from vae_anomaly.training.rows import RowsInBuffers, RowsInMemory
 from vae_anomaly.training.step import compiled_steps
 
@@ -97,7 +96,7 @@ def train(
     best = _BestWeights(plan.tol, plan.n_iter_no_change)
     losses: list[np.ndarray] = []
     n_done = 0
-    with _progress_bar(n_steps, plan.progress) as bar:
+    with progress_bar(n_steps, plan.progress) as bar:
         for stop in sorted(stops):
             while n_done < stop:
                 losses.append(loop.advance(*source.take(stop - n_done), n_done))
@@ -113,6 +112,7 @@ def train(
             if on_epoch_end is not None:
                 stopping = on_epoch_end(loop.weights, stopping)
             if stopping:
+                end_early(bar)
                 break
 
     history = _by_epoch(np.concatenate(losses), epoch_ends)
@@ -252,14 +252,3 @@ def _by_epoch(losses: np.ndarray, epoch_ends: np.ndarray) -> dict[str, list[floa
 
 def _as_list(weights: Weights) -> list[np.ndarray]:
     return [*weights.encoder, *weights.decoder, weights.observation_log_var]
-
-
-def _progress_bar(n_steps: int, text: str) -> tqdm:
-    # A terminal redraws the bar in place, whereas a log file would keep every version of it.
-    return tqdm(
-        total=n_steps,
-        desc=text,
-        unit="step",
-        disable=not text,
-        mininterval=0.1 if sys.stderr.isatty() else 5.0,
-    )
