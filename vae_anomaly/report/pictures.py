@@ -1,0 +1,353 @@
+"""The pictures of a report: inline SVG, whose colours follow the style sheet of the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vae_anomaly.axes import COLORS
+from vae_anomaly.displays.latent import LatentSpaceDisplay
+from vae_anomaly.displays.training import TrainingHistoryDisplay
+from vae_anomaly.report.text import number, shortened, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+    from vae_anomaly.report.contents import ColumnDrift, Contents, Curve, Sampled, Scores
+
+BLUE, RED, GREEN = COLORS[:3]
+_INK, _RULE = "#000000", "#b0b0b0"
+_VARIABLES = {
+    _INK: "currentColor",
+    _RULE: "var(--rule)",
+    BLUE.lower(): "var(--blue)",
+    RED.lower(): "var(--red)",
+    GREEN.lower(): "var(--green)",
+}
+"""What stands for the colours in the page, which is light or dark."""
+
+_STYLE = {
+    "axes.edgecolor": _INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.labelsize": 11,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 10.5,
+    "legend.frameon": False,
+    "savefig.transparent": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vae-anomaly",
+    "text.parse_math": False,
+}
+_WIDTH, _HEIGHT = 5.6, 3.1  # inches: legible at the width of a phone
+_DPI = 200  # of points, which are pixels
+_N_BINS = 60
+_N_BARS = 10
+_MOST_DRIFTED = 4
+_MOVED = 0.1  # the population stability index from which on a picture shows a change
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, and what it shows in words."""
+
+    svg: str
+    text: str
+
+
+def draw(contents: Contents) -> dict[str, Picture]:
+    """Return the pictures of a report by name; those that there is nothing for are left out."""
+    pictures = {
+        "scores": _picture("scores", _scores, contents.scores, contents.threshold),
+        "alarms": _picture("alarms", _alarms, contents.curve, contents.threshold),
+    }
+    if contents.curve.precision is not None:
+        pictures["ranking"] = _picture("ranking", _ranking, contents.curve, contents.threshold)
+    if contents.sampled is not None:
+        pictures["reconstruction"] = _picture(
+            "reconstruction", _term, contents.sampled, "reconstruction"
+        )
+        if contents.sampled.kl.any():
+            pictures["kl"] = _picture("kl", _term, contents.sampled, "kl")
+        pictures["codes"] = _picture("codes", _codes, contents.sampled)
+    if contents.listing.importance:
+        pictures["importance"] = _picture("importance", _importance, contents.listing.importance)
+    moved = [column for column in contents.drift if _has_moved(column, contents)]
+    if moved:
+        pictures["drift"] = _picture("drift", _drift, moved[:_MOST_DRIFTED])
+    if contents.origin.history is not None:
+        pictures["training"] = _picture("training", _training, contents.origin.history)
+    return pictures
+
+
+def _picture(name: str, plot: Callable[..., tuple[Figure, str]], *arguments: Any) -> Picture:
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        figure, text = plot(*arguments)
+        file = io.StringIO()
+        nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+        figure.savefig(file, format="svg", dpi=_DPI, metadata=nothing)
+    return Picture(_inline(file.getvalue(), name), text)
+
+
+def _inline(svg: str, name: str) -> str:
+    """Return a file of SVG as an element: its names are its own, and its colours those around."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    return svg.replace("<svg", '<svg aria-hidden="true"', 1)
+
+
+def _one(height: float = _HEIGHT) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height))
+    return figure, figure.add_subplot()
+
+
+def _scores(scores: Scores, threshold: float) -> tuple[Figure, str]:
+    figure, ax = _one()
+    values, training = scores.scores, scores.training
+    bins = _set_scale(ax, values if training is None else np.concatenate([values, training]))
+    ax.hist(values, bins, color=BLUE, alpha=0.55, label="rows of this table", log=True)
+    if scores.is_outlier is not None:
+        outliers = values[scores.is_outlier == 1]
+        ax.hist(outliers, bins, color=RED, alpha=0.75, label="labelled outliers", log=True)
+    if training is not None:
+        weights = np.full(len(training), len(values) / len(training))
+        ax.hist(
+            training,
+            bins,
+            weights=weights,
+            histtype="step",
+            color=_INK,
+            linewidth=1.2,
+            label="training rows, scaled",
+            log=True,
+        )
+    ax.set_ylim(bottom=0.7)
+    _plain_numbers(ax.yaxis)
+    _mark(ax, threshold)
+    ax.set(xlabel="anomaly score (nats)", ylabel="rows")
+    _legend_above(figure, ax)
+    text = (
+        f"Histogram of the scores of {len(values):,} rows: half of them are below "
+        f"{number(float(np.median(values)))}, the highest is {number(float(values.max()))}; the "
+        f"threshold is {number(threshold)}."
+    )
+    return figure, text
+
+
+def _alarms(curve: Curve, threshold: float) -> tuple[Figure, str]:
+    figure, ax = _one()
+    shown = curve.alarms_per_1000 > 0
+    x, y = curve.thresholds[shown], curve.alarms_per_1000[shown]
+    _set_scale(ax, x)
+    ax.step(x, y, color=BLUE, where="post", linewidth=1.8)
+    ax.set_yscale("log")
+    _plain_numbers(ax.yaxis)
+    ax.set(xlabel="threshold (anomaly score, nats)", ylabel="alarms per 1,000 rows")
+    _mark(ax, threshold)
+    _legend_above(figure, ax)
+    now = float(np.interp(threshold, x, y))
+    text = (
+        "Alarms per 1,000 rows as the threshold rises: they fall from 1,000 to 0; at the present "
+        f"threshold there are {number(now, 3)}."
+    )
+    return figure, text
+
+
+def _ranking(curve: Curve, threshold: float) -> tuple[Figure, str]:
+    figure, ax = _one()
+    assert curve.precision is not None and curve.recall is not None and curve.f1 is not None
+    _set_scale(ax, curve.thresholds)
+    has_alarms = curve.alarms_per_1000 > 0
+    x = curve.thresholds[has_alarms]
+    lines = (
+        ("precision", curve.precision, BLUE, "-"),
+        ("recall", curve.recall, RED, "--"),
+        ("F1", curve.f1, GREEN, "-."),
+    )
+    for name, values, color, style in lines:
+        ax.step(x, values[has_alarms], color=color, linestyle=style, label=name, where="post")
+    _mark(ax, threshold)
+    ax.set(xlabel="threshold (anomaly score, nats)", ylim=(-0.02, 1.04))
+    _legend_above(figure, ax)
+    best = int(curve.f1.argmax())
+    text = (
+        "Precision, recall and F1 as the threshold rises. F1 is highest, "
+        f"{number(float(curve.f1[best]), 3)}, at a threshold of "
+        f"{number(float(curve.thresholds[best]))}."
+    )
+    return figure, text
+
+
+def _term(sampled: Sampled, name: str) -> tuple[Figure, str]:
+    figure, ax = _one()
+    values = getattr(sampled, name)
+    bins = _set_scale(ax, values)
+    is_alarm = sampled.kind > 0
+    ax.hist(values[~is_alarm], bins, color=BLUE, alpha=0.55, label="no alarm", log=True)
+    if is_alarm.any():
+        ax.hist(values[is_alarm], bins, color=RED, alpha=0.75, label="alarms", log=True)
+    what = "reconstruction" if name == "reconstruction" else "KL divergence"
+    ax.set(xlabel=f"{what} (nats)", ylabel="rows of the sample", ylim=(0.7, None))
+    _plain_numbers(ax.yaxis)
+    _legend_above(figure, ax)
+    median = number(float(np.median(values[~is_alarm])) if (~is_alarm).any() else np.nan)
+    of_alarms = number(float(np.median(values[is_alarm])) if is_alarm.any() else np.nan)
+    text = (
+        f"Histogram of the {what} of a sample: its median is {median} for rows without an alarm "
+        f"and {of_alarms} for alarms."
+    )
+    return figure, text
+
+
+def _codes(sampled: Sampled) -> tuple[Figure, str]:
+    figure, ax = _one(1.3 * _HEIGHT)
+    display = LatentSpaceDisplay.from_predictions(sampled.codes, y=sampled.kind, ax=ax)
+    styles = {
+        0: ("no alarm", BLUE, "o", 7, 0.35),
+        1: ("alarm", RED, "^", 22, 0.9),
+        2: ("alarm, listed above", RED, "D", 22, 0.9),
+    }
+    for kind, scatter in zip(np.unique(sampled.kind), display.scatters_, strict=True):
+        scatter.remove()
+        label, color, marker, size, alpha = styles[int(kind)]
+        points = display.points[sampled.kind == kind]
+        ax.scatter(
+            *points.T,
+            s=size,
+            color=color,
+            marker=marker,
+            alpha=alpha,
+            label=label,
+            linewidths=0,
+            rasterized=True,
+        )
+    labels = [label.replace("Principal component", "component") for label in display.axis_labels]
+    labels = [label.replace(" of its variance", "") for label in labels]
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    _legend_above(figure, ax)
+    n_alarms = int((sampled.kind > 0).sum())
+    text = (
+        f"Map of the codes of {len(sampled.kind):,} rows in two dimensions, of which {n_alarms:,} "
+        "raise an alarm."
+    )
+    return figure, text
+
+
+def _importance(importance: tuple[tuple[str, float], ...]) -> tuple[Figure, str]:
+    figure, ax = _one()
+    shown = importance[:_N_BARS][::-1]
+    names = [shortened(visible(name), 24) for name, _ in shown]
+    positions = np.arange(len(shown))
+    ax.barh(positions, [value for _, value in shown], color=BLUE, alpha=0.75, height=0.7)
+    ax.set_yticks(positions, names)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="mean contribution to the score (nats)")
+    first = ", ".join(f"{name} ({number(value, 3)})" for name, value in importance[:3])
+    return figure, f"The mean contributions to the listed rows; the largest are {first}."
+
+
+def _drift(moved: list[ColumnDrift]) -> tuple[Figure, str]:
+    from matplotlib.figure import Figure
+
+    n_lines = (len(moved) + 1) // 2
+    figure = Figure(figsize=(2 * _WIDTH, (_HEIGHT - 0.3) * n_lines))
+    axes = figure.subplots(n_lines, 2, squeeze=False).ravel()
+    for ax in axes[len(moved) :]:
+        ax.remove()
+    for ax, column in zip(axes, moved, strict=False):
+        positions = np.arange(len(column.bins))
+        ax.bar(positions - 0.2, column.then, 0.4, color=_INK, alpha=0.35, label="training")
+        ax.bar(positions + 0.2, column.now, 0.4, color=BLUE, alpha=0.85, label="this table")
+        labels = [shortened(visible(label), 14) for label in column.bins]
+        ax.set_xticks(positions, labels, rotation=35, ha="right", rotation_mode="anchor")
+        ax.grid(axis="x", visible=False)
+        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+        ax.set_title(shortened(visible(column.name), 40), loc="left")
+    _legend_above(figure, axes[0])
+    names = ", ".join(column.name for column in moved)
+    return figure, f"The shares of the values of {names}, in training and in this table."
+
+
+def _training(history: dict[str, list[float]]) -> tuple[Figure, str]:
+    figure, ax = _one()
+    TrainingHistoryDisplay.from_predictions(history, ax=ax)
+    _plain_numbers(ax.yaxis)
+    _legend_above(figure, ax)
+    losses = history["loss"]
+    text = (
+        f"The loss of {len(losses):,} epochs: it falls from {number(losses[0])} to "
+        f"{number(losses[-1])}."
+        if losses[-1] <= losses[0]
+        else f"The loss of {len(losses):,} epochs, from {number(losses[0])} to "
+        f"{number(losses[-1])}."
+    )
+    return figure, text
+
+
+def _has_moved(column: ColumnDrift, contents: Contents) -> bool:
+    is_told = any(text.startswith(f"column {column.name!r}:") for text in contents.warnings)
+    return is_told and len(column.bins) > 1 and (column.psi or 0) > _MOVED
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Write numbers as 1,000, not as powers of ten, and only at the larger ticks."""
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter("")
+
+
+def _mark(ax: Axes, threshold: float) -> None:
+    ax.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label="threshold")
+
+
+def _legend_above(figure: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    legend = ax.get_legend()
+    if legend is not None:  # of a display
+        legend.remove()
+    ncols = 2 if sum(map(len, labels)) > 44 else 4  # as many as fit the width
+    figure.legend(handles, labels, loc="outside upper left", ncols=ncols, columnspacing=1.2)
+
+
+def _set_scale(ax: Axes, values: np.ndarray) -> np.ndarray:
+    """Give the axis a scale that shows the bulk and the tail of values; return edges of bins.
+
+    It is linear near 0 and logarithmic far from it, and so takes negative values, too.
+    """
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
+        return np.linspace(low - 0.5, high + 0.5, _N_BINS)
+    if low > 0:
+        if high / low > 20:
+            ax.set_xscale("log")
+            _plain_numbers(ax.xaxis)
+            return np.geomspace(low, high, _N_BINS)
+        return np.linspace(low, high, _N_BINS)
+    width = float(np.subtract(*np.quantile(values, [0.75, 0.25]))) or high - low
+    if high - low <= 20 * width:
+        return np.linspace(low, high, _N_BINS)
+    ax.set_xscale("asinh", linear_width=width)
+    _plain_numbers(ax.xaxis)
+    return width * np.sinh(np.linspace(np.arcsinh(low / width), np.arcsinh(high / width), _N_BINS))
