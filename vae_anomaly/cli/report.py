@@ -85,7 +85,10 @@ from vae_anomaly.explanations.sentences import counted
 @options.overwrite
 @options.reading
 @options.common
-def command(tables: tuple[str, ...], model_path: Path | None, output: Path, **given: Any) -> None:
+@click.pass_obj
+def command(
+    state: State, tables: tuple[str, ...], model_path: Path | None, output: Path, **given: Any
+) -> None:
     """Write what a model says about a table as one HTML file, to read, to print and to pass on.
 
     It tells how many rows raise an alarm, what other thresholds would cost, which rows are the most
@@ -114,7 +117,6 @@ def command(tables: tuple[str, ...], model_path: Path | None, output: Path, **gi
     model = None if model_path is None else options.load_model(model_path, allow_pickle)
     source = Source.open(tables, read)
     options.check_files([], [output])  # write_report knows the other inputs
-    arguments = click.get_current_context().ensure_object(State).arguments
     try:
         with show.progress("scoring", source.n_rows) as advance:
             contents = write_report(
@@ -131,7 +133,7 @@ def command(tables: tuple[str, ...], model_path: Path | None, output: Path, **gi
                 attribution=given["attribution"],
                 title=given["title"],
                 bad_cells=given["bad_cells"],
-                command=shlex.join(["vae-anomaly", *arguments]),
+                command=shlex.join(["vae-anomaly", *state.arguments]),
                 overwrite=given["overwrite"],
                 progress=advance,
             )

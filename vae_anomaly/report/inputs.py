@@ -73,8 +73,11 @@ class Table:
         """Yield all rows, some at a time."""
         for frame in self.source.frames(self.schema, keep=self.columns, bad=self._bad):
             scored = score_frame(self.model, frame.table, p_value=self._p_value)
-            kept = without_codes(kept_cells(self.source, frame)).select(self._beside)
-            beside = kept.add_column(0, ROW_COLUMN, pa.array(frame.rows, pa.int64()))
+            numbers = pa.array(frame.rows, pa.int64())
+            kept = without_codes(kept_cells(self.source, frame))
+            beside = pa.table(
+                [numbers, *kept.select(self._beside).columns], [ROW_COLUMN, *self._beside]
+            )
             yield Part(frame, Rows(frame.rows - 1, beside, frame.table, scored))
 
 
@@ -122,7 +125,9 @@ class ScoredFile:
             texts = {name: kept[name].to_pandas().to_numpy(object) for name in self._texts}
             scored = scored.assign(**texts)
             numbers = kept[ROW_COLUMN].cast(pa.int64())
-            beside = kept.select(self.columns).add_column(0, ROW_COLUMN, numbers)
+            beside = pa.table(
+                [numbers, *kept.select(self.columns).columns], [ROW_COLUMN, *self.columns]
+            )
             no_columns = pd.DataFrame(index=scored.index)
             yield Part(frame, Rows(frame.rows - 1, beside, no_columns, scored))
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from vae_anomaly.report.text import MISSING, number, percent, shortened, visible
+from vae_anomaly.report.text import MISSING, fixed, number, percent, shortened, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,7 +53,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "shortened": shortened}
+    environment.filters |= {
+        "fixed": fixed,
+        "number": number,
+        "percent": percent,
+        "shortened": shortened,
+    }
     return environment
 
 

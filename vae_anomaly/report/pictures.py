@@ -73,7 +73,7 @@ def draw(contents: Contents) -> dict[str, Picture]:
     """Return the pictures of a report by name; those that there is nothing for are left out."""
     pictures = {
         "scores": _picture("scores", _scores, contents.scores, contents.threshold),
-        "alarms": _picture("alarms", _alarms, contents.curve, contents.threshold),
+        "alarms": _picture("alarms", _alarms, contents),
     }
     if contents.curve.precision is not None:
         pictures["ranking"] = _picture("ranking", _ranking, contents.curve, contents.threshold)
@@ -83,7 +83,8 @@ def draw(contents: Contents) -> dict[str, Picture]:
         )
         if contents.sampled.kl.any():
             pictures["kl"] = _picture("kl", _term, contents.sampled, "kl")
-        pictures["codes"] = _picture("codes", _codes, contents.sampled)
+        if len(contents.sampled.codes) > 1:
+            pictures["codes"] = _picture("codes", _codes, contents.sampled)
     if contents.listing.importance:
         pictures["importance"] = _picture("importance", _importance, contents.listing.importance)
     moved = [column for column in contents.drift if _has_moved(column, contents)]
@@ -157,8 +158,9 @@ def _scores(scores: Scores, threshold: float) -> tuple[Figure, str]:
     return figure, text
 
 
-def _alarms(curve: Curve, threshold: float) -> tuple[Figure, str]:
+def _alarms(contents: Contents) -> tuple[Figure, str]:
     figure, ax = _one()
+    curve = contents.curve
     shown = curve.alarms_per_1000 > 0
     x, y = curve.thresholds[shown], curve.alarms_per_1000[shown]
     _set_scale(ax, x)
@@ -166,12 +168,12 @@ def _alarms(curve: Curve, threshold: float) -> tuple[Figure, str]:
     ax.set_yscale("log")
     _plain_numbers(ax.yaxis)
     ax.set(xlabel="threshold (anomaly score, nats)", ylabel="alarms per 1,000 rows")
-    _mark(ax, threshold)
+    _mark(ax, contents.threshold)
     _legend_above(figure, ax)
-    now = float(np.interp(threshold, x, y))
+    now = 1000 * contents.n_alarms / contents.n_rows
     text = (
-        "Alarms per 1,000 rows as the threshold rises: they fall from 1,000 to 0; at the present "
-        f"threshold there are {number(now, 3)}."
+        "Alarms per 1,000 rows as the threshold rises; at the present one there are "
+        f"{number(now, 3)}."
     )
     return figure, text
 
@@ -233,9 +235,10 @@ def _codes(sampled: Sampled) -> tuple[Figure, str]:
     for kind, scatter in zip(np.unique(sampled.kind), display.scatters_, strict=True):
         scatter.remove()
         label, color, marker, size, alpha = styles[int(kind)]
-        points = display.points[sampled.kind == kind]
+        x, y = display.points[sampled.kind == kind].T
         ax.scatter(
-            *points.T,
+            x,
+            y,
             s=size,
             color=color,
             marker=marker,
@@ -331,23 +334,24 @@ def _legend_above(figure: Figure, ax: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper left", ncols=ncols, columnspacing=1.2)
 
 
-def _set_scale(ax: Axes, values: np.ndarray) -> np.ndarray:
+def _set_scale(ax: Axes, values: np.ndarray) -> list[float]:
     """Give the axis a scale that shows the bulk and the tail of values; return edges of bins.
 
     It is linear near 0 and logarithmic far from it, and so takes negative values, too.
     """
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
-        return np.linspace(low - 0.5, high + 0.5, _N_BINS)
+        return np.linspace(low - 0.5, high + 0.5, _N_BINS).tolist()
     if low > 0:
         if high / low > 20:
             ax.set_xscale("log")
             _plain_numbers(ax.xaxis)
-            return np.geomspace(low, high, _N_BINS)
-        return np.linspace(low, high, _N_BINS)
+            return np.geomspace(low, high, _N_BINS).tolist()
+        return np.linspace(low, high, _N_BINS).tolist()
     width = float(np.subtract(*np.quantile(values, [0.75, 0.25]))) or high - low
     if high - low <= 20 * width:
-        return np.linspace(low, high, _N_BINS)
+        return np.linspace(low, high, _N_BINS).tolist()
     ax.set_xscale("asinh", linear_width=width)
     _plain_numbers(ax.xaxis)
-    return width * np.sinh(np.linspace(np.arcsinh(low / width), np.arcsinh(high / width), _N_BINS))
+    first, last = np.arcsinh(low / width), np.arcsinh(high / width)
+    return (width * np.sinh(np.linspace(first, last, _N_BINS))).tolist()

@@ -8,7 +8,6 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vae_anomaly.batch.job import ROW_COLUMN
 
@@ -91,7 +90,7 @@ def texts(column: pa.ChunkedArray) -> list[str | None]:
 def without_codes(table: pa.Table) -> pa.Table:
     """Return a table whose columns are values, not codes, which may differ from part to part."""
     columns = [
-        pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)

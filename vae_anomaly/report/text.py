@@ -63,6 +63,13 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def fixed(value: float | None) -> str:
+    """Return a number to three decimals."""
+    if value is None:
+        return MISSING
+    return "< 0.001" if 0 < value < 0.001 else f"{value:.3f}"
+
+
 def percent(share: float | None) -> str:
     """Return a share in per cent; one that is small, but not 0, is not rounded to 0."""
     if share is None or math.isnan(share):
