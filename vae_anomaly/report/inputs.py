@@ -16,9 +16,9 @@ from vae_anomaly.batch.job import ROW_COLUMN
 from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.outputs import kept_cells
 from vae_anomaly.batch.schema import TableSchema, check_names
-from vae_anomaly.batch.scoring import output_columns, score_frame
+from vae_anomaly.batch.scoring import score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
-from vae_anomaly.report.rows import Rows, without_codes
+from vae_anomaly.report.rows import NUMBER, Rows, without_codes
 from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import final_step
 
@@ -62,7 +62,6 @@ class Table:
         self.schema = schema_of(model)
         self.columns = tuple(dict.fromkeys(keep))
         self._p_value = isinstance(final_step(model), PValuesMixin)
-        output_columns(model, p_value=self._p_value)
         source.check_columns(self.schema, self.columns)
         if len(source.paths) > 1 and FILE_COLUMN not in self.columns:
             self._beside = (FILE_COLUMN, *self.columns)
@@ -76,7 +75,7 @@ class Table:
             numbers = pa.array(frame.rows, pa.int64())
             kept = without_codes(kept_cells(self.source, frame))
             beside = pa.table(
-                [numbers, *kept.select(self._beside).columns], [ROW_COLUMN, *self._beside]
+                [numbers, *kept.select(self._beside).columns], [NUMBER, *self._beside]
             )
             yield Part(frame, Rows(frame.rows - 1, beside, frame.table, scored))
 
@@ -126,7 +125,7 @@ class ScoredFile:
             scored = scored.assign(**texts)
             numbers = kept[ROW_COLUMN].cast(pa.int64())
             beside = pa.table(
-                [numbers, *kept.select(self.columns).columns], [ROW_COLUMN, *self.columns]
+                [numbers, *kept.select(self.columns).columns], [NUMBER, *self.columns]
             )
             no_columns = pd.DataFrame(index=scored.index)
             yield Part(frame, Rows(frame.rows - 1, beside, no_columns, scored))

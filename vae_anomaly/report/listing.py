@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vae_anomaly.batch.job import ROW_COLUMN
 from vae_anomaly.batch.scoring import as_text
 from vae_anomaly.explanations.explain import explain
 from vae_anomaly.explanations.sentences import OTHERS, in_words, is_missing
 from vae_anomaly.report.contents import ListedRow, Listing, Reason
-from vae_anomaly.report.rows import Rows, texts
+from vae_anomaly.report.rows import NUMBER, Rows, texts
 
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{4,}(e[+-]?\d+)?")
 
@@ -84,7 +83,7 @@ def listed_as_told(listed: Rows, n_reasons: int, is_outlier: np.ndarray | None) 
 
 def _kept(rows: Rows) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
     """Return the names of the kept columns, and their cells row by row."""
-    names = tuple(name for name in rows.beside.column_names if name != ROW_COLUMN)
+    names = tuple(name for name in rows.beside.column_names if name != NUMBER)
     if not names:
         return names, [()] * len(rows.positions)
     return names, list(zip(*(texts(rows.beside[name]) for name in names), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import inspect
 import os
 from importlib.metadata import version
@@ -37,7 +38,7 @@ def origin_of(
         command=command,
         inputs=tuple((str(path), os.stat(path).st_size) for path in source.paths),
         model_path=of_run.get("path") if model_path is None else model_path,
-        model_digest=of_run.get("digest") if info is None else info.digest or None,
+        model_digest=of_run.get("digest") if model_path is None else _digest(model_path),
         model=None
         if info is None
         else " > ".join(name.rpartition(".")[2] for name in (info.model, *info.steps)),
@@ -51,6 +52,12 @@ def origin_of(
         ),
         versions_of_model=() if info is None else tuple(info.versions.items()),
     )
+
+
+def _digest(path: str) -> str:
+    """Return the SHA-256 digest of a file, which the summary of a run has, too."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _detector(model: Any) -> Any:

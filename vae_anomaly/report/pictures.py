@@ -33,7 +33,7 @@ _VARIABLES = {
 }
 """What stands for the colours in the page, which is light or dark."""
 
-_STYLE = {
+_STYLE: Any = {
     "axes.edgecolor": _INK,
     "axes.grid": True,
     "axes.axisbelow": True,

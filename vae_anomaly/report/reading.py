@@ -95,8 +95,8 @@ class Reading:
             if not highest <= threshold < lowest:
                 raise ValueError(
                     f"{self.rows.source} was not scored with this model: its threshold is "
-                    f"{threshold:.6g}, but the alarms have scores from {lowest:.6g} on, and the other rows up to "
-                    f"{highest:.6g}."
+                    f"{threshold:.6g}, but the alarms have scores from {lowest:.6g} on, and the "
+                    f"other rows up to {highest:.6g}."
                 )
             return threshold, True
         if summary is not None and highest <= summary.content["threshold"] < lowest:

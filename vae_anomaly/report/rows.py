@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from vae_anomaly.batch.job import ROW_COLUMN
+NUMBER = "\0row"
+"""The column of the numbers of rows, a name that no column of a table has."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Rows:
     @property
     def numbers(self) -> np.ndarray:
         """Their numbers in the table, counted from 1, of shape (n_rows,)."""
-        return self.beside[ROW_COLUMN].to_numpy()
+        return self.beside[NUMBER].to_numpy()
 
     @property
     def score(self) -> np.ndarray:

@@ -147,11 +147,14 @@ def write_report(
     check_distinct([*source.paths, *([] if model_path is None else [model_path])], [output])
     check_new(output, overwrite=overwrite)
 
+    from vae_anomaly.batch.scoring import output_columns
     from vae_anomaly.report.gather import gather
     from vae_anomaly.report.inputs import ScoredFile, Table
     from vae_anomaly.report.page import render
     from vae_anomaly.report.pictures import draw
 
+    if model is not None:
+        output_columns(model)  # raises an error if it has no threshold
     rows = ScoredFile(source, keep) if scored else Table(model, source, keep, bad_cells)
     labels = None if label is None else label.read(source, allow_missing=True)
     contents = gather(
