@@ -17,6 +17,16 @@ function keyOf(row, column, isNumber) {
   return cell.dataset.value === "" ? NaN : Number(cell.dataset.value);
 }
 
+function plain(text) {
+  return text.toLowerCase().replace(/\s+/g, " ");
+}
+
+function textOf(row) {
+  const cells = row.cloneNode(true);
+  for (const label of cells.querySelectorAll("thead, summary")) label.remove();
+  return plain(cells.textContent);
+}
+
 function isMissing(key) {
   return key === "" || Number.isNaN(key);
 }
@@ -47,16 +57,16 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
 
 for (const input of document.querySelectorAll("input[data-search]")) {
   const rows = rowsOf(document.getElementById(input.dataset.search));
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const texts = rows.map(textOf);
   const found = input.parentElement.querySelector("output");
   input.addEventListener("input", () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = plain(input.value).trim();
     let shown = 0;
     rows.forEach((row, at) => {
-      row.hidden = !words.every((word) => texts[at].includes(word));
+      row.hidden = !texts[at].includes(wanted);
       shown += !row.hidden;
     });
-    found.textContent = words.length ? `${shown} of ${rows.length} shown` : "";
+    found.textContent = wanted ? `${shown} of ${rows.length} shown` : "";
   });
   input.parentElement.hidden = false;
 }
