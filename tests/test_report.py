@@ -335,7 +335,7 @@ def test_a_column_that_has_moved_is_told_first(fitted, tmp_path):
     page = page_of(fitted, source, tmp_path / "report.html")
     assert page.rows("drifted")[0]["Column"] == "a"
     assert "column 'a'" in page.texts["summary"]
-    assert "drift-text" in page.texts
+    assert "drift-0-text" in page.texts
 
 
 def test_a_table_in_two_files_is_one_table_whose_rows_name_their_file(fitted, folder, tmp_path):
@@ -427,6 +427,25 @@ def test_a_file_of_scores_tells_the_same_without_scoring(whole, scored, tmp_path
     assert contents.listing.kept == ("odd", "key")
     assert contents.listing.rows[0].sentence
     assert [column.name for column in contents.drift] == [column.name for column in by_model.drift]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_files_of_scores_may_be_of_any_format(fitted, table, whole, tmp_path, kind):
+    path = tmp_path / f"scores.{kind}"
+    score_table(fitted, table, path)
+    source = Source.open([path])
+    contents = write_report(None, source, tmp_path / "report.html", scored=True, top=5)
+    assert contents.n_alarms == whole[0].n_alarms
+    assert contents.threshold == whole[0].threshold
+
+
+def test_decisions_that_are_neither_true_nor_false_are_refused(scored, tmp_path):
+    rows = pd.read_csv(scored.paths[0])
+    rows["is_outlier"] = rows["is_outlier"].astype(int)
+    rows.to_csv(tmp_path / "scores.csv", index=False)
+    source = Source.open([tmp_path / "scores.csv"])
+    with pytest.raises(ValueError, match="is neither true nor false"):
+        write_report(None, source, tmp_path / "report.html", scored=True)
 
 
 def test_what_a_file_of_scores_lacks_is_left_out_with_a_reason(scored, tmp_path):
@@ -565,7 +584,7 @@ def test_the_command_writes_a_report_and_says_what_it_found(folder, tmp_path, ca
     arguments += ["--output", output, "--label", "odd", "--outlier", "yes", "--top", 5]
     assert run([str(argument) for argument in [*arguments, "--title", "A & B"]]) == 0
     printed = capsys.readouterr().out
-    assert f"200 rows and {whole[0].n_alarms} alarms" in printed
+    assert f"200 rows: {whole[0].n_alarms} alarms" in printed
     page = Page(output.read_text(encoding="utf-8"))
     assert "<title>A &amp; B</title>" in page.html
     assert "vae-anomaly report" in page.texts["origin"]

@@ -142,7 +142,7 @@ def command(
 
     def say(out: Console) -> None:
         out.print(
-            f"told of {counted(contents.n_rows, 'row')} and {counted(contents.n_alarms, 'alarm')}, "
+            f"reported {counted(contents.n_rows, 'row')}: {counted(contents.n_alarms, 'alarm')}, "
             f"with a score above {contents.threshold:.4g}"
         )
         show.findings(out, contents.warnings)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.job import ROW_COLUMN
 from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.outputs import kept_cells
@@ -119,8 +121,7 @@ class ScoredFile:
         keep = list(dict.fromkeys([ROW_COLUMN, *self.columns, *self._texts]))
         for frame in self.source.frames(self.schema, keep=keep):
             kept = without_codes(kept_cells(self.source, frame))
-            is_outlier = frame.table["is_outlier"].astype(str).str.lower() == "true"
-            scored = frame.table[self._numbers].assign(is_outlier=is_outlier)
+            scored = frame.table[self._numbers].assign(is_outlier=self._alarms(frame))
             texts = {name: kept[name].to_pandas().to_numpy(object) for name in self._texts}
             scored = scored.assign(**texts)
             numbers = kept[ROW_COLUMN].cast(pa.int64())
@@ -129,6 +130,16 @@ class ScoredFile:
             )
             no_columns = pd.DataFrame(index=scored.index)
             yield Part(frame, Rows(frame.rows - 1, beside, no_columns, scored))
+
+    def _alarms(self, frame: Frame) -> np.ndarray:
+        cells = frame.table["is_outlier"].astype(str).str.lower()
+        unknown = ~cells.isin(["true", "false"]).to_numpy()
+        if unknown.any():
+            raise TableError(
+                f"{self.source}, row {frame.rows[unknown][0]:,}, column 'is_outlier': "
+                f"{frame.table['is_outlier'][unknown].iloc[0]!r} is neither true nor false"
+            )
+        return (cells == "true").to_numpy()
 
 
 @dataclass(frozen=True)

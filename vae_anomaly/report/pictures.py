@@ -13,7 +13,7 @@ import numpy as np
 from vae_anomaly.axes import COLORS
 from vae_anomaly.displays.latent import LatentSpaceDisplay
 from vae_anomaly.displays.training import TrainingHistoryDisplay
-from vae_anomaly.report.text import number, shortened, visible
+from vae_anomaly.report.text import number, percent, shortened, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,8 +88,8 @@ def draw(contents: Contents) -> dict[str, Picture]:
     if contents.listing.importance:
         pictures["importance"] = _picture("importance", _importance, contents.listing.importance)
     moved = [column for column in contents.drift if _has_moved(column, contents)]
-    if moved:
-        pictures["drift"] = _picture("drift", _drift, moved[:_MOST_DRIFTED])
+    for at, column in enumerate(moved[:_MOST_DRIFTED]):
+        pictures[f"drift-{at}"] = _picture(f"drift-{at}", _drift, column)
     if contents.origin.history is not None:
         pictures["training"] = _picture("training", _training, contents.origin.history)
     return pictures
@@ -227,10 +227,11 @@ def _term(sampled: Sampled, name: str) -> tuple[Figure, str]:
 def _codes(sampled: Sampled) -> tuple[Figure, str]:
     figure, ax = _one(1.3 * _HEIGHT)
     display = LatentSpaceDisplay.from_predictions(sampled.codes, y=sampled.kind, ax=ax)
+    # The points are pixels, whose colours cannot follow those of the page: these suit both.
     styles = {
-        0: ("no alarm", BLUE, "o", 7, 0.35),
-        1: ("alarm", RED, "^", 22, 0.9),
-        2: ("alarm, listed above", RED, "D", 22, 0.9),
+        0: ("no alarm", "#3b93d1", "o", 7, 0.5),
+        1: ("alarm", "#e2682b", "^", 22, 0.9),
+        2: ("alarm, listed above", "#e2682b", "D", 22, 0.9),
     }
     for kind, scatter in zip(np.unique(sampled.kind), display.scatters_, strict=True):
         scatter.remove()
@@ -272,26 +273,22 @@ def _importance(importance: tuple[tuple[str, float], ...]) -> tuple[Figure, str]
     return figure, f"The mean contributions to the listed rows; the largest are {first}."
 
 
-def _drift(moved: list[ColumnDrift]) -> tuple[Figure, str]:
-    from matplotlib.figure import Figure
-
-    n_lines = (len(moved) + 1) // 2
-    figure = Figure(figsize=(2 * _WIDTH, (_HEIGHT - 0.3) * n_lines))
-    axes = figure.subplots(n_lines, 2, squeeze=False).ravel()
-    for ax in axes[len(moved) :]:
-        ax.remove()
-    for ax, column in zip(axes, moved, strict=False):
-        positions = np.arange(len(column.bins))
-        ax.bar(positions - 0.2, column.then, 0.4, color=_INK, alpha=0.35, label="training")
-        ax.bar(positions + 0.2, column.now, 0.4, color=BLUE, alpha=0.85, label="this table")
-        labels = [shortened(visible(label), 14) for label in column.bins]
-        ax.set_xticks(positions, labels, rotation=35, ha="right", rotation_mode="anchor")
-        ax.grid(axis="x", visible=False)
-        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
-        ax.set_title(shortened(visible(column.name), 40), loc="left")
-    _legend_above(figure, axes[0])
-    names = ", ".join(column.name for column in moved)
-    return figure, f"The shares of the values of {names}, in training and in this table."
+def _drift(column: ColumnDrift) -> tuple[Figure, str]:
+    figure, ax = _one()
+    positions = np.arange(len(column.bins))
+    ax.bar(positions - 0.2, column.then, 0.4, color=_INK, alpha=0.35, label="training")
+    ax.bar(positions + 0.2, column.now, 0.4, color=BLUE, alpha=0.85, label="this table")
+    labels = [shortened(visible(label), 14) for label in column.bins]
+    ax.set_xticks(positions, labels, rotation=35, ha="right", rotation_mode="anchor")
+    ax.grid(axis="x", visible=False)
+    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    _legend_above(figure, ax)
+    most = int(np.argmax(np.abs(np.subtract(column.now, column.then))))
+    text = (
+        f"The values of {shortened(column.name, 60)}: {percent(column.now[most])} of them are "
+        f"{shortened(column.bins[most], 40)}, where {percent(column.then[most])} were in training."
+    )
+    return figure, text
 
 
 def _training(history: dict[str, list[float]]) -> tuple[Figure, str]:
@@ -331,7 +328,9 @@ def _legend_above(figure: Figure, ax: Axes) -> None:
     if legend is not None:  # of a display
         legend.remove()
     ncols = 2 if sum(map(len, labels)) > 44 else 4  # as many as fit the width
-    figure.legend(handles, labels, loc="outside upper left", ncols=ncols, columnspacing=1.2)
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=ncols, columnspacing=1.2, markerscale=1.3
+    )
 
 
 def _set_scale(ax: Axes, values: np.ndarray) -> list[float]:
