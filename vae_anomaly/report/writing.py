@@ -56,8 +56,8 @@ def write_report(
     model : estimator or None
         What `score_frame` takes. None if `scored` is True and the model is not at hand.
     source : Source
-        The table, of any size: it is read once, and only the scores and labels of all its rows are
-        held in memory. With `scored`, the output of `score_table`.
+        The table, of any size: it is scored part by part, and only the scores and labels of all its
+        rows are held in memory. With `scored`, the output of `score_table`.
     output : str or path-like
         The file to write, whose name ends in .html. A pipe and "-" are written to as well.
     scored : bool, default=False
@@ -107,6 +107,11 @@ def write_report(
         by this model.
     FileExistsError
         If the file exists, and `overwrite` is False.
+
+    See Also
+    --------
+    vae_anomaly.batch.score_table : Write the scores of all rows to a file.
+    vae_anomaly.batch.evaluate_table : Measure a model on labelled rows.
 
     Notes
     -----
