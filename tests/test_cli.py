@@ -87,12 +87,12 @@ def table(tmp_path):
 def test_the_command_is_installed():
     command = Path(sys.executable).with_name("vae-anomaly")
     told = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
-    for name in ("fit", "tune", "score", "evaluate", "explain", "inspect", "export"):
+    for name in ("fit", "tune", "score", "evaluate", "explain", "report", "inspect", "export"):
         assert f" {name} " in told
 
 
 @pytest.mark.parametrize(
-    "name", ["fit", "tune", "score", "evaluate", "explain", "inspect", "export"]
+    "name", ["fit", "tune", "score", "evaluate", "explain", "report", "inspect", "export"]
 )
 def test_help_teaches_by_an_example(capsys, name):
     call(name, "--help")

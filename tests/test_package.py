@@ -45,6 +45,11 @@ def test_wheel_holds_every_module(names):
     assert {name for name in names if name.endswith(".py")} == modules
 
 
+def test_wheel_holds_what_the_page_of_a_report_is_made_of(names):
+    wanted = {f"vae_anomaly/report/page.{kind}" for kind in ("css", "html", "js")}
+    assert wanted <= set(names)
+
+
 def test_wheel_is_typed(names):
     assert "vae_anomaly/py.typed" in names
 
@@ -76,8 +81,8 @@ def test_oldest_versions_are_the_lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     needed = {*project["dependencies"], *extras["data"], *extras["onnx"]}
-    needed |= {*extras["dask"], *extras["plot"], *extras["test"]}
-    not_run = {"mypy", "pandas-stubs", "ruff", "vae-anomaly[dask,data,onnx,plot]"}
+    needed |= {*extras["dask"], *extras["plot"], *extras["report"], *extras["test"]}
+    not_run = {"mypy", "pandas-stubs", "ruff", "vae-anomaly[dask,data,onnx,plot,report]"}
     bounds = {one.replace(">=", "==") for one in needed if one.split(">=")[0] not in not_run}
     bounds.remove("dask[dataframe,distributed]==2025.5")
     bounds |= {"dask==2025.5", "distributed==2025.5"}  # constraints of pip know no extras

@@ -202,7 +202,7 @@ def _side_by_side(found: pd.DataFrame, n_reasons: int) -> pd.DataFrame:
         for source, (name, kind) in _REASONS.items():
             is_found = number < n_found
             cells = found[source].to_numpy()[number::n_found] if is_found else [None] * n_rows
-            texts_or_numbers = map(_text, cells) if kind is str else cells
+            texts_or_numbers = map(as_text, cells) if kind is str else cells
             table[f"{name}_{number + 1}"] = _column(texts_or_numbers, kind)
     return pd.DataFrame(table)
 
@@ -212,7 +212,7 @@ def _column(cells: Iterable[Any], kind: type) -> pd.Series:
     return pd.Series(list(cells), dtype=pd.Series([""]).dtype if kind is str else kind)
 
 
-def _text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """Return a cell as text, as it would stand in a CSV file; None if it is missing."""
     if is_missing(value):
         return None

@@ -11,7 +11,7 @@ from vae_anomaly import __version__
 from vae_anomaly.cli.main import Interrupted
 from vae_anomaly.cli.options import HELP
 
-COMMANDS = ("fit", "tune", "score", "evaluate", "explain", "inspect", "export")
+COMMANDS = ("fit", "tune", "score", "evaluate", "explain", "report", "inspect", "export")
 
 
 class LazyGroup(click.RichGroup):

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     from vae_anomaly.cli.app import app
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    state = State()
+    state = State(arguments=tuple(arguments))
     try:
         with termination_raises(), warnings.catch_warnings():
             warnings.showwarning = _say_warning  # type: ignore[assignment]

@@ -183,14 +183,14 @@ reading = all_of(
 )
 
 
-def model(text: str) -> Decorator:
+def model(text: str, *, required: bool = True) -> Decorator:
     """Return the options that tell which model to load, the first one with a help text."""
     return all_of(
         click.option(
             "--model",
             "model_path",
             type=EXISTING_FILE,
-            required=True,
+            required=required,
             metavar="MODEL",
             help=text,
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 class State:
     """What the options that all commands share have set."""
 
+    arguments: tuple[str, ...] = ()
     debug: bool = False
     quiet: bool = False
     as_json: bool = False

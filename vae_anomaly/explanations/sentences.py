@@ -10,11 +10,12 @@ import pandas as pd
 
 from vae_anomaly.explanations.attribution import CODE, NEIGHBOURS, REST
 
-_OTHERS = {
+OTHERS = {
     CODE: "an unusual combination of values",
     REST: "all columns taken together",
     NEIGHBOURS: "the time points around it",
 }
+"""What is no column, in words."""
 
 
 def is_missing(value: Any) -> bool:
@@ -90,7 +91,7 @@ def reason_in_words(
         The units of the columns by name.
     """
     if usual is None:
-        return _OTHERS.get(name, str(name))
+        return OTHERS.get(name, str(name))
     unit = units.get(name, "")
     low, high, levels = usual
     value = in_words(observed, unit)
