@@ -108,6 +108,17 @@ def run_python():
 
 
 @pytest.fixture
+def run_here(tmp_path, monkeypatch):
+    """Run a script in an empty folder, but in this process, which need not import anything anew."""
+
+    def run(script):
+        monkeypatch.chdir(tmp_path)
+        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+
+    return run
+
+
+@pytest.fixture
 def no_training(monkeypatch):
     """Fail where training starts."""
 

@@ -73,7 +73,7 @@ def sections():
 
 
 @pytest.mark.parametrize("heading", CHECKS)
-def test_recipe_does_what_it_says(run_python, tmp_path, monkeypatch, heading):
+def test_recipe_does_what_it_says(run_python, run_here, tmp_path, heading):
     missing = [name for name in NEEDED.get(heading, []) if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
@@ -85,8 +85,7 @@ def test_recipe_does_what_it_says(run_python, tmp_path, monkeypatch, heading):
     if heading in NEEDED:
         run_python(script, cwd=tmp_path, PYSPARK_PYTHON=sys.executable)
     else:
-        monkeypatch.chdir(tmp_path)
-        exec(compile(script, heading, "exec"), {"__name__": "__main__"})
+        run_here(script)
 
 
 def test_every_section_with_code_is_checked():
