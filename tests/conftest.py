@@ -1,5 +1,6 @@
 """Data and fitted detectors that many tests share."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,6 +16,12 @@ from sklearn.datasets import load_breast_cancer
 from vae_anomaly import VAEAnomalyDetector
 
 SMALL = {"hidden_layer_sizes": (16, 8), "latent_dim": 3, "max_iter": 10, "random_state": 0}
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what the imported libraries hold: it would not find any there."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +103,17 @@ def run_python():
         )
         assert result.returncode == 0, result.stderr
         return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def run_here(tmp_path, monkeypatch):
+    """Run a script in an empty folder, but in this process, which need not import anything anew."""
+
+    def run(script):
+        monkeypatch.chdir(tmp_path)
+        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
 
     return run
 

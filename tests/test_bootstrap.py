@@ -104,8 +104,8 @@ def test_one_row_may_lack_a_label():
 def test_the_outliers_are_those_of_the_scorer():
     scores, y = draw(50, 5)
     scorer = get_outlier_scorer("f1", pos_label=0)
-    one = bootstrap_threshold(scorer, scores, 1 - y, random_state=0)
-    other = bootstrap_threshold("f1", scores, y, random_state=0)
+    one = bootstrap_threshold(scorer, scores, 1 - y, n_resamples=30, random_state=0)
+    other = bootstrap_threshold("f1", scores, y, n_resamples=30, random_state=0)
     np.testing.assert_array_equal(one["thresholds"], other["thresholds"])
 
 

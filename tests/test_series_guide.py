@@ -13,6 +13,6 @@ assert longest["channels"].startswith("load")
 """
 
 
-def test_the_guide_does_what_it_says(run_python, tmp_path):
+def test_the_guide_does_what_it_says(run_here):
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE, re.M | re.S)
-    run_python("\n".join([*blocks, CHECK]), cwd=tmp_path)
+    run_here("\n".join([*blocks, CHECK]))

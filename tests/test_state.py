@@ -433,19 +433,19 @@ def test_an_int_is_one_hidden_layer(make_detector, X):
 # Processes
 
 
-FORK_AFTER_FIT = """
-import multiprocessing as mp, sys
+FORKS = """
+import multiprocessing as mp, os, threading
 import numpy as np
 from vae_anomaly import VAEAnomalyDetector
-X = np.random.RandomState(0).normal(size=(60, 3))
-detector = VAEAnomalyDetector(max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(X)
+X = np.random.RandomState(0).normal(size=(400, 30))
+detector = VAEAnomalyDetector(max_iter=2, random_state=0).fit(X)
 def network(shape, latent_dim):
     import keras
     x = keras.Input(shape)
     hidden = keras.layers.Dense(2000)(x)
     return keras.Model(x, [keras.layers.Dense(latent_dim)(hidden) for _ in range(2)])
 def fit(_):
-    many = np.tile(X, (10_000, 1))  # enough for TensorFlow to want its threads
+    many = np.tile(X, (200, 1))  # enough for TensorFlow to want its threads
     new = dict(max_iter=1, hidden_layer_sizes=(4,), random_state=0)
     errors = set()
     for try_to in (
@@ -464,10 +464,30 @@ def fit(_):
     return " ".join(errors)
 def score(_):
     return detector.score_samples(X)
+stop = False
+def score_on():
+    while not stop:
+        detector.score_samples(X[:20])
+def child():
+    detector.score_samples(X[:20])
+    os._exit(0)
 if __name__ == "__main__":
     with mp.get_context("fork").Pool(1) as pool:
         print(pool.map_async(fit, [0]).get(timeout=60)[0])
         print(np.array_equal(pool.map_async(score, [0]).get(timeout=60)[0], score(0)))
+    threads = [threading.Thread(target=score_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    hung = 0
+    for _ in range(20):
+        process = mp.get_context("fork").Process(target=child)
+        process.start()
+        process.join(20)
+        if process.is_alive():
+            hung += 1
+            process.kill()
+    stop = True
+    print("hung", hung)
 """
 
 FORK_BEFORE_IMPORT = """
@@ -487,52 +507,34 @@ if __name__ == "__main__":
         print(pool.map_async(fit, [0]).get(timeout=60)[0])
 """
 
-FORK_WHILE_SCORING = """
-import multiprocessing as mp, os, threading
-import numpy as np
-from vae_anomaly import VAEAnomalyDetector
-X = np.random.RandomState(0).normal(size=(400, 30))
-detector = VAEAnomalyDetector(max_iter=2, random_state=0).fit(X)
-stop = False
-def score_on():
-    while not stop:
-        detector.score_samples(X[:20])
-def child():
-    detector.score_samples(X[:20])
-    os._exit(0)
-threads = [threading.Thread(target=score_on) for _ in range(2)]
-for thread in threads:
-    thread.start()
-hung = 0
-for _ in range(20):
-    process = mp.get_context("fork").Process(target=child)
-    process.start()
-    process.join(20)
-    if process.is_alive():
-        hung += 1
-        process.kill()
-stop = True
-print("hung", hung)
-"""
-
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 
+@pytest.fixture(scope="module")
+def forks(run_python):
+    """What forks of one process say: of their fits, of their scores, and while threads score."""
+    return run_python(FORKS).splitlines()
+
+
 @needs_fork
-def test_fit_in_a_process_forked_after_a_fit_says_what_to_do(run_python):
-    printed = run_python(FORK_AFTER_FIT).splitlines()
-    assert "spawn" in printed[0] and "loky" in printed[0] and "forkserver" in printed[0]
-    assert printed[1] == "True"
+def test_fit_in_a_process_forked_after_a_fit_says_what_to_do(forks):
+    assert "spawn" in forks[0] and "loky" in forks[0] and "forkserver" in forks[0]
+    assert "no error" not in forks[0]
+
+
+@needs_fork
+def test_a_process_forked_after_a_fit_scores_like_its_parent(forks):
+    assert forks[1] == "True"
+
+
+@needs_fork
+def test_a_fork_waits_for_the_products_of_other_threads(forks):
+    assert forks[2] == "hung 0"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are counted in /proc")
 def test_fit_in_a_process_forked_before_the_import_says_what_to_do(run_python):
     assert "spawn" in run_python(FORK_BEFORE_IMPORT)
-
-
-@needs_fork
-def test_a_fork_waits_for_the_products_of_other_threads(run_python):
-    assert run_python(FORK_WHILE_SCORING).strip() == "hung 0"
 
 
 EAGER_DISABLED = """
@@ -547,12 +549,16 @@ except RuntimeError as error:
 
 KERAS_SETTINGS = """
 import sys
-import keras, numpy as np
-from vae_anomaly import VAEAnomalyDetector
+import keras
 policy, floatx, data_format = sys.argv[1:]
 keras.config.set_floatx(floatx)
 keras.config.set_dtype_policy(policy)
 keras.config.set_image_data_format(data_format)
+"""
+
+SUM_OF_SCORES = """
+import numpy as np
+from vae_anomaly import VAEAnomalyDetector
 X = np.random.RandomState(0).uniform(size=(60, 6, 6, 1))
 small = dict(latent_dim=2, max_iter=2, random_state=0, contamination=0.1)
 total = 0.0
@@ -565,7 +571,6 @@ for kind, sizes, rows in [
     ).fit(rows)
     detector.vae_(np.asarray(rows[:2], np.float32))
     total += detector.score_samples(rows).sum()
-print(repr(float(total)))
 """
 
 
@@ -574,32 +579,14 @@ def test_eager_execution_that_is_disabled_is_named(run_python):
 
 
 def test_settings_of_keras_do_not_matter(run_python):
-    settings = [
-        ("float32", "float32", "channels_last"),
+    script = KERAS_SETTINGS + SUM_OF_SCORES + "print(repr(float(total)))"
+    by_default = {}
+    exec(SUM_OF_SCORES, by_default)
+    for setting in (
         ("mixed_float16", "float32", "channels_first"),
         ("float64", "float64", "channels_last"),
-    ]
-    printed = {run_python(KERAS_SETTINGS, *setting).strip() for setting in settings}
-    assert len(printed) == 1
-
-
-LOAD = """
-import sys
-import vae_anomaly, keras
-for name in ("encoder", "decoder", "vae"):
-    keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
-print("loaded")
-"""
-
-
-def test_keras_models_load_after_importing_the_package(run_python, make_detector, tmp_path):
-    rng = np.random.RandomState(0)
-    X = np.column_stack([np.eye(4)[rng.randint(4, size=60)], rng.standard_normal((60, 2))])
-    detector = make_detector(max_iter=1, contamination=0.1).fit(X)
-    assert detector.one_hot_groups_
-    for name in ("encoder", "decoder", "vae"):
-        getattr(detector, f"{name}_").save(tmp_path / f"{name}.keras")
-    assert run_python(LOAD, tmp_path).strip() == "loaded"
+    ):
+        assert float(run_python(script, *setting)) == by_default["total"]
 
 
 def test_importing_tensorflow_beside_other_threads_leaves_their_stderr_alone(tmp_path):
