@@ -21,7 +21,6 @@ labels.
 """
 
 import argparse
-import csv
 import functools
 import importlib.util
 import itertools
@@ -35,6 +34,7 @@ from typing import Any
 import _adbench
 import numpy as np
 import pandas as pd
+from _results import Results
 from scipy.stats import wilcoxon
 from sklearn.covariance import MinCovDet
 from sklearn.ensemble import IsolationForest
@@ -200,6 +200,11 @@ def ablation(args: argparse.Namespace) -> None:
 
 def measure_all(args: argparse.Namespace, models: dict[str, Callable[[int], Any]]) -> pd.DataFrame:
     """Return the figures of all models on all data sets and seeds; append each to --out."""
+    results = Results(
+        args.out,
+        folder=args.folder,
+        packages=("pyod", "torch") if any(name.startswith("pyod") for name in models) else (),
+    )
     rows = []
     for path, seed in itertools.product(_adbench.paths(args), range(args.seeds)):
         train, test, labels = draw(args, path, seed)
@@ -208,10 +213,7 @@ def measure_all(args: argparse.Namespace, models: dict[str, Callable[[int], Any]
             size = len(train) + (len(test) if args.setting == "one-class" else 0)
             rows.append([args.setting, path.stem, name, seed, size, train.shape[1], *figures])
             print(f"{path.stem:20} seed {seed} {name:24} AUROC {figures[0]:.4f}", flush=True)
-            if args.out:
-                is_new = not args.out.exists()
-                with args.out.open("a", newline="") as file:
-                    csv.writer(file).writerows([FIELDS, rows[-1]] if is_new else [rows[-1]])
+            results.add(dict(zip(FIELDS, rows[-1], strict=True)))
     return pd.DataFrame(rows, columns=FIELDS)
 
 
