@@ -246,31 +246,48 @@ def measure(
 
 def summarize(table: pd.DataFrame, references: list[str]) -> None:
     """Print the means of all models, and the differences of each reference from the others."""
-    failed = table[table.auroc.isna()].groupby("model").size()
-    table = table.fillna({"auroc": 0.5, "auprc": 0.0})
-    spread = table.groupby(["model", "dataset"]).auroc.std().groupby("model").mean()
-    auroc = table.pivot_table(index="dataset", columns="model", values="auroc").dropna()
-    auprc = table.pivot_table(index="dataset", columns="model", values="auprc").loc[auroc.index]
-    means = pd.DataFrame({"AUROC": auroc.mean(), "AUPRC": auprc.mean()})
-    means["rank"] = auroc.rank(axis=1, ascending=False).mean()
-    means["best on"] = auroc.eq(auroc.max(axis=1), axis=0).sum()
-    if "iforest" in auroc:
-        means["far below iforest"] = auroc.lt(auroc["iforest"] - FAR, axis=0).sum()
-    means["std over seeds"] = spread
-    means["failed fits"] = failed.reindex(means.index, fill_value=0)
-    show(f"Means over {len(auroc)} sets", means.sort_values("AUROC", ascending=False))
+    auroc, auprc = by_set(table)
+    show(f"Means over {len(auroc)} sets", means(table))
     for name in references if auroc.shape[1] > 1 else []:
-        others = pd.DataFrame(index=auroc.columns.drop(name))
-        for metric, values in {"AUROC": auroc, "AUPRC": auprc}.items():
-            ahead = values[[name]].to_numpy() - values.drop(columns=name)
-            others[metric] = ahead.mean()
-            others[f"{metric} higher on"] = (ahead > 0).sum()
-            others[f"p ({metric})"] = [wilcoxon(ahead[other]).pvalue for other in ahead]
-        show(f"{name} less the others", others.sort_values("AUROC"))
+        show(f"{name} less the others", differences(table, name))
         if "iforest" in auroc:
             far = (auroc[name] - auroc["iforest"]).loc[lambda ahead: ahead < -FAR]
             if len(far):
                 show(f"{name} less iforest, where far below", far.to_frame("AUROC"))
+
+
+def by_set(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the AUROC and the AUPRC of each model (columns) on each set (rows)."""
+    table = table.fillna({"auroc": 0.5, "auprc": 0.0})
+    auroc = table.pivot_table(index="dataset", columns="model", values="auroc").dropna()
+    auprc = table.pivot_table(index="dataset", columns="model", values="auprc").loc[auroc.index]
+    return auroc, auprc
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of each model, the best first."""
+    auroc, auprc = by_set(table)
+    figures = pd.DataFrame({"AUROC": auroc.mean(), "AUPRC": auprc.mean()})
+    figures["rank"] = auroc.rank(axis=1, ascending=False).mean()
+    figures["best on"] = auroc.eq(auroc.max(axis=1), axis=0).sum()
+    if "iforest" in auroc:
+        figures["far below iforest"] = auroc.lt(auroc["iforest"] - FAR, axis=0).sum()
+    spread = table.groupby(["model", "dataset"]).auroc.std()
+    figures["std over seeds"] = spread.groupby("model").mean()
+    failed = table[table.auroc.isna()].groupby("model").size()
+    figures["failed fits"] = failed.reindex(figures.index, fill_value=0)
+    return figures.sort_values("AUROC", ascending=False)
+
+
+def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return how far one model is ahead of each other, with Wilcoxon's p-values over the sets."""
+    figures = pd.DataFrame()
+    for metric, values in zip(("AUROC", "AUPRC"), by_set(table), strict=True):
+        ahead = values[[reference]].to_numpy() - values.drop(columns=reference)
+        figures[metric] = ahead.mean()
+        figures[f"{metric} higher on"] = (ahead > 0).sum()
+        figures[f"p ({metric})"] = [wilcoxon(ahead[other]).pvalue for other in ahead]
+    return figures.sort_values("AUROC")
 
 
 def selection(args: argparse.Namespace) -> None:
