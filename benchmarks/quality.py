@@ -246,7 +246,7 @@ def measure(
 
 def summarize(table: pd.DataFrame, references: list[str]) -> None:
     """Print the means of all models, and the differences of each reference from the others."""
-    auroc, auprc = by_set(table)
+    auroc, _ = by_set(table)
     show(f"Means over {len(auroc)} sets", means(table))
     for name in references if auroc.shape[1] > 1 else []:
         show(f"{name} less the others", differences(table, name))
@@ -272,7 +272,7 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
     figures["best on"] = auroc.eq(auroc.max(axis=1), axis=0).sum()
     if "iforest" in auroc:
         figures["far below iforest"] = auroc.lt(auroc["iforest"] - FAR, axis=0).sum()
-    spread = table.groupby(["model", "dataset"]).auroc.std()
+    spread = table.fillna({"auroc": 0.5}).groupby(["model", "dataset"]).auroc.std()
     figures["std over seeds"] = spread.groupby("model").mean()
     failed = table[table.auroc.isna()].groupby("model").size()
     figures["failed fits"] = failed.reindex(figures.index, fill_value=0)
