@@ -259,9 +259,13 @@ def summarize(table: pd.DataFrame, references: list[str]) -> None:
 def by_set(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the AUROC and the AUPRC of each model (columns) on each set (rows)."""
     table = table.fillna({"auroc": 0.5, "auprc": 0.0})
-    auroc = table.pivot_table(index="dataset", columns="model", values="auroc").dropna()
-    auprc = table.pivot_table(index="dataset", columns="model", values="auprc").loc[auroc.index]
-    return auroc, auprc
+    # Rounded, so that what is the same is the same however its mean was summed up.
+    auroc, auprc = (
+        table.pivot_table(index="dataset", columns="model", values=metric).round(6)
+        for metric in ("auroc", "auprc")
+    )
+    auroc = auroc.dropna()
+    return auroc, auprc.loc[auroc.index]
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
