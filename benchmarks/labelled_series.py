@@ -22,6 +22,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+from _results import Results
 from aeon.benchmarking.metrics.anomaly_detection import range_pr_vus_score
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
@@ -177,6 +178,7 @@ def main() -> None:
     lines = {name: line for group in args.lines for name, line in LINES[group].items()}
     if args.names:
         lines = {name: lines[name] for name in args.names}
+    results = Results(args.out, folder=args.folder, packages=("aeon",))
     rows = []
     for name, line in lines.items():
         for seed in args.seeds:
@@ -184,11 +186,7 @@ def main() -> None:
                 collection = path.stem.split("_")[0]
                 what = {"collection": collection, "series": path.stem, "line": name, "seed": seed}
                 rows.append(what | measure(path, line, seed))
-                if args.out:
-                    has_header = not args.out.exists()
-                    pd.DataFrame(rows[-1:]).to_csv(
-                        args.out, mode="a", header=has_header, index=False
-                    )
+                results.add(rows[-1])
         table = pd.DataFrame(rows)
         of_line = table[table["line"] == name].groupby(["line", "collection"])
         print(of_line[[*AGGREGATIONS, "seconds"]].mean().round(4).to_string(), flush=True)

@@ -21,7 +21,6 @@ labels.
 """
 
 import argparse
-import csv
 import functools
 import importlib.util
 import itertools
@@ -35,6 +34,7 @@ from typing import Any
 import _adbench
 import numpy as np
 import pandas as pd
+from _results import Results
 from scipy.stats import wilcoxon
 from sklearn.covariance import MinCovDet
 from sklearn.ensemble import IsolationForest
@@ -200,6 +200,11 @@ def ablation(args: argparse.Namespace) -> None:
 
 def measure_all(args: argparse.Namespace, models: dict[str, Callable[[int], Any]]) -> pd.DataFrame:
     """Return the figures of all models on all data sets and seeds; append each to --out."""
+    results = Results(
+        args.out,
+        folder=args.folder,
+        packages=("pyod", "torch") if any(name.startswith("pyod") for name in models) else (),
+    )
     rows = []
     for path, seed in itertools.product(_adbench.paths(args), range(args.seeds)):
         train, test, labels = draw(args, path, seed)
@@ -208,10 +213,7 @@ def measure_all(args: argparse.Namespace, models: dict[str, Callable[[int], Any]
             size = len(train) + (len(test) if args.setting == "one-class" else 0)
             rows.append([args.setting, path.stem, name, seed, size, train.shape[1], *figures])
             print(f"{path.stem:20} seed {seed} {name:24} AUROC {figures[0]:.4f}", flush=True)
-            if args.out:
-                is_new = not args.out.exists()
-                with args.out.open("a", newline="") as file:
-                    csv.writer(file).writerows([FIELDS, rows[-1]] if is_new else [rows[-1]])
+            results.add(dict(zip(FIELDS, rows[-1], strict=True)))
     return pd.DataFrame(rows, columns=FIELDS)
 
 
@@ -244,31 +246,52 @@ def measure(
 
 def summarize(table: pd.DataFrame, references: list[str]) -> None:
     """Print the means of all models, and the differences of each reference from the others."""
-    failed = table[table.auroc.isna()].groupby("model").size()
-    table = table.fillna({"auroc": 0.5, "auprc": 0.0})
-    spread = table.groupby(["model", "dataset"]).auroc.std().groupby("model").mean()
-    auroc = table.pivot_table(index="dataset", columns="model", values="auroc").dropna()
-    auprc = table.pivot_table(index="dataset", columns="model", values="auprc").loc[auroc.index]
-    means = pd.DataFrame({"AUROC": auroc.mean(), "AUPRC": auprc.mean()})
-    means["rank"] = auroc.rank(axis=1, ascending=False).mean()
-    means["best on"] = auroc.eq(auroc.max(axis=1), axis=0).sum()
-    if "iforest" in auroc:
-        means["far below iforest"] = auroc.lt(auroc["iforest"] - FAR, axis=0).sum()
-    means["std over seeds"] = spread
-    means["failed fits"] = failed.reindex(means.index, fill_value=0)
-    show(f"Means over {len(auroc)} sets", means.sort_values("AUROC", ascending=False))
+    auroc, _ = by_set(table)
+    show(f"Means over {len(auroc)} sets", means(table))
     for name in references if auroc.shape[1] > 1 else []:
-        others = pd.DataFrame(index=auroc.columns.drop(name))
-        for metric, values in {"AUROC": auroc, "AUPRC": auprc}.items():
-            ahead = values[[name]].to_numpy() - values.drop(columns=name)
-            others[metric] = ahead.mean()
-            others[f"{metric} higher on"] = (ahead > 0).sum()
-            others[f"p ({metric})"] = [wilcoxon(ahead[other]).pvalue for other in ahead]
-        show(f"{name} less the others", others.sort_values("AUROC"))
+        show(f"{name} less the others", differences(table, name))
         if "iforest" in auroc:
             far = (auroc[name] - auroc["iforest"]).loc[lambda ahead: ahead < -FAR]
             if len(far):
                 show(f"{name} less iforest, where far below", far.to_frame("AUROC"))
+
+
+def by_set(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the AUROC and the AUPRC of each model (columns) on each set (rows)."""
+    table = table.fillna({"auroc": 0.5, "auprc": 0.0})
+    # Rounded, so that what is the same is the same however its mean was summed up.
+    auroc, auprc = (
+        table.pivot_table(index="dataset", columns="model", values=metric).round(6)
+        for metric in ("auroc", "auprc")
+    )
+    auroc = auroc.dropna()
+    return auroc, auprc.loc[auroc.index]
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of each model, the best first."""
+    auroc, auprc = by_set(table)
+    figures = pd.DataFrame({"AUROC": auroc.mean(), "AUPRC": auprc.mean()})
+    figures["rank"] = auroc.rank(axis=1, ascending=False).mean()
+    figures["best on"] = auroc.eq(auroc.max(axis=1), axis=0).sum()
+    if "iforest" in auroc:
+        figures["far below iforest"] = auroc.lt(auroc["iforest"] - FAR, axis=0).sum()
+    spread = table.fillna({"auroc": 0.5}).groupby(["model", "dataset"]).auroc.std()
+    figures["std over seeds"] = spread.groupby("model").mean()
+    failed = table[table.auroc.isna()].groupby("model").size()
+    figures["failed fits"] = failed.reindex(figures.index, fill_value=0)
+    return figures.sort_values("AUROC", ascending=False)
+
+
+def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return how far one model is ahead of each other, with Wilcoxon's p-values over the sets."""
+    figures = pd.DataFrame()
+    for metric, values in zip(("AUROC", "AUPRC"), by_set(table), strict=True):
+        ahead = values[[reference]].to_numpy() - values.drop(columns=reference)
+        figures[metric] = ahead.mean()
+        figures[f"{metric} higher on"] = (ahead > 0).sum()
+        figures[f"p ({metric})"] = [wilcoxon(ahead[other]).pvalue for other in ahead]
+    return figures.sort_values("AUROC")
 
 
 def selection(args: argparse.Namespace) -> None:

@@ -25,11 +25,13 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import _adbench
 import numpy as np
 import pandas as pd
+from _results import Results
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import f1_score
@@ -97,7 +99,9 @@ def main() -> None:
     parser.add_argument(
         "--detectors", nargs="+", choices=list(detectors(0)), default=list(detectors(0))
     )
+    parser.add_argument("--out", type=Path, metavar="CSV", help="file to append the figures to")
     args, paths = _adbench.parse(parser)
+    results = Results(args.out, folder=args.folder)
     rows = []
     for path in paths:
         for seed in range(args.seeds):
@@ -105,6 +109,7 @@ def main() -> None:
             for name in args.detectors:
                 measured = measure(detectors(seed)[name], train, new, labels, args.splits)
                 rows.append({"dataset": path.stem, "seed": seed, "detector": name, **measured})
+                results.add(rows[-1])
                 print(path.stem, seed, name, f"F1 {measured['tuned']:.3f}", flush=True)
     table = pd.DataFrame(rows).drop(columns="seed")
     by_set = table.groupby(["detector", "dataset"], sort=False).mean()
