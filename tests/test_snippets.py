@@ -115,7 +115,6 @@ def is_close(shown: str, printed: str) -> bool:
 def test_the_page_runs_as_written_and_prints_what_it_shows(page, tmp_path, monkeypatch):
     for folder in ("data", "examples", "pipelines"):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     namespace = {"__name__": "__main__"}
