@@ -11,7 +11,7 @@ from rich.console import Console
 
 from vae_anomaly.cli import options, show
 from vae_anomaly.cli.state import State
-from vae_anomaly.explanations.sentences import counted
+from vae_anomaly.wording import counted
 
 
 @options.command("report")
