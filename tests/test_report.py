@@ -598,6 +598,14 @@ def test_the_command_tells_the_figures_as_json(scored, tmp_path, capsys, whole):
     assert json.loads(capsys.readouterr().out)["alarms"] == whole[0].n_alarms
 
 
+def test_the_command_writes_nothing_but_the_page_to_the_standard_output(scored, capfd):
+    assert run(["report", str(scored.paths[0]), "--scored", "--output", "-"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out.startswith("<!DOCTYPE html>")
+    assert printed.out.endswith("</html>\n")
+    assert "200 rows" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -25,7 +25,7 @@ from vae_anomaly.wording import counted
     type=options.FILE,
     required=True,
     metavar="FILE.html",
-    help="Where to write the report.",
+    help="Where to write the report: a file, or - for the standard output.",
 )
 @click.option(
     "--scored",
@@ -104,6 +104,7 @@ def command(
       vae-anomaly report scores.csv --scored --model alarms.skops --output today.html
     """
     from vae_anomaly.batch.source import Source
+    from vae_anomaly.files import is_stream
     from vae_anomaly.report import write_report
 
     read = options.read_options(given)
@@ -146,9 +147,10 @@ def command(
             f"with a score above {contents.threshold:.4g}"
         )
         show.findings(out, contents.warnings)
-        out.print(f"saved {output}", markup=False)
+        if not is_stream(output):
+            out.print(f"saved {output}", markup=False)
 
-    show.result(contents.facts | {"output": str(output)}, say)
+    show.result(contents.facts | {"output": str(output)}, say, aside=is_stream(output))
 
 
 def _cost(miss: float | None, false_alarm: float | None) -> Any:
