@@ -28,6 +28,7 @@ if ! cat "$root/pyproject.toml" "$root/tests/docs.txt" | cmp -s - "$venv/install
     [[ -x $venv/bin/python ]] || "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --editable "$root[test,docs]" \
         --requirement "$root/tests/docs.txt"
+    cp "$root/pyproject.toml" "$venv/demo.toml" # what pipelines/demo.sh needs is among them
     cat "$root/pyproject.toml" "$root/tests/docs.txt" >"$venv/installed-docs"
 fi
 

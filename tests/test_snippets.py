@@ -83,6 +83,7 @@ def difference(shown: str, printed: str) -> str | None:
     White space does not count, "..." stands for any text, times for any time, and numbers for
     numbers close to them.
     """
+    shown, printed = shown.strip(), printed.strip()
     pattern, numbers, end = "", [], 0
     for token in re.finditer(rf"(?P<time>{TIME})|(?P<number>{NUMBER})|\.\.\.|\s+", shown):
         pattern += re.escape(shown[end : token.start()])
@@ -114,9 +115,10 @@ def is_close(shown: str, printed: str) -> bool:
     "page", [page for page in PAGES if any(blocks_of(page))], ids=lambda page: page.name
 )
 def test_the_page_runs_as_written_and_prints_what_it_shows(page, tmp_path, monkeypatch):
-    for folder in ("data", "examples", "pipelines"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    for name in ("data", "examples", "pipelines", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VENV", sys.prefix)  # where pipelines/demo.sh finds its packages
     monkeypatch.setenv("MPLBACKEND", "agg")
     namespace = {"__name__": "__main__"}
     for language, code, line, shown in blocks_of(page):
