@@ -180,6 +180,7 @@ _PAGES_OF_FILES = {
     r"\.\./README\.md": "index.md",
     r"\.\./CHANGELOG\.md": "changelog.md",
     r"\.\./benchmarks/README\.md": "benchmarks_record.md",
+    r"\.\./data/README\.md": "data.md",
     r"\.\./examples/README\.md": "auto_examples/index.rst",
     r"\.\./examples/(plot_\w+)\.py": r"auto_examples/\1.rst",
 }

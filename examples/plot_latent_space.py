@@ -38,6 +38,7 @@ for digit, color in zip(range(10), plt.colormaps["tab10"].colors, strict=True):
         bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": color, "alpha": 0.9},
     )
 left.set(title="Images as points", xlabel="z_mean 0", ylabel="z_mean 1", aspect="equal")
+# sphinx_gallery_defer_figures
 
 # %%
 # What lies between them
