@@ -34,6 +34,7 @@ fi
 python=$(cd "$venv" && pwd)/bin/python
 cd "$root"
 export SITE=${SITE:-$root/build/site}
-"$python" -m pytest tests/test_snippets.py tests/test_report_page.py
+"$python" -m pytest -m "docs or not docs" --numprocesses=auto --maxprocesses=4 tests/test_snippets.py
+"$python" -m pytest tests/test_report_page.py
 "$python" -m sphinx --jobs auto --quiet --fail-on-warning --keep-going "$@" docs "$SITE"
 "$python" -m pytest tests/test_site.py
