@@ -22,6 +22,7 @@ from numpydoc.validate import get_validation_checks, validate
 from sklearn.exceptions import NotFittedError
 
 import vae_anomaly.batch
+import vae_anomaly.report
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 CHECKS = get_validation_checks(
@@ -32,6 +33,7 @@ NAMES = {
     "vae_anomaly": vae_anomaly.__all__,
     "vae_anomaly.batch": vae_anomaly.batch.__all__,
     "vae_anomaly.onnx": ["register_converters"],
+    "vae_anomaly.report": vae_anomaly.report.__all__,
     "vae_anomaly.pyod_model": ["PyODModel"] if find_spec("pyod") else [],
 }
 

@@ -11,6 +11,7 @@ from sklearn.utils import estimator_html_repr
 
 import vae_anomaly
 import vae_anomaly.batch
+import vae_anomaly.report
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -55,4 +56,5 @@ def test_reference_lists_every_public_name():
     lines = (ROOT / "docs" / "api.md").read_text().splitlines()
     listed = {line.strip() for line in lines if line.startswith("   ")}
     in_batch = {f"batch.{name}" for name in vae_anomaly.batch.__all__}
-    assert {*vae_anomaly.__all__, *in_batch} <= listed
+    in_report = {f"report.{name}" for name in vae_anomaly.report.__all__}
+    assert {*vae_anomaly.__all__, *in_batch, *in_report} <= listed
