@@ -1,6 +1,5 @@
 """Data and fitted detectors that many tests share."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -16,12 +15,6 @@ from sklearn.datasets import load_breast_cancer
 from vae_anomaly import VAEAnomalyDetector
 
 SMALL = {"hidden_layer_sizes": (16, 8), "latent_dim": 3, "max_iter": 10, "random_state": 0}
-
-
-def pytest_collection_finish():
-    """Spare the garbage collector what the imported libraries hold: it would not find any there."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,5 @@ if [[ -z ${CONSTRAINTS:-} ]]; then
     "$python" -m ruff format --check
     "$python" -m mypy
 fi
-# One file of tests stays in one process, where its fits and traces are shared. By default the files
-# with the fewest tests would come last, whatever they take, and other processes would be idle.
-"$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder "$@"
+# One file of tests stays in one process, where its fits and traces are shared.
+"$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"

@@ -598,6 +598,7 @@ def say():
     while not stop:
         subprocess.run([sys.executable, "-S", "-c", "import sys; sys.stderr.write('heard\\\\n')"])
         lines.append(1)
+        time.sleep(0.01)
 thread = threading.Thread(target=say)
 thread.start()
 import vae_anomaly.backend
