@@ -40,9 +40,9 @@ NAMES = {
     "knn": "distance to the fifth neighbour",
     "knn_mean": "mean squared distance to five neighbours",
     "neighbours": "mean squared distance to five neighbours",
+    "rule": "the rule on `arr_delay`, told to no detector",
     "pyod_vae": "PyOD VAE",
     "pyod_ae": "PyOD AutoEncoder",
-    "pyod_ecod": "PyOD ECOD",
 }
 COMPARED = {"knn_mean": "five neighbours", "iforest": "IsolationForest", "pyod_vae": "PyOD's VAE"}
 SERIES_LINES = {
