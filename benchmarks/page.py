@@ -74,7 +74,7 @@ F1_RULES = {
     "contamination 0.1": "`contamination=0.1`",
 }
 ALARM_RULES = {
-    "auto": '`"auto"`, which aims at 1 %',
+    "auto": "`AutoThreshold()`, which aims at 1 %",
     "tail 0.01": "`ExtremeValueTail(0.01)`",
     "tail 0.001": "`ExtremeValueTail(0.001)`",
 }
