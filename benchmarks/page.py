@@ -40,9 +40,9 @@ NAMES = {
     "knn": "distance to the fifth neighbour",
     "knn_mean": "mean squared distance to five neighbours",
     "neighbours": "mean squared distance to five neighbours",
+    "rule": "the rule on `arr_delay`, told to no detector",
     "pyod_vae": "PyOD VAE",
     "pyod_ae": "PyOD AutoEncoder",
-    "pyod_ecod": "PyOD ECOD",
 }
 COMPARED = {"knn_mean": "five neighbours", "iforest": "IsolationForest", "pyod_vae": "PyOD's VAE"}
 SERIES_LINES = {
@@ -74,7 +74,7 @@ F1_RULES = {
     "contamination 0.1": "`contamination=0.1`",
 }
 ALARM_RULES = {
-    "auto": '`"auto"`, which aims at 1 %',
+    "auto": "`AutoThreshold()`, which aims at 1 %",
     "tail 0.01": "`ExtremeValueTail(0.01)`",
     "tail 0.001": "`ExtremeValueTail(0.001)`",
 }

@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx_gallery.sorting import ExplicitOrder
 
 import vae_anomaly
@@ -198,6 +199,19 @@ _PAGES_OF_SKLEARN = {
 }
 
 
+# Constants, whose text is found in no other module than their own.
+_MODULES_OF_CONSTANTS = {"vae_anomaly.TRUSTED_TYPES": "vae_anomaly.persistence"}
+
+
+def describe_constants(
+    app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
+) -> None:
+    """Let a constant have its own text, not that of its type."""
+    if name in _MODULES_OF_CONSTANTS:
+        texts = ModuleAnalyzer.for_module(_MODULES_OF_CONSTANTS[name]).find_attr_docs()
+        lines[:] = texts["", name.rpartition(".")[2]]
+
+
 def link_to_pages(app: Sphinx, name: str, source: list[str]) -> None:
     """Let links to files of the repository lead to their pages."""
     if Path(app.env.doc2path(name)).suffix == ".md":
@@ -217,5 +231,7 @@ def link_to_sklearn(
 
 def setup(app: Sphinx) -> None:
     """Connect what is above to Sphinx."""
+    # Before numpydoc, which makes links of the names in a text.
+    app.connect("autodoc-process-docstring", describe_constants, priority=400)
     app.connect("source-read", link_to_pages)
     app.connect("missing-reference", link_to_sklearn)

@@ -1,6 +1,6 @@
 """Run examples and save their pictures to examples/images, in few colours to keep them small.
 
-python examples/draw.py denoising digits latent_space time_series
+python examples/draw.py denoising digits time_series
 """
 
 import contextlib

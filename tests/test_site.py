@@ -1,18 +1,26 @@
 """The built site: links resolve, nothing comes from another host, and it fits a phone.
 
+And what builds it is in the extra docs.
+
 tests/run_docs.sh builds it, and says in SITE where it is.
 """
 
 import functools
 import http.server
+import importlib.metadata
+import json
 import os
+import re
 import shutil
+import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import vae_anomaly
 from vae_anomaly.documentation import DOCUMENTATION, DocLinkMixin
@@ -20,7 +28,8 @@ from vae_anomaly.documentation import DOCUMENTATION, DocLinkMixin
 if "SITE" not in os.environ:
     pytest.skip("tests/run_docs.sh builds the site", allow_module_level=True)
 
-sync_api = pytest.importorskip("playwright.sync_api")
+# Here nothing is skipped: where the site is built, its tests need a browser.
+from playwright import sync_api
 
 SITE = Path(os.environ["SITE"]).resolve()
 HERE = "http://site/"  # stands for the address of the site
@@ -85,6 +94,11 @@ def test_pages_load_only_what_is_in_the_site(pages):
     )
 
 
+def test_constants_are_described_by_their_own_text():
+    for path in (SITE / "api.html", SITE / "generated" / "vae_anomaly.TRUSTED_TYPES.html"):
+        assert "Built-in immutable" not in path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -97,6 +111,37 @@ def test_pages_load_only_what_is_in_the_site(pages):
 def test_view_of_an_estimator_links_to_a_page_of_the_site(name):
     link = DocLinkMixin._doc_link_template.format(estimator_name=name)
     assert (SITE / link.removeprefix(DOCUMENTATION)).is_file()
+
+
+def installed_by(requirement):
+    """Names of the installed packages that a requirement brings along, extras included."""
+    todo, known = [Requirement(requirement)], set()
+    while todo:
+        one = todo.pop()
+        for extra in one.extras or {""}:
+            if (one.name, extra) in known:
+                continue
+            known.add((one.name, extra))
+            needs = [Requirement(text) for text in importlib.metadata.requires(one.name) or ()]
+            todo += [
+                need for need in needs if not need.marker or need.marker.evaluate({"extra": extra})
+            ]
+    return {canonicalize_name(name) for name, _ in known}
+
+
+def test_the_extra_docs_brings_what_the_pages_import():
+    root = Path(__file__).parents[1]
+    notebooks = [json.loads(path.read_text()) for path in root.glob("docs/notebooks/*.ipynb")]
+    cells = [cell for notebook in notebooks for cell in notebook["cells"]]
+    scripts = [*root.glob("examples/plot_*.py"), root / "docs" / "conf.py"]
+    code = [path.read_text() for path in [*scripts, *root.glob("docs/_extensions/*.py")]]
+    code += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    imports = re.findall(r"^(?:import|from) (\w+)", "\n".join(code), re.M)
+    of_module = importlib.metadata.packages_distributions()
+    brought = installed_by("vae-anomaly[docs]")
+    own = {*sys.stdlib_module_names, "vae_anomaly"}
+    for module in set(imports) - own:
+        assert brought & set(map(canonicalize_name, of_module[module])), module
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -118,8 +163,7 @@ def host():
 def browser():
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("needs Chromium")
+    assert path, f"there is none of {', '.join(names)}"
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -276,8 +276,8 @@ class VAEAnomalyDetector(
           of outliers is needed. A second network is trained on one half of the rows, for as many
           epochs as the first, and scores the other half. A skewed distribution is fitted to the
           bulk of these scores, and the threshold is the point beyond which it leaves 1 %, see
-          `vae_anomaly.thresholds.offsets.auto_offset`. After only a few epochs the threshold is
-          lower, so that fewer rows are flagged.
+          `AutoThreshold`. After only a few epochs the threshold is lower, so that fewer rows are
+          flagged.
         - float in (0, 0.5]: the fraction of the training rows that are called outliers.
 
     warm_start : bool, default=False

@@ -1,5 +1,6 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font, no request."""
 
+import html
 from typing import Any
 
 from docutils import nodes
@@ -16,7 +17,7 @@ def _mathml(node: nodes.Element, as_block: bool) -> str:
         return tex2mathml(node.astext(), as_block=as_block)
     except MathError as error:
         logger.warning("formula not understood: %s", error, location=node)
-        return f"<code>{nodes.unescape(node.astext())}</code>"
+        return f"<code>{html.escape(node.astext())}</code>"
 
 
 def _inline(translator: Any, node: nodes.math) -> None:

@@ -221,7 +221,16 @@ def make_outlier_scorer(
     >>> from vae_anomaly import make_outlier_scorer
     >>> X, y = np.array([[0.0], [0.1], [0.2], [9.0]]), np.array([0, 0, 0, 1])
     >>> forest = IsolationForest(random_state=0).fit(X)
-    >>> make_outlier_scorer(roc_auc_score)(forest, X, y)
+    >>> scorer = make_outlier_scorer(roc_auc_score)
+    >>> scorer(forest, X, y)
+    1.0
+
+    It goes into a search as any scorer of scikit-learn does:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> X, y = np.tile(X, (5, 1)), np.tile(y, 5)
+    >>> search = GridSearchCV(forest, {"max_samples": [2, 8]}, scoring=scorer, cv=2).fit(X, y)
+    >>> float(search.best_score_)
     1.0
     """
     if response_method not in _RESPONSES:

@@ -529,13 +529,24 @@ class AutoThreshold(LabelFreeObjective):
     """The threshold that flags 1 % of clean rows, estimated from the bulk of the scores.
 
     This is the rule of ``contamination="auto"`` in `VAEAnomalyDetector`: a skewed distribution is
-    fitted to the bulk, see `vae_anomaly.thresholds.offsets.auto_offset`. Up to a tenth of the rows
-    may be outliers, however extreme, without moving the threshold much. At least the most abnormal
-    row is flagged.
+    fitted to the bulk. Up to a tenth of the rows may be outliers, however extreme, without moving
+    the threshold much. At least the most abnormal row is flagged.
 
     See Also
     --------
     TunedThresholdDetectorCV : Chooses the threshold by such a rule.
+
+    Notes
+    -----
+    The distribution is a shifted log-normal. The quantiles q10, q50 and q90 of the abnormality, the
+    negative score, determine it: with r = (q90 - q50) / (q50 - q10), which is kept between 0.1 and
+    10, and the quantiles z of the standard normal distribution, the abnormality that is exceeded by
+    the fraction p of clean rows is::
+
+        q50 + (q90 - q50) (r**(z(1 - p) / z(0.9)) - 1) / (r - 1)
+
+    The threshold is where p is 1 %, or just above the score of the most abnormal row if none lies
+    beyond that.
 
     Examples
     --------

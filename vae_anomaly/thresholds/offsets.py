@@ -39,15 +39,9 @@ def auto_offset(
 ) -> float:
     """Return the 1 % quantile of a shifted log-normal fitted to the bulk of the unseen scores.
 
-    Three quantiles of the abnormality a = -score, at 10, 50 and 90 %, determine the shifted
-    log-normal a = shift + exp(mu + sigma N(0, 1)) in closed form: with
-    r = (q90 - q50) / (q50 - q10), sigma = log(r) / z90 and
-
-        q(t) = q50 + (q90 - q50) (r^(z_t / z90) - 1) / (r - 1),
-
-    where z_t is the quantile of the standard normal distribution. Up to a tenth of the rows may
-    thus be outliers, however extreme, without moving the threshold much. The skewness of the
-    scores, which differs from data set to data set, is taken into account.
+    The notes of `AutoThreshold` have the formula, which is that of the shifted log-normal
+    shift + exp(mu + sigma N(0, 1)) with sigma = log(r) / z(0.9). The skewness of the scores, which
+    differs from data set to data set, is taken into account.
 
     A network gives its training rows better scores than new rows, so possibly none of them lies
     below the threshold. The threshold is then raised to just above the score of the most abnormal
