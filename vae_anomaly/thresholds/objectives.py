@@ -677,8 +677,8 @@ class ExtremeValueTail(LabelFreeObjective):
             log_density = genpareto.logpdf(excesses / unit, shape, scale=np.exp(log_scale))
             return -float(np.average(log_density, weights=tail_weight))
 
-        # Below a shape of -1 the likelihood has no maximum: it is infinite where the support ends at
-        # the largest excess.
+        # Below a shape of -1 the likelihood has no maximum: it is infinite where the support ends
+        # at the largest excess.
         bounds = [(-1.0, None), (None, None)]
         shape, log_scale = minimize(loss, [0.1, 0.0], method="Nelder-Mead", bounds=bounds).x
         share_beyond = self.alarm_rate * weight.sum() / tail_weight.sum()
