@@ -422,6 +422,7 @@ def test_a_resumed_run_gives_the_same_bytes_and_counts(name, score, output, undi
         score(path, progress=stop_at(900))
     summary = score(path, resume=True)
     assert summary.resumed_at_row == 600
+    assert "this one started from row 601" in summary.findings[-1]
     assert path.read_bytes() == undisturbed(name)
     assert names(path) == [name, f"{name}.summary.json"]
     whole = score(path, overwrite=True)
@@ -436,7 +437,7 @@ def test_what_is_left_is_thrown_away_on_request(score, output, interrupted, undi
 
 
 def test_resume_without_anything_to_resume_starts_and_says_so(score, output, undisturbed):
-    assert "nothing to resume" in score(output, resume=True).findings[-1]
+    assert "started from row 1." in score(output, resume=True).findings[-1]
     assert output.read_bytes() == undisturbed()
 
 

@@ -261,6 +261,17 @@ def test_held_out_rows_are_those_not_trained_on(held_out):
     assert load(held_out[1])[-1].n_samples_seen_ == 178
 
 
+def test_a_threshold_that_is_a_guess_is_told(table, tmp_path, capsys):
+    model = ["--model", tmp_path / "m.skops", "--overwrite", *FAST]
+    told = printed_json(capsys, "fit", table(lambda rows: rows.head(130)), *model)
+    assert "Only 130 rows were trained on" in told["warnings"][0]
+    assert "vae-anomaly tune" in told["warnings"][0]
+    assert printed_json(capsys, "fit", BREAST_CANCER, *model)["warnings"] == []
+    held_out = [*LABELLED, "--test-size", 0.05, "--set", "contamination=1e-6"]
+    call("fit", BREAST_CANCER, *model, *held_out)
+    assert "No row that was held out is above the threshold" in capsys.readouterr().out
+
+
 def test_label_and_dropped_columns_are_not_learned_from(tmp_path):
     path = tmp_path / "m.skops"
     call("fit", BREAST_CANCER, "--model", path, *LABELLED, "--drop", "mean_area", *FAST)
@@ -424,6 +435,13 @@ def test_score_tells_rows_and_alarms(model, tmp_path, capsys):
     assert told["alarms"] == pd.read_csv(tmp_path / "o.csv")["is_outlier"].sum()
 
 
+def test_scores_on_the_standard_output_are_not_called_saved(model, capfd):
+    call("score", BREAST_CANCER, "--model", model, "--output", "-")
+    printed = capfd.readouterr()
+    assert printed.out.startswith("row,")
+    assert "saved" not in printed.err
+
+
 def test_onnx_files_are_scored(model, tmp_path):
     call("export", "--model", model, "--output", tmp_path / "m.onnx")
     scored = []
@@ -548,6 +566,14 @@ def test_the_model_may_be_tuned_in_place_and_again(held_out, tmp_path):
     assert load(path).offset_ != load(held_out[1])[-1].offset_
 
 
+def test_labels_that_choose_no_threshold_are_told(held_out, tmp_path, capsys):
+    tuned(held_out, tmp_path, *LABELLED)
+    assert "labels were not used to choose the threshold" in capsys.readouterr().out
+    files = ["--model", held_out[1], "--output", tmp_path / "other.skops"]
+    call("tune", held_out[0], *files, *LABELLED, "--objective", "auto")
+    assert "labels were not used" not in capsys.readouterr().out
+
+
 def test_an_objective_is_told_by_its_options(held_out, tmp_path, capsys):
     tuned(held_out, tmp_path, *LABELLED, *COST)
     told = capsys.readouterr().out
@@ -570,6 +596,8 @@ def test_a_picture_is_drawn(held_out, tmp_path, labels):
         (["--label", "grade", "--outlier", "3"], "'grade'"),
         (["--label", "diagnosis", "--outlier", "bad"], "'diagnosis' has no value 'bad'"),
         (["--plot", "picture.txt"], "must end in"),
+        (["--objective", "f1"], "(did you mean f-beta?"),
+        (["--objective", "recall"], "'recall' is not one of"),
     ],
 )
 def test_tune_refuses_in_one_line(held_out, tmp_path, capsys, options, words):
@@ -624,10 +652,12 @@ def test_a_row_that_is_not_there_is_refused(model, capsys):
 
 def test_inspect_tells_what_a_model_is(model, capsys):
     call("inspect", model)
-    assert "VAEAnomalyDetector" in capsys.readouterr().out
+    in_words = capsys.readouterr().out
+    assert "VAEAnomalyDetector" in in_words
     told = printed_json(capsys, "inspect", model)
     assert told["n_samples"] == 178
     assert told["threshold"] == -load(model)[-1].offset_  # of the scores that the commands tell
+    assert f"\nthreshold  {told['threshold']:.4g}\n" in in_words
 
 
 def test_what_is_no_model_is_refused(capsys, tmp_path):

@@ -71,6 +71,47 @@ def test_each_change_keeps_those_before_it(make_detector, X, X_new):
         assert -detector.score_samples(step[None])[0] == score
 
 
+@pytest.fixture(scope="module")
+def wide(make_detector):
+    """Counterparts of rows of 30 columns, of which one is abnormal in the first, else many."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(300, 3) @ rng.randn(3, 30) + 0.3 * rng.randn(300, 30)
+    detector = make_detector(max_iter=50).fit(X)
+    rows = X[:12] + 1.5 * np.arange(1, 13)[:, None] * rng.randn(12, 30)
+    rows[0] = X[0]
+    rows[0, 4] += 40
+    return detector, detector.counterfactuals(rows), rows
+
+
+def test_the_changes_end_with_the_first_normal_score(wide):
+    _, found, _ = wide
+    assert found.is_normal.all()
+    assert found.changes.groupby(level=0).size().max() > 10
+    is_last = ~found.changes.index.get_level_values(0).duplicated(keep="last")
+    np.testing.assert_array_equal(found.changes["score"] <= found.threshold, is_last)
+
+
+def test_none_of_the_changes_can_be_spared(wide):
+    detector, found, rows = wide
+    normal = found.rows.to_numpy()
+    for row in np.unique(found.changes.index.get_level_values(0)):
+        columns = np.flatnonzero(normal[row] != rows[row])
+        without = np.repeat(normal[[row]], len(columns), axis=0)
+        without[np.arange(len(columns)), columns] = rows[row, columns]
+        assert (detector.predict(without) == -1).all()
+
+
+def test_a_sentence_tells_few_changes_or_says_that_there_are_many(wide):
+    _, found, _ = wide
+    n_changes = found.changes.groupby(level=0).size()
+    text = found.text()
+    many = text[n_changes.idxmax()]
+    assert many.startswith("No change of a few columns was found that makes the row normal.")
+    assert f"With changes in {n_changes.max()} of 30 columns, among them x" in many
+    assert many.count("instead of") == 4
+    assert text[0].startswith("With x4 ")
+
+
 def test_counterparts_stay_within_the_range_of_training(trained, X, moved):
     rows = trained.counterfactuals(moved).rows.to_numpy()
     is_changed = rows != moved
@@ -106,12 +147,15 @@ def test_levels_and_whole_numbers_are_changed_to_such(mixed):
     assert found.is_normal.all()
     assert found.rows.dtypes.tolist() == rows.dtypes.tolist()
     changed_to = found.changes.groupby("column")["changed_to"].agg(list)
-    assert set(changed_to["third"]) <= {"low", "mid", "high"}
     assert all(value == round(value) for value in changed_to["count"])
     sentence = found.text(units={"count": "pieces"})[0]
     assert sentence.startswith("With ")
     assert "pieces instead of" in sentence
     assert sentence.endswith(f"below the threshold {-mixed.offset_:.3g}.")
+    all_changed = counterfactuals(FixedThresholdDetector(mixed, threshold=1e9), rows).changes
+    levels = all_changed.loc[all_changed["column"] == "third", "changed_to"]
+    assert len(levels)
+    assert set(levels) <= {"low", "mid", "high"}
 
 
 def test_a_missing_cell_can_be_filled_in(make_detector, curve):

@@ -1,5 +1,7 @@
 """What a threshold is chosen for: each objective beside its definition."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import expon
@@ -125,6 +127,16 @@ def test_extreme_value_tail_follows_units():
 def test_extreme_value_tail_needs_rows():
     with pytest.raises(ValueError, match="at least 10 rows"):
         ExtremeValueTail().threshold(np.arange(50.0))
+
+
+def test_a_tail_whose_likelihood_has_no_maximum_ends_near_the_rows_seen():
+    """Excesses far from the level, as outliers among the rows make them, fit a bounded tail."""
+    rng = np.random.RandomState(0)
+    scores = np.append(-rng.exponential(size=120), -50 - 5 * rng.uniform(size=17))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        threshold = ExtremeValueTail().threshold(scores)
+    assert scores.min() - 1 < threshold < scores.min()
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,25 @@ def test_two_columns_of_one_name_are_refused(table):
 
 def test_values_of_several_types_are_refused_by_name(table):
     rows = table.assign(shop=["k", 1] * 40)
-    with pytest.raises(ValueError, match="'shop' holds values of more than one type"):
+    told = r"'shop' holds values of more than one type: 'k' in row 0 and 1 in row 1, counted from 0"
+    with pytest.raises(ValueError, match=told):
+        fitted().transform(rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("12 kg", "the text '12 kg'"), (True, "True"), ([1], r"\[1\]")]
+)
+def test_what_is_no_number_among_numbers_is_named(table, value, words):
+    amounts = table["amount"].astype(object)
+    amounts.iloc[:2] = [None, value]
+    told = f"^Column 'amount' was learned as numbers, but holds {words} in row 1, counted from 0.$"
+    with pytest.raises(ValueError, match=told):
+        fitted().transform(table.assign(amount=amounts))
+
+
+def test_values_that_are_no_cells_are_refused_by_name(table):
+    rows = table.assign(shop=[object()] * len(table))
+    with pytest.raises(ValueError, match=r"'shop' .* neither numbers, dates nor texts, such as"):
         fitted().transform(rows)
 
 

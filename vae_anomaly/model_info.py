@@ -141,7 +141,7 @@ class ModelInfo:
         lines = [
             self.names,
             f"trained    {self.trained_at or 'at an unknown time'}, on {rows} rows",
-            f"threshold  {self.threshold}",
+            f"threshold  {'none' if self.threshold is None else f'{self.threshold:.4g}'}",
             f"versions   {', '.join(f'{name} {number}' for name, number in self.versions.items())}",
             f"digest     sha256 {self.digest}",
         ]

@@ -171,8 +171,13 @@ def score_table(
     with PartedRun(job, target, beside, rejects, overwrite=overwrite, resume=resume) as run:
         clock.start_at(run.tally.rows_in)
         run.score(clock.show)
-        if resume and not clock.resumed_at:
-            job.findings.append("There was nothing to resume: all rows were scored.")
+        if resume:
+            job.findings.append(
+                f"The first {clock.resumed_at:,} rows had been scored by an interrupted run; this "
+                f"one started from row {clock.resumed_at + 1:,}."
+                if clock.resumed_at
+                else "No interrupted run was found that can be resumed; started from row 1."
+            )
         summary = _summary(job, run.tally, output, rejects, model_path, clock)
         run.finish(summary.to_json())
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vae_anomaly.batch.errors import TableError
 from vae_anomaly.documentation import DocLinkMixin
+from vae_anomaly.explanations.sentences import is_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -287,7 +289,7 @@ class TableSchema(DocLinkMixin, TransformerMixin, BaseEstimator):
     def _converted(self, X: pd.DataFrame, schemas: Sequence[ColumnSchema]) -> pd.DataFrame:
         from vae_anomaly.batch.sql import converted
 
-        table = _arrow(X)
+        table = _arrow(X, schemas)
         check_types(table.schema, schemas)
         values, bad = converted(table, schemas, self.missing)
         if bad:
@@ -418,23 +420,46 @@ def _is_typed(values: pd.Series, column: ColumnSchema) -> bool:
     return not any(level == "" or level.endswith(".0") for level in levels)
 
 
-def _arrow(X: pd.DataFrame) -> pa.Table:
-    """Return a dataframe as a table of Arrow."""
+def _arrow(X: pd.DataFrame, schemas: Sequence[ColumnSchema] = ()) -> pa.Table:
+    """Return a dataframe as a table of Arrow; the kinds of its columns are for what is wrong."""
     import pyarrow as pa
 
     if not all(isinstance(name, str) for name in X.columns):
         raise TypeError("TableSchema needs columns whose names are texts.")
     try:
         return pa.Table.from_pandas(X, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        kind_of = {column.name: column.kind for column in schemas}
         for name in X.columns:
             try:
                 pa.Array.from_pandas(X[name])
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-                raise TableError(
-                    f"Column {name!r} holds values of more than one type: {error}"
-                ) from None
+                raise TableError(_mixture(X[name], kind_of.get(name))) from None
         raise
+
+
+def _mixture(values: pd.Series, kind: str | None) -> str:
+    """Return what is wrong with a column that Arrow has no type for."""
+    cells = [(row, value) for row, value in enumerate(values) if not is_missing(value)]
+    if kind == "number":
+        for row, value in cells:
+            if not isinstance(value, Number) or isinstance(value, bool):
+                text = "the text " if isinstance(value, str) else ""
+                return (
+                    f"Column {values.name!r} was learned as numbers, but holds {text}{value!r} in "
+                    f"row {row}, counted from 0."
+                )
+    first_row, first = cells[0]
+    for row, value in cells:
+        if type(value) is not type(first):
+            return (
+                f"Column {values.name!r} holds values of more than one type: {first!r} in row "
+                f"{first_row} and {value!r} in row {row}, counted from 0."
+            )
+    return (
+        f"Column {values.name!r} holds values that are neither numbers, dates nor texts, such as "
+        f"{first!r} in row {first_row}, counted from 0."
+    )
 
 
 def _nearest(name: str, others: Sequence[str]) -> str | None:

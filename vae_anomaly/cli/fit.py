@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
 
 from vae_anomaly.cli import options, show
+from vae_anomaly.wording import counted
+
+if TYPE_CHECKING:
+    from vae_anomaly.batch.evaluation import Evaluation
+
+_FEW_ROWS = 300
+"""With fewer rows than this, a threshold that 1 % of them exceed rests on less than three rows."""
 
 
 @options.command("fit")
@@ -216,6 +223,7 @@ def command(
         "findings": [*source.findings, *found.findings],
         "threshold": -model[-1].offset_,
         "held_out": None if evaluation is None else show.evaluation_value(evaluation),
+        "warnings": _doubts_about_threshold(n_train, evaluation),
     }
 
     def say(out: Console) -> None:
@@ -234,9 +242,21 @@ def command(
             out.print(f"held out {evaluation.n_rows:,} rows")
             show.evaluation(out, evaluation)
         out.print(f"a row is an outlier if its score is above {value['threshold']:.4g}")
+        show.findings(out, value["warnings"])
         out.print("saved " + " and ".join(map(str, outputs)))
 
     show.result(value, say)
+
+
+def _doubts_about_threshold(n_train: int, evaluation: Evaluation | None) -> list[str]:
+    """Return why the threshold should not be trusted."""
+    advice = "choose it by `vae-anomaly tune`, on rows that were not trained on"
+    if n_train < _FEW_ROWS:
+        rows = counted(n_train, "row")
+        return [f"Only {rows} were trained on, so the threshold is a rough guess: {advice}."]
+    if evaluation is not None and evaluation.n_found + evaluation.n_false_alarms == 0:
+        return [f"No row that was held out is above the threshold: {advice}."]
+    return []
 
 
 def _name_and_format(text: str) -> tuple[str, str | None]:

@@ -144,8 +144,8 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             f"{counted(summary.alarms, 'alarm')}, with a score above {summary.threshold:.4g}"
         )
         show.findings(out, [*summary.findings, *summary.warnings])
-        summary_path = None if is_stream(output) else f"{output}.summary.json"
-        saved = [str(path) for path in (output, rejects, summary_path) if path is not None]
-        out.print("saved " + " and ".join(saved))
+        of_output = [] if is_stream(output) else [output, f"{output}.summary.json"]
+        if saved := [*of_output[:1], *([] if rejects is None else [rejects]), *of_output[1:]]:
+            out.print("saved " + " and ".join(map(str, saved)))
 
     show.result(dataclasses.asdict(summary), say, aside=is_stream(output))

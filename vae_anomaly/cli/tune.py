@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 from rich.console import Console
 
 from vae_anomaly import (
@@ -42,6 +45,20 @@ OBJECTIVES: dict[str, tuple[Any, dict[str, str]]] = {
 """The values of --objective, with the option that each of its parameters is taken from."""
 
 
+class _ObjectiveName(click.Choice):  # not generic before click 8.2
+    """The name of an objective, of which F-measures are also known by other names."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; raise BadParameter if there is none like it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if re.fullmatch(r"f[-_ ]?(beta|score|measure|\d[\d.]*)?", str(value).lower()):
+                hint = " (did you mean f-beta? Its --beta is 1 by default)"
+                self.fail(error.message.removesuffix(".") + hint, param, ctx)
+            raise
+
+
 def _of_objective(name: str, metavar: str, text: str) -> options.Decorator:
     return click.option(f"--{name}", type=float, metavar=metavar, help=text, panel="Objectives")
 
@@ -59,7 +76,7 @@ def _of_objective(name: str, metavar: str, text: str) -> options.Decorator:
 @options.label()
 @click.option(
     "--objective",
-    type=click.Choice(list(OBJECTIVES)),
+    type=_ObjectiveName(list(OBJECTIVES)),
     default="auto",
     show_default=True,
     help="What the threshold is chosen for. Without labels: auto (1 % of false alarms on clean "
@@ -151,11 +168,21 @@ def command(
             figure = draw(objective, tuned.offset_, scores, is_outlier)
             figure.savefig(part, format=plot.suffix[1:])
 
+    warnings = []
+    given_by = get_current_context().get_parameter_source("objective")
+    if wanted is not None and given_by is ParameterSource.DEFAULT:
+        warnings.append(
+            "The labels were not used to choose the threshold, only to measure it, as --objective "
+            "is auto by default. cost, f-beta, recall-at-precision and precision-at-k use them."
+        )
+
     def say(out: Console) -> None:
         out.print(f"scored {len(scores):,} rows{counts(is_outlier)}")
         threshold = f"{-tuned.offset_:.4g}"
         chosen_by = in_flags(given["objective"], given)
-        out.print(f"with {chosen_by} a row is an outlier if its score is above {threshold}\n")
+        out.print(f"with {chosen_by} a row is an outlier if its score is above {threshold}")
+        show.findings(out, warnings)
+        out.print()
         show.table(out, ["", *figures.columns], figures.itertuples())
         if unsure:
             out.print(unsure)
@@ -167,6 +194,7 @@ def command(
         "objective": str(objective),
         "threshold": -tuned.offset_,
         "figures": figures.to_dict(),
+        "warnings": warnings,
     }
     show.result(value, say)
 

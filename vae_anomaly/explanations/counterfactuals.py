@@ -30,6 +30,9 @@ _N_CANDIDATES = 20
 _N_SINGLE = 10
 """The number of rounds that change a single column; later ones change a tenth of all at once."""
 
+_N_IN_WORDS = 5
+"""The number of changes that a sentence tells; of more, it tells the first three."""
+
 
 @dataclass(frozen=True)
 class Counterfactuals:
@@ -107,7 +110,8 @@ class Counterfactuals:
         -------
         sentences : Series of shape (n_samples,)
             The sentences, such as "With amount 120 instead of 9,120 the score would be 31 instead
-            of 2,485, below the threshold 96".
+            of 2,485, below the threshold 96". Of more than five changes, they tell how many there
+            are, and the first three.
 
         Raises
         ------
@@ -144,9 +148,16 @@ class Counterfactuals:
                 )
             ]
             side = "below" if after <= self.threshold else "still above"
+            start = f"With {', '.join(parts)}"
+            if len(parts) > _N_IN_WORDS:
+                start = (
+                    "No change of a few columns was found that makes the row normal. "
+                    f"With changes in {len(parts)} of {self.rows.shape[1]} columns, among them "
+                    f"{', '.join(parts[:3])},"
+                )
             sentences.append(
-                f"With {', '.join(parts)} the score would be {in_words(after)} instead of "
-                f"{in_words(before)}, {side} the threshold {limit}."
+                f"{start} the score would be {in_words(after)} instead of {in_words(before)}, "
+                f"{side} the threshold {limit}."
             )
         return pd.Series(sentences, self.score.index, dtype=object, name="counterfactual")
 
@@ -157,8 +168,10 @@ def counterfactuals(model: Any, X: Any, *, max_changes: int | None = None) -> Co
     Columns are changed one after the other, each time the one that lowers the anomaly score most
     [1]_. Changed columns get the value that the decoder expects there given all other columns of
     the row, or the most probable level, within the range of the training rows. The search ends as
-    soon as the score is not above the threshold. If it never gets there, the changes after the
-    lowest score are undone.
+    soon as the score is not above the threshold, and changes that turn out not to be needed for
+    that are undone: no single one of those that are left can be spared, although there may be a
+    smaller set of other columns. If the score never gets there, the changes after the lowest score
+    are undone.
 
     Parameters
     ----------
@@ -315,34 +328,26 @@ def _as_the_user_knows(subject: Subject, rows: np.ndarray, order: np.ndarray) ->
     cells = (_cells(subject, table, row_of, label_of) for table in (frame, counterparts))
     is_same = [_is_same(before, after) for before, after in zip(*cells, strict=True)]
     order[row_of[is_same], label_of[is_same]] = 0
-    number_of = _numbered(order)
-    row_of, label_of = np.nonzero(number_of)
-    in_order = np.lexsort([number_of[row_of, label_of], row_of])
-    row_of, label_of = row_of[in_order], label_of[in_order]
-    number = number_of[row_of, label_of]
-
-    score, score_after = -_scores(subject, frame), np.empty(0)
-    if row_of.size:
-        # A change stays for the later changes of the same row.
-        is_made = (number_of[row_of] > 0) & (number_of[row_of] <= number[:, None])
-        score_after = -_scores(subject, _changed(subject, row_of, values, is_made))
-    is_kept = number <= _n_up_to_lowest(score, score_after, row_of, number)[row_of]
-    row_of, label_of, number = row_of[is_kept], label_of[is_kept], number[is_kept]
-    is_made = np.zeros(order.shape, bool)
-    is_made[row_of, label_of] = True
-    counterparts = _changed(subject, all_rows, values, is_made)
+    score = -_scores(subject, frame)
+    steps = _Steps.of(subject, values, order)
+    order[steps.row_of, steps.label_of] *= steps.number <= steps.n_needed(score, threshold)
+    for row in np.flatnonzero((order > 0).sum(axis=1) > 1).tolist():
+        _spare(subject, values, row, order[row])
+    steps = _Steps.of(subject, values, order)
+    row_of, label_of = steps.row_of, steps.label_of
+    counterparts = _changed(subject, all_rows, values, order > 0)
 
     names = np.empty(len(subject.names), object)
     names[:] = subject.names
     index = pd.MultiIndex.from_arrays(
-        [frame.index.take(row_of), number],
+        [frame.index.take(row_of), steps.number],
         names=["row" if frame.index.name is None else frame.index.name, "change"],
     )
     changes = {
         "column": names[label_of],
         "observed": _cells(subject, frame, row_of, label_of),
         "changed_to": _cells(subject, counterparts, row_of, label_of),
-        "score": score_after[is_kept],
+        "score": steps.score,
     }
     return Counterfactuals(
         rows=counterparts,
@@ -387,16 +392,62 @@ def _is_same(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-def _n_up_to_lowest(
-    score: np.ndarray, score_after: np.ndarray, row_of: np.ndarray, number: np.ndarray
-) -> np.ndarray:
-    """Return the number of changes of each row up to its lowest score, 0 if none lowers it."""
-    by_score = np.lexsort([number, score_after, row_of])
-    best = by_score[np.unique(row_of[by_score], return_index=True)[1]]
-    best = best[score_after[best] < score[row_of[best]]]
-    n_changes = np.zeros(len(score), int)
-    n_changes[row_of[best]] = number[best]
-    return n_changes
+@dataclass(frozen=True)
+class _Steps:
+    """The changes of all rows one after the other, with the model's score after each of them."""
+
+    row_of: np.ndarray
+    label_of: np.ndarray
+    number: np.ndarray
+    score: np.ndarray
+
+    @classmethod
+    def of(cls, subject: Subject, values: Values, order: np.ndarray) -> _Steps:
+        """Return the steps of an order, (n_rows, n_labels), that is 0 where there is no change."""
+        number_of = _numbered(order)
+        row_of, label_of = np.nonzero(number_of)
+        in_order = np.lexsort([number_of[row_of, label_of], row_of])
+        row_of, label_of = row_of[in_order], label_of[in_order]
+        number, score = number_of[row_of, label_of], np.empty(0)
+        if row_of.size:
+            # A change stays for the later changes of the same row.
+            is_made = (number_of[row_of] > 0) & (number_of[row_of] <= number[:, None])
+            score = -_scores(subject, _changed(subject, row_of, values, is_made))
+        return cls(row_of, label_of, number, score)
+
+    def n_needed(self, score: np.ndarray, threshold: float) -> np.ndarray:
+        """Return for each step how many of its row are needed to be normal, or at the lowest score.
+
+        There are none if no change lowers the score of the row.
+        """
+        # To the order, all scores that are normal are equal, so that the first of them comes first.
+        by_score = np.lexsort([self.number, np.maximum(self.score, threshold), self.row_of])
+        best = by_score[np.unique(self.row_of[by_score], return_index=True)[1]]
+        best = best[self.score[best] < score[self.row_of[best]]]
+        n_steps = np.zeros(len(score), int)
+        n_steps[self.row_of[best]] = self.number[best]
+        return n_steps[self.row_of]
+
+
+def _spare(subject: Subject, values: Values, row: int, order: np.ndarray) -> None:
+    """Undo changes without which a row is normal, in its `order`, until each one is needed."""
+    threshold = subject.threshold
+    assert threshold is not None
+
+    def scores_without(labels: np.ndarray, spared: np.ndarray) -> np.ndarray:
+        is_made = np.repeat((order > 0)[None], len(spared), axis=0)
+        is_made[:, labels] &= ~spared
+        return -_scores(subject, _changed(subject, np.full(len(spared), row), values, is_made))
+
+    while (labels := np.flatnonzero(order)).size > 1:
+        score = scores_without(labels, np.eye(len(labels), dtype=bool))
+        if score.min() > threshold:
+            return
+        # As many as can be spared at once, beginning with the change that matters least.
+        rank = np.empty(len(labels), int)
+        rank[np.argsort(score, kind="stable")] = np.arange(len(labels))
+        score = scores_without(labels, rank <= np.arange(len(labels) - 1)[:, None])
+        order[labels[rank <= np.flatnonzero(score <= threshold)[-1]]] = 0
 
 
 def _numbered(order: np.ndarray) -> np.ndarray:

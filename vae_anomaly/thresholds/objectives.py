@@ -595,7 +595,8 @@ class ExtremeValueTail(LabelFreeObjective):
 
         a_q = t + s / c ((q N / N_t)^-c - 1),
 
-    which may lie beyond all rows seen: the alarm rate may be well below 1 / N.
+    which may lie beyond all rows seen: the alarm rate may be well below 1 / N. Shape and scale are
+    those of the highest likelihood with c >= -1; below, it has no maximum [2]_.
 
     The rows should be clean. Outliers among them make the tail heavier and the threshold too low.
 
@@ -618,6 +619,8 @@ class ExtremeValueTail(LabelFreeObjective):
     References
     ----------
     .. [1] Siffer, A. et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+    .. [2] Grimshaw, S. D., "Computing Maximum Likelihood Estimates for the Generalized Pareto
+       Distribution", Technometrics 35(2), 1993.
 
     Examples
     --------
@@ -685,7 +688,10 @@ class ExtremeValueTail(LabelFreeObjective):
             log_density = genpareto.logpdf(excesses / unit, shape, scale=np.exp(log_scale))
             return -float(np.average(log_density, weights=tail_weight))
 
-        shape, log_scale = minimize(loss, [0.1, 0.0], method="Nelder-Mead").x
+        # Below a shape of -1 the likelihood has no maximum: it is infinite where the support ends
+        # at the largest excess.
+        bounds = [(-1.0, None), (None, None)]
+        shape, log_scale = minimize(loss, [0.1, 0.0], method="Nelder-Mead", bounds=bounds).x
         share_beyond = self.alarm_rate * weight.sum() / tail_weight.sum()
         return float(level - unit * genpareto.isf(share_beyond, shape, scale=np.exp(log_scale)))
 
