@@ -169,7 +169,7 @@ def test_a_threshold_stands_below_the_detector_that_it_is_set_for(detector, X):
     tuned = TunedThresholdDetectorCV(detector, scoring=AlarmBudget(0.05), cv="prefit").fit(X)
     shown = text_of(tuned)
     assert shown.rindex(f"threshold {tuned.offset_:.4g}") > shown.rindex("VAEAnomalyDetector")
-    assert "not labelled as outliers" not in shown
+    assert "held-out rows not labelled" not in shown
 
 
 def test_the_view_of_a_conformal_detector_tells_its_guarantee(detector, X_new):
