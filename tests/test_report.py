@@ -297,6 +297,19 @@ def test_pictures_have_a_name_and_follow_the_colours_of_the_page(whole):
     assert "#000000" not in svg
 
 
+def test_each_axis_has_at_least_two_labels(tmp_path):
+    score = np.geomspace(30, 700, 200)  # with one power of ten among them
+    scores = pd.DataFrame({"row": np.arange(200) + 1, "score": score, "is_outlier": score > 500})
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    source = Source.open([tmp_path / "scores.csv"])
+    page = page_of(None, source, tmp_path / "report.html", scored=True)
+    axes = re.split(r'<g id="[\w-]+-matplotlib\.axis_\d+">', page.html)[1:]
+    assert len(axes) == 4
+    for axis in axes:
+        texts = re.findall(r"<text [^>]*>([^<]*)</text>", axis.split('<g id="scores-patch')[0])
+        assert sum(text[:1].isdigit() for text in texts) >= 2
+
+
 def test_names_of_elements_are_unique(whole):
     ids = [attrs["id"] for _, attrs in whole[1].elements if "id" in attrs]
     assert len(ids) == len(set(ids))

@@ -100,6 +100,7 @@ def _picture(name: str, plot: Callable[..., tuple[Figure, str]], *arguments: Any
 
     with rc_context(_STYLE):
         figure, text = plot(*arguments)
+        _label_enough_ticks(figure)
         file = io.StringIO()
         nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
         figure.savefig(file, format="svg", dpi=_DPI, metadata=nothing)
@@ -331,6 +332,19 @@ def _plain_numbers(axis: Axis) -> None:
     """Write numbers as 1,000, not as powers of ten, and only at the larger ticks."""
     axis.set_major_formatter(lambda value, _: f"{value:,g}")
     axis.set_minor_formatter("")
+
+
+def _label_enough_ticks(figure: Figure) -> None:
+    """Label at least two ticks of each logarithmic axis, which powers of ten may not be."""
+    from matplotlib.ticker import AutoLocator, LogLocator
+
+    for ax in figure.axes:
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            low, high = sorted(limits)
+            for locator in (LogLocator(subs=(1, 2, 5)), AutoLocator()):
+                n_labels = sum(low <= tick <= high for tick in axis.get_majorticklocs())
+                if axis.get_scale() == "log" and n_labels < 2:
+                    axis.set_major_locator(locator)
 
 
 def _mark(ax: Axes, threshold: float) -> None:
