@@ -37,7 +37,8 @@ def test_joiners_stay_where_a_script_or_an_emoji_needs_them(text):
         (float("inf"), "∞"),
         (-float("inf"), "-∞"),
         (float("nan"), MISSING),
-        (1e-5, "1.000e-05"),
+        (-1e-5, "-1e-05"),
+        (1.23456e20, "1.235e+20"),
     ],
 )
 def test_numbers_have_four_digits_and_separators(value, shown):

@@ -75,12 +75,12 @@ def number(value: Any, digits: int = 4) -> str:
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    rounded = float(f"{value:.{digits}g}")
-    if rounded and not 1e-4 <= abs(rounded) < 1e15:
-        return f"{value:.{digits - 1}e}"
-    if abs(rounded) >= 10 ** (digits - 1) or value == round(value):
+    shown = f"{value:.{digits}g}"
+    if abs(value) >= 1e15:
+        return shown
+    if abs(float(shown)) >= 10 ** (digits - 1) or value == round(value):
         return f"{value + 0.0:,.0f}"  # + 0.0 makes a zero of a negative one
-    return f"{value:.{digits}g}"
+    return shown
 
 
 def fixed(value: float | None) -> str:
