@@ -13,36 +13,25 @@ import inspect
 import re
 import textwrap
 import tomllib
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import get_validation_checks, validate
+from public_names import NAMES
 from sklearn.exceptions import NotFittedError
-
-import vae_anomaly.batch
-import vae_anomaly.report
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 CHECKS = get_validation_checks(
     set(tomllib.loads(PYPROJECT.read_text())["tool"]["numpydoc_validation"]["checks"])
 )
 
-NAMES = {
-    "vae_anomaly": vae_anomaly.__all__,
-    "vae_anomaly.batch": vae_anomaly.batch.__all__,
-    "vae_anomaly.onnx": ["register_converters"],
-    "vae_anomaly.report": vae_anomaly.report.__all__,
-    "vae_anomaly.pyod_model": ["PyODModel"] if find_spec("pyod") else [],
-}
-
 # Users do not call these: scikit-learn does for the routing of metadata, a tuned threshold for
 # the counts of an objective, and a run on files for the rest.
 WITHOUT_EXAMPLES = {
     *("get_metadata_routing", "set_score_request", "from_counts"),
     *("check_columns", "check_unchanged", "extra_columns", "fingerprint", "kept_types"),
-    *("pieces", "sentence", "to_json", "written"),
+    *("from_json", "pieces", "sentence", "to_json", "written"),
 }
 
 

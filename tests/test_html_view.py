@@ -1,5 +1,6 @@
 """What notebooks show of fitted estimators and of results."""
 
+import dataclasses
 import html
 import re
 from pathlib import Path
@@ -27,6 +28,7 @@ from vae_anomaly import (
     save,
 )
 from vae_anomaly.html_view import LearnedViewMixin
+from vae_anomaly.learned import Column
 
 HOSTILE = "<script>alert('t')</script>"
 
@@ -167,7 +169,7 @@ def test_a_threshold_stands_below_the_detector_that_it_is_set_for(detector, X):
     tuned = TunedThresholdDetectorCV(detector, scoring=AlarmBudget(0.05), cv="prefit").fit(X)
     shown = text_of(tuned)
     assert shown.rindex(f"threshold {tuned.offset_:.4g}") > shown.rindex("VAEAnomalyDetector")
-    assert "not labelled as outliers" not in shown
+    assert "held-out rows not labelled" not in shown
 
 
 def test_the_view_of_a_conformal_detector_tells_its_guarantee(detector, X_new):
@@ -219,6 +221,20 @@ def test_a_damaged_detector_is_shown_without_what_it_learned(make_detector, X):
     detector = make_detector(max_iter=1).fit(X)
     del detector.history_
     assert "Learned" not in text_of(detector)
+
+
+def test_a_view_never_raises_whatever_a_file_says_of_its_columns(monkeypatch):
+    detector = load(Path(__file__).parent / "models" / "0.1.0" / "dense.onnx")
+    columns = (Column("a", "number", minimum="low", maximum="high"),)
+    info = dataclasses.replace(detector.info_, columns=columns)
+    monkeypatch.setattr(OnnxDetector, "info_", info)
+    assert "OnnxDetector" in text_of(detector)
+
+
+def test_a_threshold_set_by_hand_is_by_hand_whatever_the_detector_has(detector, X):
+    same = FixedThresholdDetector(detector, threshold=detector.offset_).fit(X)
+    assert "set by hand" in text_of(same)
+    assert "set by the detector itself" in text_of(FixedThresholdDetector(detector).fit(X))
 
 
 @pytest.mark.parametrize("name", ["dense.skops", "dense.onnx", "conv2d.skops", "tuned.skops"])

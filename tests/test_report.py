@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import importlib.util
 import json
 import re
@@ -11,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 
 from vae_anomaly import (
     AlarmCost,
+    ConformalDetector,
     FixedThresholdDetector,
     TableSchema,
     TunedThresholdDetectorCV,
@@ -176,7 +179,9 @@ def scored(folder, fitted, table):
 
 
 def page_of(model, source, output, **arguments):
-    arguments = {"top": 10, "attribution": "terms"} | arguments
+    arguments = {"top": 10} | arguments
+    if not arguments.get("scored"):
+        arguments = {"attribution": "terms"} | arguments
     write_report(model, source, output, **arguments)
     return Page(output.read_text(encoding="utf-8"))
 
@@ -292,6 +297,19 @@ def test_pictures_have_a_name_and_follow_the_colours_of_the_page(whole):
     assert "#000000" not in svg
 
 
+def test_each_axis_has_at_least_two_labels(tmp_path):
+    score = np.geomspace(30, 700, 200)  # with one power of ten among them
+    scores = pd.DataFrame({"row": np.arange(200) + 1, "score": score, "is_outlier": score > 500})
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    source = Source.open([tmp_path / "scores.csv"])
+    page = page_of(None, source, tmp_path / "report.html", scored=True)
+    axes = re.split(r'<g id="[\w-]+-matplotlib\.axis_\d+">', page.html)[1:]
+    assert len(axes) == 4
+    for axis in axes:
+        texts = re.findall(r"<text [^>]*>([^<]*)</text>", axis.split('<g id="scores-patch')[0])
+        assert sum(text[:1].isdigit() for text in texts) >= 2
+
+
 def test_names_of_elements_are_unique(whole):
     ids = [attrs["id"] for _, attrs in whole[1].elements if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -374,6 +392,93 @@ def test_a_table_of_one_row_has_a_report(fitted, tmp_path):
     assert len(page.rows("listed")) == 1
 
 
+@pytest.fixture(scope="module")
+def silent(fitted):
+    """A model with so few calibration rows for its rate that it never raises an alarm."""
+    with pytest.warns(UserWarning, match="never flags"):
+        model = ConformalDetector(fitted, alpha=0.001, cv="prefit").fit(rows_of(100, seed=5))
+    assert model.offset_ == -np.inf
+    return model
+
+
+def test_a_model_that_never_raises_an_alarm_gets_a_report(silent, table, tmp_path):
+    page = page_of(silent, table, tmp_path / "report.html", label=LABEL)
+    assert "0 raise an alarm, as the threshold of the model is infinite." in page.texts["summary"]
+    assert "Threshold∞" in page.texts["summary"].replace("\n", "")
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_the_scores_of_a_model_that_never_raises_an_alarm_get_a_report(
+    silent, table, tmp_path, with_model
+):
+    score_table(silent, table, tmp_path / "scores.csv")
+    source = Source.open([tmp_path / "scores.csv"])
+    model = silent if with_model else None
+    contents = write_report(model, source, tmp_path / "report.html", scored=True, top=5)
+    assert (contents.n_alarms, contents.threshold) == (0, np.inf)
+    assert contents.is_threshold_exact
+
+
+def test_the_score_is_only_said_to_be_that_of_a_vae_where_it_is(whole, scored, table, tmp_path):
+    assert "plus the KL divergence of its code, in nats" in whole[1].texts["scores"]
+    schema = TableSchema([{"name": "a", "kind": "number"}])
+    forest = make_pipeline(schema, FixedThresholdDetector(IsolationForest(random_state=0)))
+    forest.fit(rows_of(100, seed=3))
+    for page in (
+        page_of(forest, table, tmp_path / "forest.html"),
+        page_of(None, scored, tmp_path / "scored.html", scored=True),
+    ):
+        assert "KL divergence" not in page.texts["scores"]
+        assert "nats" not in page.texts["summary"] + page.texts["scores"]
+        assert "nats" not in page.texts["threshold"]
+
+
+def test_the_weight_of_the_kl_divergence_is_told(fitted, table, tmp_path):
+    model = make_pipeline(clone(fitted[0]), clone(fitted[-1]).set_params(beta=0.5, max_iter=2))
+    model.fit(rows_of(100, seed=0)[["a", BOLD, "shop"]])
+    score_table(model, table, tmp_path / "scores.csv")
+    source = Source.open([tmp_path / "scores.csv"])
+    for page in (
+        page_of(model, table, tmp_path / "report.html"),
+        page_of(model, source, tmp_path / "scored.html", scored=True),
+    ):
+        assert "plus 0.5 times the KL divergence" in page.texts["scores"]
+
+
+def test_columns_whose_drift_is_not_known_are_last(fitted, tmp_path):
+    rows = rows_of(200, seed=2).assign(a=None)
+    rows.to_csv(tmp_path / "table.csv", index=False)
+    source = Source.open([tmp_path / "table.csv"])
+    contents = write_report(fitted, source, tmp_path / "report.html", top=5, attribution="terms")
+    assert [column.psi is None for column in contents.drift] == [False, False, True]
+
+
+@pytest.fixture
+def damaged(folder, tmp_path):
+    """A table with two cells that are no numbers."""
+    rows = pd.read_csv(folder / "table.csv", dtype=str)
+    rows.loc[rows.index[:2], "a"] = ["n/b", "?!"]
+    rows.to_csv(tmp_path / "damaged.csv", index=False)
+    return Source.open([tmp_path / "damaged.csv"])
+
+
+def test_cells_that_were_taken_as_missing_are_told(fitted, damaged, tmp_path):
+    page = page_of(fitted, damaged, tmp_path / "report.html", bad_cells="missing")
+    told = "column 'a': 2 cells not of its kind, taken as missing"
+    assert told in page.texts["columns"]
+    score_table(fitted, damaged, tmp_path / "scores.csv", bad_cells="missing")
+    scores = Source.open([tmp_path / "scores.csv"])
+    page = page_of(None, scores, tmp_path / "scored.html", scored=True)
+    assert told in page.texts["columns"]
+
+
+def test_rows_that_were_rejected_are_told(fitted, damaged, tmp_path):
+    score_table(fitted, damaged, tmp_path / "scores.csv", rejects=tmp_path / "rejects.csv")
+    scores = Source.open([tmp_path / "scores.csv"])
+    page = page_of(None, scores, tmp_path / "report.html", scored=True)
+    assert "2 rows rejected, so not scored" in page.texts["columns"]
+
+
 # Hostile input
 
 
@@ -395,7 +500,7 @@ def test_characters_that_hide_or_reorder_others_are_visible(whole):
 
 def test_a_long_cell_is_shortened_and_there_in_full(whole):
     page = whole[1]
-    assert page.html.count("<details class=") >= 1
+    assert page.html.count('<details class="long">') == 1
     assert "x" * 10_000 in page.html
     assert f"<summary>{'x' * 119}…</summary>" in page.html
 
@@ -412,6 +517,19 @@ def test_a_hostile_name_of_a_file_is_text(fitted, folder, tmp_path):
     page = page_of(fitted, Source.open([tmp_path / name]), tmp_path / "report.html")
     assert not page.tags("i")
     assert "<i>\"'&⟨U+202E⟩.csv" in page.texts["summary"]
+
+
+@pytest.mark.parametrize("level", ["#000000", 'id="x', "url(#x)", "<g id='a'>"])
+def test_texts_in_pictures_are_those_of_the_table(fitted, tmp_path, level):
+    rows = rows_of(300, seed=0)[["a", "shop"]]
+    rows["shop"] = np.where(rows["shop"] == "north", level, "south")
+    model = make_pipeline(clone(fitted[0]), clone(fitted[-1]).set_params(max_iter=2)).fit(rows)
+    rows.assign(shop=level).to_csv(tmp_path / "table.csv", index=False)
+    source = Source.open([tmp_path / "table.csv"])
+    page = page_of(model, source, tmp_path / "report.html")
+    picture = re.search(r'aria-labelledby="drift-0-text">.*?</svg>', page.html, re.DOTALL)
+    texts = re.findall(r">([^<>]*)</text>", picture[0])
+    assert level in map(html.unescape, texts)
 
 
 # Files of scores
@@ -481,6 +599,56 @@ def test_a_summary_of_other_scores_is_not_used(scored, tmp_path):
     assert "drift" in contents.left_out
 
 
+def test_a_summary_of_as_many_other_scores_is_not_used(scored, tmp_path):
+    rows = pd.read_csv(scored.paths[0])
+    rows.assign(score=1.5 * rows["score"]).to_csv(tmp_path / "scores.csv", index=False)
+    summary = Path(f"{scored.paths[0]}.summary.json").read_text()
+    (tmp_path / "scores.csv.summary.json").write_text(summary)
+    source = Source.open([tmp_path / "scores.csv"])
+    contents = write_report(None, source, tmp_path / "report.html", scored=True, top=5)
+    assert "drift" in contents.left_out
+    assert contents.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        5,
+        None,
+        ["rows_out", "alarms", "threshold", "drift", "warnings"],
+        {"threshold": None},
+        {"warnings": [1]},
+        {"drift": {"a": {"psi": 1}}},
+        {"drift": {"a": 1}},
+        {"score_quantiles": {"0.5": "low"}},
+    ],
+    ids=json.dumps,
+)
+def test_a_damaged_summary_counts_as_none(scored, tmp_path, change):
+    (tmp_path / "scores.csv").write_bytes(scored.paths[0].read_bytes())
+    if isinstance(change, dict):
+        change = json.loads(Path(f"{scored.paths[0]}.summary.json").read_text()) | change
+    (tmp_path / "scores.csv.summary.json").write_text(json.dumps(change))
+    source = Source.open([tmp_path / "scores.csv"])
+    contents = write_report(None, source, tmp_path / "report.html", scored=True, top=5)
+    assert "cannot be read" in contents.left_out["drift"]
+
+
+def test_a_model_without_a_file_has_no_digest(scored, tmp_path):
+    page = page_of(None, scored, tmp_path / "report.html", scored=True)
+    assert "SHA-256" not in page.texts["origin"]
+
+
+def test_a_file_of_scores_shows_as_many_reasons_as_are_wanted(scored, tmp_path):
+    contents = write_report(None, scored, tmp_path / "report.html", scored=True, top=5, reasons=1)
+    assert [len(row.reasons) for row in contents.listing.rows] == [1] * 5
+
+
+def test_reasons_that_are_in_the_file_cannot_be_shared_out_anew(scored, tmp_path):
+    with pytest.raises(ValueError, match="attribution has no effect"):
+        write_report(None, scored, tmp_path / "report.html", scored=True, attribution="hiding")
+
+
 def test_scores_of_another_model_are_refused(scored, fitted, tmp_path):
     other = FixedThresholdDetector(fitted, threshold=-1e6)
     other.fit(rows_of(100, seed=0)[["a", BOLD, "shop"]])
@@ -503,6 +671,14 @@ def test_the_same_input_gives_the_same_bytes_at_the_same_time(fitted, table, tmp
     page = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert page == (tmp_path / "two.html").read_text(encoding="utf-8")
     assert "2023-11-14 22:13 UTC" in page
+
+
+def test_parameters_that_are_objects_are_told_without_their_address(fitted, table, tmp_path):
+    detector = clone(fitted[-1]).set_params(max_iter=1, random_state=np.random.RandomState(0))
+    model = make_pipeline(clone(fitted[0]), detector).fit(rows_of(100, seed=0)[["a", BOLD, "shop"]])
+    page = page_of(model, table, tmp_path / "report.html")
+    assert "RandomState(MT19937)" in page.texts["origin"]
+    assert " at 0x" not in page.html
 
 
 def test_a_date_that_is_none_is_refused(fitted, table, tmp_path, monkeypatch):
@@ -612,6 +788,7 @@ def test_the_command_writes_nothing_but_the_page_to_the_standard_output(scored, 
         ([], "Pass --model"),
         (["--scored", "--miss-cost", "5"], "--false-alarm-cost go together"),
         (["--scored", "--label", "odd"], "--label and --outlier go together"),
+        (["--scored", "--attribution", "terms"], "--attribution has no effect"),
         (["--scored"], "there is no column 'row'"),
     ],
 )

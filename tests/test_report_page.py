@@ -33,7 +33,7 @@ def path(tmp_path_factory):
     """A report whose rows have numbers that are missing, and one a hostile key."""
     folder = tmp_path_factory.mktemp("page")
     rng = np.random.RandomState(0)
-    rows = pd.DataFrame(rng.normal(size=(200, 16)), columns=[f"column_{i}" for i in range(16)])
+    rows = pd.DataFrame(rng.normal(size=(1200, 16)), columns=[f"column_{i}" for i in range(16)])
     detector = VAEAnomalyDetector(
         hidden_layer_sizes=(8,), latent_dim=2, max_iter=2, contamination=0.1, random_state=0
     )
@@ -150,6 +150,29 @@ def test_the_keyboard_sorts_and_searches(opened):
     assert len(shown(page, "Row")) == len(found)
 
 
+def test_a_row_is_found_by_its_number_as_it_stands_in_the_file(opened):
+    page = opened()
+    number = next(number for number in shown(page, "Row") if len(number) == 4)
+    page.locator("#search-listed").fill(number)
+    assert number in shown(page, "Row")
+
+
+def test_the_list_of_rows_scrolls_in_a_region_of_its_own_below_its_heads(opened):
+    for width in (390, 1280):
+        page = opened(viewport={"width": width, "height": 800})
+        region = page.get_by_role("region", name="List of the most abnormal rows")
+        assert region.bounding_box()["height"] <= 640
+        last = page.locator("#listed > tbody > tr").last
+        playwright.expect(last).not_to_be_in_viewport()
+        region.focus()
+        page.keyboard.press("End")
+        playwright.expect(last).to_be_in_viewport()
+        head = page.locator("#listed > thead th", has_text="Row")
+        assert head.bounding_box()["y"] >= region.bounding_box()["y"]
+        head.get_by_role("button").click()
+        assert region.evaluate("(region) => region.scrollTop") == 0
+
+
 def test_the_number_of_matches_is_announced(opened):
     page = opened()
     page.locator("#search-listed").fill("no such text")
@@ -180,6 +203,8 @@ def test_print_shows_all_rows_and_no_controls(opened):
     page.locator("#search-listed").fill("no such text")
     page.emulate_media(media="print")
     assert len(shown(page, "Row")) == N_LISTED
+    region = page.locator("#listed").locator("..")
+    assert region.evaluate("(region) => region.clientHeight == region.scrollHeight")
     assert not page.locator("#search-listed").is_visible()
     assert not page.get_by_role("navigation").is_visible()
 

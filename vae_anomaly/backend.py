@@ -20,6 +20,19 @@ _REMARK = re.compile(
 )
 
 
+_OF_A_KERNEL = frozenset(
+    {
+        "IPython.core.history",
+        "ipykernel.control",
+        "ipykernel.heartbeat",
+        "ipykernel.iostream",
+        "ipykernel.parentpoller",
+        "ipykernel.shellchannel",
+    }
+)
+"""The modules whose threads run no code of the user, as those of subshells do."""
+
+
 @contextmanager
 def _without_remarks() -> Iterator[None]:
     """Suppress remarks of native code on stderr; everything else written there is kept.
@@ -53,9 +66,7 @@ def _without_remarks() -> Iterator[None]:
 def _is_harmless(thread: threading.Thread) -> bool:
     """Return whether a thread is this one, or belongs to the kernel of a notebook."""
     runs: Any = getattr(thread, "_target", None) or type(thread)
-    return thread is threading.current_thread() or str(runs.__module__).startswith(
-        ("ipykernel.", "IPython.")
-    )
+    return thread is threading.current_thread() or getattr(runs, "__module__", None) in _OF_A_KERNEL
 
 
 with _without_remarks():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -124,6 +125,12 @@ def open_stream(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a pipe or a device for writing; a file that is open already goes on where it is."""
     number = _open_number(path)
     return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
+
+
+def digest_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_new(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -88,8 +88,9 @@ class LearnedViewMixin:
         params = super()._get_params_html(*args, **kwargs)  # type: ignore[misc]
         learned = self._learned_if_fitted()
         if learned is not None:
-            parameters = params._html_repr
-            params._html_repr = lambda: _learned_html(learned) + parameters()
+            with contextlib.suppress(Exception):
+                shown, parameters = _learned_html(learned), params._html_repr
+                params._html_repr = lambda: shown + parameters()
         return params
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_anomaly.thresholds.offsets import AUTO_FALSE_ALARMS
-from vae_anomaly.wording import counted, shortened
+from vae_anomaly.wording import counted, first_of
 
 if TYPE_CHECKING:
     from vae_anomaly.detector import VAEAnomalyDetector
@@ -34,7 +34,7 @@ class Column:
     def values(self) -> str:
         """What it held, in words."""
         if self.kind == "category":
-            return f"{len(self.levels)} levels {shortened(self.levels)}"
+            return f"{len(self.levels)} levels {first_of(self.levels)}"
         if self.minimum is None:
             return "never seen"
         return f"{self.minimum:g} to {self.maximum:g}"
@@ -118,13 +118,13 @@ def _columns_in_words(detector: VAEAnomalyDetector, columns: tuple[Column, ...])
     parts = [counted(len(columns) - len(categories), "number")]
     if categories:
         n = len(categories)
-        parts.append(f"{n} categor{'y' if n == 1 else 'ies'} ({shortened(categories)})")
+        parts.append(f"{n} categor{'y' if n == 1 else 'ies'} ({first_of(categories)})")
     n_groups = len(set(detector._vae.spec.one_hot_groups) - set(encoding.groups))
     if n_groups:
         parts.append(counted(n_groups, "one-hot group"))
     if encoding.indicators:
         names = [columns[at].name for at in encoding.indicators]
-        parts.append(f"{counted(len(names), 'missing indicator')} ({shortened(names)})")
+        parts.append(f"{counted(len(names), 'missing indicator')} ({first_of(names)})")
     return ", ".join(parts)
 
 

@@ -16,7 +16,7 @@ from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.learned import Column, columns_of
 from vae_anomaly.nested import inside, seen_columns
 from vae_anomaly.thresholds.fitting import own_threshold
-from vae_anomaly.wording import shortened
+from vae_anomaly.wording import first_of
 
 FORMAT = 1
 """The number of the format. It grows when older versions of the package would misread a file."""
@@ -146,7 +146,7 @@ class ModelInfo:
             f"digest     sha256 {self.digest}",
         ]
         if self.input_names is not None:
-            lines.append(f"input      {shortened(self.input_names, 20)}")
+            lines.append(f"input      {first_of(self.input_names, 20)}")
         if self.columns:
             shown = self.columns[:_MOST_COLUMNS]
             lines.append(f"columns of the detector ({len(self.columns)})")

@@ -11,7 +11,7 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def shortened(values: Sequence[Any], n_most: int = 5) -> str:
+def first_of(values: Sequence[Any], n_most: int = 5) -> str:
     """Return the first of some values and, if these are not all, how many there are."""
     shown = ", ".join(map(str, values[:n_most]))
     return f"{shown}, ... ({len(values)} in all)" if len(values) > n_most else shown

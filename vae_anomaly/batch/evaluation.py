@@ -67,6 +67,31 @@ class Evaluation:
         return self.n_found / self.n_outliers
 
 
+def evaluation_of(score: np.ndarray, is_alarm: np.ndarray, is_outlier: np.ndarray) -> Evaluation:
+    """Return the figures of rows that have been scored.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_rows,)
+        The anomaly scores, higher for more abnormal rows.
+    is_alarm, is_outlier : ndarray of shape (n_rows,), dtype bool
+        Which rows raise an alarm, and which are labelled as outliers.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        The figures.
+    """
+    return Evaluation(
+        n_rows=len(score),
+        n_outliers=int(is_outlier.sum()),
+        auroc=float(roc_auc_score(is_outlier, score)),
+        average_precision=float(average_precision_score(is_outlier, score)),
+        n_found=int((is_alarm & is_outlier).sum()),
+        n_false_alarms=int((is_alarm & ~is_outlier).sum()),
+    )
+
+
 def evaluate_table(
     model: Any,
     source: Source,
@@ -136,12 +161,4 @@ def evaluate_table(
         scores.append(scored["score"].to_numpy())
         alarms.append(scored["is_outlier"].to_numpy())
         truth.append(labels[at][wanted[at]] == 1)
-    score, is_alarm, is_outlier = map(np.concatenate, (scores, alarms, truth))
-    return Evaluation(
-        n_rows=len(score),
-        n_outliers=int(is_outlier.sum()),
-        auroc=float(roc_auc_score(is_outlier, score)),
-        average_precision=float(average_precision_score(is_outlier, score)),
-        n_found=int((is_alarm & is_outlier).sum()),
-        n_false_alarms=int((is_alarm & ~is_outlier).sum()),
-    )
+    return evaluation_of(*map(np.concatenate, (scores, alarms, truth)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Generator, Iterator
@@ -19,6 +18,7 @@ from vae_anomaly.batch.models import schema_of
 from vae_anomaly.batch.outputs import OutputFormat, kept_cells
 from vae_anomaly.batch.scoring import output_columns, score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
+from vae_anomaly.files import digest_of
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.schema import TableSchema
@@ -86,7 +86,7 @@ class ScoringJob:
         self.form, self.rejects_form = form, rejects_form
         self.rows_per_part = rows_per_part
         self.rows_per_frame = min(rows_per_part, _ROWS_PER_FRAME)
-        self.findings = [*source.findings, *_unused(source, self.schema, keep)]
+        self.findings = [*source.findings, *unused_columns(source, self.schema, keep)]
         own = [ROW_COLUMN, *([FILE_COLUMN] if len(source.paths) > 1 else [])]
         if taken := set(own).intersection(keep):
             raise ValueError(
@@ -145,7 +145,7 @@ class ScoringJob:
         return pa.table(columns)
 
 
-def _unused(source: Source, schema: TableSchema, keep: tuple[str, ...]) -> list[str]:
+def unused_columns(source: Source, schema: TableSchema, keep: tuple[str, ...]) -> list[str]:
     """Say which columns of the table are neither scored nor kept."""
     names = [repr(name) for name in source.extra_columns(schema, keep)]
     if not names:
@@ -166,5 +166,4 @@ def _read_ahead(frames: Iterator[Frame]) -> Generator[Frame]:
 def _digest(model: Any, path: str | os.PathLike[str] | None) -> str:
     if path is None:
         return joblib.hash(model)
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path)

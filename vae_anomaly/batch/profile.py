@@ -37,8 +37,11 @@ _MAX_UNSEEN = 1000
 _SAMPLE = 100_000
 """The number of values from which the bins of a column are told."""
 
-_LARGE = 0.25
-"""The index above which a distribution is usually said to have changed."""
+SMALL = 0.1
+"""The index below which a distribution is usually said not to have changed."""
+
+LARGE = 0.25
+"""The index above which a distribution is usually said to have changed a lot."""
 
 
 class Profiler:
@@ -204,11 +207,11 @@ class Drift:
         Returns
         -------
         drift : dict of str to dict
-            For each column "psi" (None if there is nothing to compare), "missing" and
-            "missing_in_training" (shares of the rows), and either "below" and "above" (shares of
-            the values outside of the range of training) or "unseen" (share of the values whose
-            level training did not have; None if it had too many to remember) and "unseen_levels"
-            (the most frequent of these with their counts).
+            For each column "psi" (None if there is nothing to compare), "warns" (whether `warnings`
+            names it), "missing" and "missing_in_training" (shares of the rows), and either "below"
+            and "above" (shares of the values outside of the range of training) or "unseen" (share
+            of the values whose level training did not have; None if it had too many to remember)
+            and "unseen_levels" (the most frequent of these with their counts).
         """
         return {name: counts.summary() for name, counts in self._columns.items()}
 
@@ -284,6 +287,7 @@ class _Counts:
     def summary(self) -> dict[str, Any]:
         return {
             "psi": self.psi(),
+            "warns": bool(self.warnings()),
             "missing": 1.0 - self.n_present / self.n if self.n else 0.0,
             "missing_in_training": self.held["missing"],
         }
@@ -291,7 +295,7 @@ class _Counts:
     def warnings(self) -> list[str]:
         sentences = []
         psi = self.psi()
-        if psi is not None and psi - 3 * self.by_chance() > _LARGE:
+        if psi is not None and psi - 3 * self.by_chance() > LARGE:
             sentences.append(
                 "its values are distributed differently from training (population stability "
                 f"index {psi:.2f})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -117,6 +118,38 @@ class Summary:
         """
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the summary that `to_json` has written.
+
+        Parameters
+        ----------
+        text : str
+            The JSON text.
+
+        Returns
+        -------
+        summary : Summary
+            The summary.
+
+        Raises
+        ------
+        ValueError
+            If the text is damaged or no summary of this version.
+        """
+        content = json.loads(text)
+        hints = get_type_hints(cls)
+        fits = isinstance(content, dict) and content.keys() == hints.keys()
+        if not fits or not all(_fits(content[name], hint) for name, hint in hints.items()):
+            raise ValueError("This is not the summary of a run.")
+        if not all(map(_is_drift, content["drift"].values())):
+            raise ValueError("The summary does not tell the drift of its columns.")
+        return cls(
+            **content
+            | {name: tuple(content[name]) for name in ("findings", "warnings")}
+            | {"threshold": float(content["threshold"])}
+        )
+
 
 class Tally:
     """The counts of a run, which can be put aside as JSON and taken up again.
@@ -178,3 +211,35 @@ class Tally:
         self.alarms, self.bad_cells = state["alarms"], state["bad_cells"]
         self.scores.restore(state["scores"])
         self.drift = Drift.from_state(self._schema, state["drift"])
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value of JSON has a type."""
+    if hint is Any:
+        return True
+    if isinstance(hint, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (list, tuple):
+        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(v, arguments[1]) for v in value.values())
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(
+            value, bool
+        )
+    return isinstance(value, hint)
+
+
+_OF_DRIFT = {"psi": float | None, "warns": bool, "missing": float, "missing_in_training": float}
+_OF_NUMBERS = {"below": float, "above": float}
+_OF_LEVELS = {"unseen": float | None, "unseen_levels": dict[str, int]}
+
+
+def _is_drift(told: Any) -> bool:
+    """Return whether this is what `Drift.summary` tells of a column."""
+    return isinstance(told, dict) and any(
+        told.keys() | {"warns"} == hints.keys()  # which 0.1.0 did not tell
+        and all(_fits(value, hints[name]) for name, value in told.items())
+        for hints in (_OF_DRIFT | _OF_NUMBERS, _OF_DRIFT | _OF_LEVELS)
+    )

@@ -68,16 +68,16 @@ from vae_anomaly.wording import counted
     default=3,
     show_default=True,
     metavar="N",
-    help="Number of reasons for each of them.",
+    help="Number of reasons for each of them; with --scored, at most as many as `score` has "
+    "written.",
     panel="Output",
 )
 @click.option(
     "--attribution",
     type=click.Choice(["hiding", "terms"]),
-    default="hiding",
-    show_default=True,
-    help="How their scores are shared out: by what they lose if a column is hidden, or by their "
-    "terms, which is faster and finds the cause less often.",
+    help="How their scores are shared out: by what they lose if a column is hidden (the default), "
+    "or by their terms, which is faster and finds the cause less often. Not with --scored, which "
+    "shows the reasons that `score` has written.",
     panel="Output",
 )
 @click.option("--title", metavar="TEXT", help="Title of the report.", panel="Output")
@@ -113,13 +113,16 @@ def command(
         raise click.UsageError(
             "Pass --model to score the table, or --scored if it is the output of `score`."
         )
+    if given["scored"] and given["attribution"] is not None:
+        raise click.UsageError("--attribution has no effect on rows that are scored already.")
     cost = _cost(given["miss_cost"], given["false_alarm_cost"])
     allow_pickle = given["allow_pickle"]
     model = None if model_path is None else options.load_model(model_path, allow_pickle)
     source = Source.open(tables, read)
     options.check_files([], [output])  # write_report knows the other inputs
     try:
-        with show.progress("scoring", source.n_rows) as advance:
+        doing = "reading" if given["scored"] else "scoring"
+        with show.progress(doing, source.n_rows) as advance:
             contents = write_report(
                 model,
                 source,

@@ -4,6 +4,7 @@
 page (`page`).
 """
 
+from vae_anomaly.report.contents import Contents
 from vae_anomaly.report.writing import write_report
 
-__all__ = ["write_report"]
+__all__ = ["Contents", "write_report"]

@@ -65,6 +65,7 @@ def _column_drift(
     return ColumnDrift(
         name=name,
         psi=found["psi"],
+        warns=found.get("warns", False),
         missing=found["missing"],
         missing_in_training=found["missing_in_training"],
         outside=found["below"] + found["above"] if "below" in found else None,
@@ -77,7 +78,7 @@ def _column_drift(
 
 
 def _most_first(drift: list[ColumnDrift]) -> tuple[ColumnDrift, ...]:
-    return tuple(sorted(drift, key=lambda column: -1.0 if column.psi is None else -column.psi))
+    return tuple(sorted(drift, key=lambda column: np.inf if column.psi is None else -column.psi))
 
 
 def _bins(held: dict[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -76,7 +76,6 @@ class Sampled:
 
     reconstruction: np.ndarray
     kl: np.ndarray
-    beta: float
     codes: np.ndarray
     """The means of the latent variables, of shape (n_sampled, latent_dim)."""
     kind: np.ndarray
@@ -132,6 +131,8 @@ class ColumnDrift:
 
     name: str
     psi: float | None
+    warns: bool
+    """Whether one of the warnings is about it."""
     missing: float
     missing_in_training: float
     outside: float | None
@@ -202,7 +203,83 @@ class Origin:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a report tells. What could not be told is None, and `left_out` says why."""
+    """All that a report tells, as plain values.
+
+    What could not be told is None or empty, and `left_out` says why.
+
+    Parameters
+    ----------
+    title : str
+        The title.
+    source : str
+        The paths of the table.
+    n_rows : int
+        The number of rows.
+    n_alarms : int
+        The number of rows that raise an alarm.
+    threshold : float
+        The anomaly score above which a row raises an alarm.
+    is_threshold_exact : bool
+        Whether the threshold is known, or only that it lies between two scores.
+    beta : float or None
+        The weight of the KL divergence in the score; None if the model is no VAE or not known.
+    findings : tuple of str
+        What was found about the files, in sentences.
+    warnings : tuple of str
+        In what the rows no longer look like training, in sentences.
+    knows_training : bool
+        Whether there was anything to compare the columns with.
+    columns : tuple of ColumnSummary
+        What each column of the table holds: its `name`, `kind`, the share that is `missing`, and
+        `low`, `median` and `high` or the most frequent `levels`.
+    alternatives : tuple of Alternative
+        What this threshold and others cost, the highest `threshold` first: `n_alarms` and, with
+        labels, `n_found`, `n_false_alarms`, `precision`, `recall`, `f1` and `cost`.
+    curve : Curve
+        What all thresholds cost, as arrays.
+    scores : Scores
+        The `scores` of all rows, the labels, and the scores of the training rows.
+    sampled : Sampled or None
+        The terms of the score and the codes of some of the rows.
+    listing : Listing
+        The most abnormal `rows`, the first one first, with their `score`, `sentence` and `reasons`.
+    drift : tuple of ColumnDrift
+        How each column differs from training, the largest `psi` first.
+    metrics : Metrics or None
+        How well labelled outliers are told from the other rows.
+    origin : Origin
+        How the report was made.
+    left_out : dict of str to str
+        Why a part is missing, and how to get it, by the name of the field.
+
+    See Also
+    --------
+    write_report : Writes a report and returns what it tells.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from vae_anomaly import TableSchema, VAEAnomalyDetector
+    >>> from vae_anomaly.batch import Source
+    >>> from vae_anomaly.report import write_report
+    >>> rows = pd.DataFrame(np.random.RandomState(0).normal(size=(200, 2)), columns=["a", "b"])
+    >>> detector = VAEAnomalyDetector(max_iter=2, random_state=0)
+    >>> model = make_pipeline(TableSchema(), detector).fit(rows)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder, "table.csv")
+    ...     rows.to_csv(table, index=False)
+    ...     contents = write_report(model, Source.open([table]), Path(folder, "report.html"))
+    >>> [column.name for column in contents.columns]
+    ['a', 'b']
+    >>> contents.n_rows, contents.metrics
+    (200, None)
+    >>> list(contents.left_out)
+    ['metrics']
+    """
 
     title: str
     source: str
@@ -210,13 +287,10 @@ class Contents:
     n_alarms: int
     threshold: float
     is_threshold_exact: bool
-    """Whether the threshold is known, or only that it lies between two scores."""
+    beta: float | None
     findings: tuple[str, ...]
-    """What was found about the files, in sentences."""
     warnings: tuple[str, ...]
-    """In what the rows no longer look like training, in sentences."""
     knows_training: bool
-    """Whether there was anything to compare the columns with."""
     columns: tuple[ColumnSummary, ...]
     alternatives: tuple[Alternative, ...]
     curve: Curve
@@ -227,7 +301,11 @@ class Contents:
     metrics: Metrics | None
     origin: Origin
     left_out: dict[str, str]
-    """Why a part is missing, and how to get it, by the name of the field."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the scores; empty if it is not known."""
+        return "" if self.beta is None else "nats"
 
     @property
     def n_listed_alarms(self) -> int:

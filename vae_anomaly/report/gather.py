@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vae_anomaly.batch.job import unused_columns
 from vae_anomaly.batch.labels import UNKNOWN
 from vae_anomaly.batch.models import training_scores
 from vae_anomaly.explanations.explain import Subject
@@ -17,10 +18,12 @@ from vae_anomaly.report.contents import Contents, Sampled, Scores
 from vae_anomaly.report.inputs import ScoredFile, Table
 from vae_anomaly.report.listing import explained, listed_as_told
 from vae_anomaly.report.measures import alternatives, cost_curve, measure
-from vae_anomaly.report.origin import origin_of
+from vae_anomaly.report.origin import detector_of, origin_of
 from vae_anomaly.report.reading import Reading
+from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
+    from vae_anomaly.batch.summary import Summary
     from vae_anomaly.model_info import ModelInfo
     from vae_anomaly.thresholds.objectives import AlarmCost
 
@@ -63,24 +66,23 @@ def gather(
     """
     read = Reading(rows, model, n_listed, progress)
     summary = read.summary()
-    told = {} if summary is None else summary.content
     threshold, is_exact = read.threshold(summary)
     is_outlier = None if labels is None else np.where(labels == UNKNOWN, np.nan, labels)
     left_out: dict[str, str] = {}
     if isinstance(rows, ScoredFile):
         left_out["columns"] = f"A file of scores lacks the columns of the model. {_NEEDS_TABLE}"
         left_out["sampled"] = f"A file of scores does not tell the terms or codes. {_NEEDS_TABLE}"
-        listing = listed_as_told(read.listed, rows.n_reasons, is_outlier)
+        listing = listed_as_told(read.listed, min(rows.n_reasons, n_reasons), is_outlier)
         if not rows.n_reasons:
             left_out["reasons"] = (
                 "The file of scores has no reasons. Score with `--reasons 3` to see them."
             )
-        drift = drift_as_told(told.get("drift", {}))
+        drift = drift_as_told({} if summary is None else summary.drift)
         if not drift:
             left_out["drift"] = (
-                "The summary that `vae-anomaly score` writes beside the scores is not there, is "
-                "about other scores, or the model of that run did not tell what it had learned "
-                f"from. {_NEEDS_TABLE}"
+                "The summary that `vae-anomaly score` writes beside the scores is not there, "
+                "cannot be read, is about other scores, or the model of that run did not tell what "
+                f"it had learned from. {_NEEDS_TABLE}"
             )
         sampled = None
     else:
@@ -94,6 +96,7 @@ def gather(
                 "`vae-anomaly fit`, or let TableSchema be the first step of its pipeline."
             )
         sampled = _sampled(read, left_out)
+    detector = detector_of(model)
     if is_outlier is None:
         left_out["metrics"] = (
             "Name the column that tells which rows are outliers (--label) to see how many of them "
@@ -111,8 +114,9 @@ def gather(
         n_alarms=int(read.is_alarm.sum()),
         threshold=threshold,
         is_threshold_exact=is_exact,
-        findings=tuple(told.get("findings", _findings(rows))),
-        warnings=_warnings(told.get("warnings", read.tally.warnings())),
+        beta=None if detector is None else float(detector.beta),
+        findings=_findings(read, summary),
+        warnings=_warnings(read.tally.warnings() if summary is None else summary.warnings),
         knows_training=bool(drift),
         columns=tuple(column_summary(name, held) for name, held in read.profile.items()),
         alternatives=alternatives(read.scores, threshold, is_outlier, cost),
@@ -122,13 +126,13 @@ def gather(
             is_outlier,
             None if model is None else training_scores(model),
             read.tally.scores.quantiles(),
-            told.get("training_score_quantiles", read.tally.training),
+            read.tally.training if summary is None else summary.training_score_quantiles,
         ),
         sampled=sampled,
         listing=listing,
         drift=drift,
         metrics=None if is_outlier is None else measure(read.scores, read.is_alarm, is_outlier),
-        origin=origin_of(rows.source, model, info, model_path, told, command, made_at),
+        origin=origin_of(rows.source, detector, info, model_path, summary, command, made_at),
         left_out=left_out,
     )
 
@@ -143,14 +147,19 @@ def _warnings(sentences: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(sentences, key=lambda sentence: sentence.startswith("column ")))
 
 
-def _findings(rows: Table | ScoredFile) -> list[str]:
-    found = list(rows.source.findings)
+def _findings(read: Reading, summary: Summary | None) -> tuple[str, ...]:
+    """Return what was found about the files, in sentences."""
+    rows, counts = read.rows, summary or read.tally
+    found = list(rows.source.findings if summary is None else summary.findings)
     if isinstance(rows, Table):
-        unused = rows.source.extra_columns(rows.schema, rows.columns)
-        if unused:
-            names = ", ".join(map(repr, unused[:10])) + (", ..." if len(unused) > 10 else "")
-            found.append(f"not used, as the model has not learned from them: {names}")
-    return found
+        found += unused_columns(rows.source, rows.schema, rows.columns)
+    found += [
+        f"column {name!r}: {counted(n_cells, 'cell')} not of its kind, taken as missing"
+        for name, n_cells in counts.bad_cells.items()
+    ]
+    if n_rejected := counts.rows_in - counts.rows_out:
+        found.append(f"{counted(n_rejected, 'row')} rejected, so not scored and not in this report")
+    return tuple(found)
 
 
 def _sampled(read: Reading, left_out: dict[str, str]) -> Sampled | None:
@@ -169,7 +178,6 @@ def _sampled(read: Reading, left_out: dict[str, str]) -> Sampled | None:
     return Sampled(
         reconstruction=np.asarray(components["reconstruction"], float),
         kl=np.asarray(components["kl"], float),
-        beta=float(subject.detector.beta),
         codes=np.asarray(subject.detector.transform(subject.rows), float),
         kind=np.concatenate([kind, np.full(int(others.sum()), 2)]),
         n_random=len(drawn.positions),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,6 +18,7 @@ from vae_anomaly.batch.outputs import kept_cells
 from vae_anomaly.batch.schema import TableSchema, check_names
 from vae_anomaly.batch.scoring import score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
+from vae_anomaly.batch.summary import Summary
 from vae_anomaly.report.rows import NUMBER, Rows, without_codes
 from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import final_step
@@ -91,6 +90,8 @@ class ScoredFile:
         The file.
     keep : sequence of str
         The columns to show beside the scores; by default all that were kept.
+    bad : {"stop", "missing"}
+        What bad cells do.
 
     Raises
     ------
@@ -98,8 +99,10 @@ class ScoredFile:
         If the file has no scores.
     """
 
-    def __init__(self, source: Source, keep: Sequence[str]) -> None:
-        self.source = source
+    def __init__(
+        self, source: Source, keep: Sequence[str], bad: Literal["stop", "missing"]
+    ) -> None:
+        self.source, self._bad = source, bad
         names = source.names
         self.n_reasons = 0
         while all(f"{part}_{self.n_reasons + 1}" in names for part in _OF_REASONS):
@@ -119,7 +122,7 @@ class ScoredFile:
     def parts(self) -> Generator[Part]:
         """Yield all rows, some at a time."""
         keep = list(dict.fromkeys([ROW_COLUMN, *self.columns, *self._texts]))
-        for frame in self.source.frames(self.schema, keep=keep):
+        for frame in self.source.frames(self.schema, keep=keep, bad=self._bad):
             kept = without_codes(kept_cells(self.source, frame))
             scored = frame.table[self._numbers].assign(is_outlier=self._alarms(frame))
             texts = {name: kept[name].to_pandas().to_numpy(object) for name in self._texts}
@@ -142,24 +145,10 @@ class ScoredFile:
         return (cells == "true").to_numpy()
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """What the run that wrote a file of scores has told beside it."""
-
-    content: dict[str, Any]
-
-    @classmethod
-    def beside(cls, source: Source) -> RunSummary | None:
-        """Return the summary of a file of scores, if it is there and can be read."""
-        if len(source.paths) != 1:
-            return None
+def summary_beside(source: Source) -> Summary | None:
+    """Return what the run that wrote a file of scores has told beside it, if it can be read."""
+    if len(source.paths) == 1:
         path = Path(f"{source.paths[0]}.summary.json")
         with suppress(OSError, ValueError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if {"rows_out", "alarms", "threshold", "drift", "warnings"} <= set(content):
-                return cls(content)
-        return None
-
-    def describes(self, n_rows: int, n_alarms: int) -> bool:
-        """Return whether it may be about a file with so many rows and alarms."""
-        return (self.content["rows_out"], self.content["alarms"]) == (n_rows, n_alarms)
+            return Summary.from_json(path.read_text(encoding="utf-8"))
+    return None

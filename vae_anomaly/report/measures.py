@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
+from vae_anomaly.batch.evaluation import evaluation_of
 from vae_anomaly.report.contents import Alternative, Curve, Metric, Metrics
 from vae_anomaly.thresholds.objectives import (
     AlarmCost,
@@ -150,15 +150,14 @@ def measure(scores: np.ndarray, is_alarm: np.ndarray, is_outlier: np.ndarray) ->
 
 
 def _figures(score: np.ndarray, alarm: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    n_found, n_alarms = int((alarm & truth).sum()), int(alarm.sum())
-    precision = n_found / n_alarms if n_alarms else np.nan
-    recall = n_found / int(truth.sum())
+    found = evaluation_of(score, alarm, truth)
+    n_alarms = found.n_found + found.n_false_alarms
     return {
-        "AUROC": float(roc_auc_score(truth, score)),
-        "average precision": float(average_precision_score(truth, score)),
-        "precision": precision,
-        "recall": recall,
-        "F1": 2 * n_found / (n_alarms + int(truth.sum())),
+        "AUROC": found.auroc,
+        "average precision": found.average_precision,
+        "precision": found.precision,
+        "recall": found.recall,
+        "F1": 2 * found.n_found / (n_alarms + found.n_outliers),
     }
 
 

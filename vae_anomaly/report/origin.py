@@ -3,50 +3,63 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import inspect
 import os
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from vae_anomaly.detector import VAEAnomalyDetector
+from vae_anomaly.files import digest_of
 from vae_anomaly.nested import inside
 from vae_anomaly.report.contents import Origin
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.source import Source
+    from vae_anomaly.batch.summary import Summary
     from vae_anomaly.model_info import ModelInfo
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+
+def detector_of(model: Any) -> VAEAnomalyDetector | None:
+    """Return the detector at the end of a model; None if it is no VAE."""
+    while model is not None and not isinstance(model, VAEAnomalyDetector):
+        model = inside(model)
+    return model
 
 
 def origin_of(
     source: Source,
-    model: Any,
+    detector: VAEAnomalyDetector | None,
     info: ModelInfo | None,
     model_path: str | None,
-    told: dict[str, Any],
+    summary: Summary | None,
     command: str | None,
     made_at: datetime.datetime,
 ) -> Origin:
     """Return how a report was made.
 
-    `told` is what the run that wrote a file of scores has told beside it.
+    `summary` is what the run that wrote a file of scores has told beside it.
     """
-    detector = _detector(model)
-    parameters = [] if detector is None else _parameters(detector)
-    of_run = told.get("model", {})
+    digest: str | None = None
+    if model_path is not None:
+        digest = digest_of(model_path)
+    elif summary is not None and isinstance(summary.model.get("path"), str):
+        # Without a path, the run told the hash of an object in memory, which no file has.
+        model_path, digest = summary.model["path"], summary.model.get("digest")
     return Origin(
         made_at=made_at,
         command=command,
         inputs=tuple((str(path), os.stat(path).st_size) for path in source.paths),
-        model_path=of_run.get("path") if model_path is None else model_path,
-        model_digest=of_run.get("digest") if model_path is None else _digest(model_path),
-        model=None
-        if info is None
-        else " > ".join(name.rpartition(".")[2] for name in (info.model, *info.steps)),
+        model_path=model_path,
+        model_digest=digest,
+        model=None if info is None else info.names,
         trained_at=None if info is None else info.trained_at,
         n_training_rows=None if info is None else info.n_samples,
         n_epochs=getattr(detector, "n_iter_", None),
         history=getattr(detector, "history_", None),
-        parameters=tuple(parameters),
+        parameters=() if detector is None else _parameters(detector),
         versions=tuple(
             (name, version(name)) for name in ("vae-anomaly", "scikit-learn", "numpy", "pandas")
         ),
@@ -54,26 +67,18 @@ def origin_of(
     )
 
 
-def _digest(path: str) -> str:
-    """Return the SHA-256 digest of a file, which the summary of a run has, too."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _detector(model: Any) -> Any:
-    """Return the detector at the end of a model; None if it is no VAE."""
-    while model is not None and not hasattr(model, "history_"):
-        model = inside(model)
-    return model
-
-
-def _parameters(detector: Any) -> list[tuple[str, str, bool]]:
+def _parameters(detector: VAEAnomalyDetector) -> tuple[tuple[str, str, bool], ...]:
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(type(detector)).parameters.items()
     }
     found = detector.get_params(deep=False)
-    return [
-        (name, repr(value), repr(value) != repr(defaults.get(name)))
+    return tuple(
+        (name, _in_words(value), repr(value) != repr(defaults.get(name)))
         for name, value in sorted(found.items())
-    ]
+    )
+
+
+def _in_words(value: Any) -> str:
+    """Return a value as it is written, without the addresses of objects, which always differ."""
+    return _ADDRESS.sub("", repr(value))

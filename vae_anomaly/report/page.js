@@ -43,6 +43,7 @@ function sort(table, head) {
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
   table.tBodies[0].append(...keyed.map(([, row]) => row));
+  table.parentElement.scrollTop = 0;
 }
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {

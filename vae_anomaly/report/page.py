@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from vae_anomaly.report.text import MISSING, fixed, number, percent, shortened, visible
+from vae_anomaly.batch.profile import LARGE, SMALL
+from vae_anomaly.report.text import MISSING, cut_off, fixed, number, percent, visible
+from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,6 +33,8 @@ def render(contents: Contents, pictures: dict[str, Picture]) -> str:
             report=contents,
             pictures=pictures,
             most_columns=_MOST_COLUMNS,
+            small=SMALL,
+            large=LARGE,
             style=_file("page.css"),
             script=script,
             policy=(
@@ -54,11 +59,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "cut_off": cut_off,
         "fixed": fixed,
+        "is_infinite": math.isinf,
         "number": number,
         "percent": percent,
-        "shortened": shortened,
     }
+    environment.globals["counted"] = counted
     return environment
 
 

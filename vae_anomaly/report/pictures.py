@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_anomaly.axes import COLORS
+from vae_anomaly.batch.profile import SMALL
 from vae_anomaly.displays.latent import LatentSpaceDisplay
 from vae_anomaly.displays.training import TrainingHistoryDisplay
-from vae_anomaly.report.text import number, percent, shortened, visible
+from vae_anomaly.report.text import cut_off, number, percent, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-    from vae_anomaly.report.contents import ColumnDrift, Contents, Curve, Sampled, Scores
+    from vae_anomaly.report.contents import ColumnDrift, Contents, Sampled
 
 BLUE, RED, GREEN = COLORS[:3]
 _INK, _RULE = "#000000", "#b0b0b0"
@@ -58,7 +59,6 @@ _DPI = 200  # of points, which are pixels
 _N_BINS = 60
 _N_BARS = 10
 _MOST_DRIFTED = 4
-_MOVED = 0.1  # the population stability index from which on a picture shows a change
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class Picture:
 def draw(contents: Contents) -> dict[str, Picture]:
     """Return the pictures of a report by name; those that there is nothing for are left out."""
     pictures = {
-        "scores": _picture("scores", _scores, contents.scores, contents.threshold),
+        "scores": _picture("scores", _scores, contents),
         "alarms": _picture("alarms", _alarms, contents),
     }
     if contents.curve.precision is not None:
-        pictures["ranking"] = _picture("ranking", _ranking, contents.curve, contents.threshold)
+        pictures["ranking"] = _picture("ranking", _ranking, contents)
     if contents.sampled is not None:
         pictures["reconstruction"] = _picture(
             "reconstruction", _term, contents.sampled, "reconstruction"
@@ -87,7 +87,7 @@ def draw(contents: Contents) -> dict[str, Picture]:
             pictures["codes"] = _picture("codes", _codes, contents.sampled)
     if contents.listing.importance:
         pictures["importance"] = _picture("importance", _importance, contents.listing.importance)
-    moved = [column for column in contents.drift if _has_moved(column, contents)]
+    moved = [column for column in contents.drift if _has_moved(column)]
     for at, column in enumerate(moved[:_MOST_DRIFTED]):
         pictures[f"drift-{at}"] = _picture(f"drift-{at}", _drift, column)
     if contents.origin.history is not None:
@@ -100,6 +100,7 @@ def _picture(name: str, plot: Callable[..., tuple[Figure, str]], *arguments: Any
 
     with rc_context(_STYLE):
         figure, text = plot(*arguments)
+        _label_enough_ticks(figure)
         file = io.StringIO()
         nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
         figure.savefig(file, format="svg", dpi=_DPI, metadata=nothing)
@@ -111,11 +112,16 @@ def _inline(svg: str, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
+    svg = re.sub("<[^<>]+>", lambda tag: _inline_tag(tag[0], name), svg)  # texts stay as they are
     return svg.replace("<svg", '<svg aria-hidden="true"', 1)
+
+
+def _inline_tag(tag: str, name: str) -> str:
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r'(url\(|href=")#', rf"\1#{name}-", tag)
+    for color, variable in _VARIABLES.items():
+        tag = tag.replace(color, variable)
+    return tag
 
 
 def _one(height: float = _HEIGHT) -> tuple[Figure, Axes]:
@@ -125,8 +131,9 @@ def _one(height: float = _HEIGHT) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _scores(scores: Scores, threshold: float) -> tuple[Figure, str]:
+def _scores(contents: Contents) -> tuple[Figure, str]:
     figure, ax = _one()
+    scores, threshold = contents.scores, contents.threshold
     values, training = scores.scores, scores.training
     bins = _set_scale(ax, values if training is None else np.concatenate([values, training]))
     _bars(ax, values, bins, BLUE, "rows of this table")
@@ -148,7 +155,7 @@ def _scores(scores: Scores, threshold: float) -> tuple[Figure, str]:
     ax.set_ylim(bottom=0.7)
     _plain_numbers(ax.yaxis)
     _mark(ax, threshold)
-    ax.set(xlabel="anomaly score (nats)", ylabel="rows")
+    ax.set(xlabel=_labelled("anomaly score", contents.unit), ylabel="rows")
     _legend_above(figure, ax)
     text = (
         f"Histogram of the scores of {len(values):,} rows: half of them are below "
@@ -167,7 +174,7 @@ def _alarms(contents: Contents) -> tuple[Figure, str]:
     ax.step(x, y, color=BLUE, where="post", linewidth=1.8)
     ax.set_yscale("log")
     _plain_numbers(ax.yaxis)
-    ax.set(xlabel="threshold (anomaly score, nats)", ylabel="alarms per 1,000 rows")
+    ax.set(xlabel=_labelled("threshold", contents.unit), ylabel="alarms per 1,000 rows")
     _mark(ax, contents.threshold)
     _legend_above(figure, ax)
     now = 1000 * contents.n_alarms / contents.n_rows
@@ -178,8 +185,9 @@ def _alarms(contents: Contents) -> tuple[Figure, str]:
     return figure, text
 
 
-def _ranking(curve: Curve, threshold: float) -> tuple[Figure, str]:
+def _ranking(contents: Contents) -> tuple[Figure, str]:
     figure, ax = _one()
+    curve = contents.curve
     assert curve.precision is not None and curve.recall is not None and curve.f1 is not None
     _set_scale(ax, curve.thresholds)
     has_alarms = curve.alarms_per_1000 > 0
@@ -191,8 +199,8 @@ def _ranking(curve: Curve, threshold: float) -> tuple[Figure, str]:
     )
     for name, values, color, style in lines:
         ax.step(x, values[has_alarms], color=color, linestyle=style, label=name, where="post")
-    _mark(ax, threshold)
-    ax.set(xlabel="threshold (anomaly score, nats)", ylim=(-0.02, 1.04))
+    _mark(ax, contents.threshold)
+    ax.set(xlabel=_labelled("threshold", contents.unit), ylim=(-0.02, 1.04))
     _legend_above(figure, ax)
     best = int(curve.f1.argmax())
     text = (
@@ -263,7 +271,7 @@ def _codes(sampled: Sampled) -> tuple[Figure, str]:
 def _importance(importance: tuple[tuple[str, float], ...]) -> tuple[Figure, str]:
     figure, ax = _one()
     shown = importance[:_N_BARS][::-1]
-    names = [shortened(visible(name), 24) for name, _ in shown]
+    names = [cut_off(visible(name), 24) for name, _ in shown]
     positions = np.arange(len(shown))
     ax.barh(positions, [value for _, value in shown], color=BLUE, alpha=0.75, height=0.7)
     ax.set_yticks(positions, names)
@@ -278,15 +286,15 @@ def _drift(column: ColumnDrift) -> tuple[Figure, str]:
     positions = np.arange(len(column.bins))
     ax.bar(positions - 0.2, column.then, 0.4, color=_INK, alpha=0.35, label="training")
     ax.bar(positions + 0.2, column.now, 0.4, color=BLUE, alpha=0.85, label="this table")
-    labels = [shortened(visible(label), 14) for label in column.bins]
+    labels = [cut_off(visible(label), 14) for label in column.bins]
     ax.set_xticks(positions, labels, rotation=35, ha="right", rotation_mode="anchor")
     ax.grid(axis="x", visible=False)
     ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     _legend_above(figure, ax)
     most = int(np.argmax(np.abs(np.subtract(column.now, column.then))))
     text = (
-        f"The values of {shortened(column.name, 60)}: {percent(column.now[most])} of them are "
-        f"{shortened(column.bins[most], 40)}, where {percent(column.then[most])} were in training."
+        f"The values of {cut_off(column.name, 60)}: {percent(column.now[most])} of them are "
+        f"{cut_off(column.bins[most], 40)}, where {percent(column.then[most])} were in training."
     )
     return figure, text
 
@@ -307,9 +315,12 @@ def _training(history: dict[str, list[float]]) -> tuple[Figure, str]:
     return figure, text
 
 
-def _has_moved(column: ColumnDrift, contents: Contents) -> bool:
-    is_told = any(text.startswith(f"column {column.name!r}:") for text in contents.warnings)
-    return is_told and len(column.bins) > 1 and (column.psi or 0) > _MOVED
+def _has_moved(column: ColumnDrift) -> bool:
+    return column.warns and len(column.bins) > 1 and (column.psi or 0) > SMALL
+
+
+def _labelled(what: str, unit: str) -> str:
+    return f"{what} ({unit})" if unit else what
 
 
 def _bars(ax: Axes, values: np.ndarray, bins: list[float], color: str, label: str) -> None:
@@ -323,8 +334,22 @@ def _plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter("")
 
 
+def _label_enough_ticks(figure: Figure) -> None:
+    """Label at least two ticks of each logarithmic axis, which powers of ten may not be."""
+    from matplotlib.ticker import AutoLocator, LogLocator
+
+    for ax in figure.axes:
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            low, high = sorted(limits)
+            for locator in (LogLocator(subs=(1, 2, 5)), AutoLocator()):
+                n_labels = sum(low <= tick <= high for tick in axis.get_majorticklocs())
+                if axis.get_scale() == "log" and n_labels < 2:
+                    axis.set_major_locator(locator)
+
+
 def _mark(ax: Axes, threshold: float) -> None:
-    ax.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label="threshold")
+    if np.isfinite(threshold):
+        ax.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label="threshold")
 
 
 def _legend_above(figure: Figure, ax: Axes) -> None:

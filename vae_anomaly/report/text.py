@@ -12,20 +12,39 @@ import numpy as np
 MISSING = "\u2013"
 """What stands for a missing value."""
 
-_DIRECTIONS = {"\u200e", "\u200f", "\u061c", *map(chr, range(0x202A, 0x202F))}
-_DIRECTIONS |= set(map(chr, range(0x2066, 0x206A)))
-_INVISIBLE = {"\u200b", "\u2060", "\ufeff", "\u00ad", "\u2028", "\u2029"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""The categories of characters that are not seen, or of which nothing is known."""
+
+_FILLERS = set("\u034f\u115f\u1160\u3164\uffa0")
+"""Letters and marks that are not seen."""
+
+_JOINERS = set("\u200c\u200d")
+"""What forms letters of some scripts, and emoji, that stand on either side of it."""
 
 
 def visible(text: str) -> str:
     """Return a text in which characters that hide or reorder others can be seen.
 
     Control characters are shown by their pictures, such as ␀; marks that change the direction of
-    writing, blanks of no width and halves of surrogate pairs by their numbers.
+    writing, blanks of no width, halves of surrogate pairs and the like by their numbers. Joiners
+    are left where scripts and emoji need them.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_visible, text))
+    return "".join(
+        character if character in _JOINERS and _joins(text, at) else _visible(character)
+        for at, character in enumerate(text)
+    )
+
+
+def _joins(text: str, at: int) -> bool:
+    """Return whether a joiner stands between two characters that it may form."""
+    beside = text[max(at - 1, 0) : at], text[at + 1 : at + 2]
+    return all(
+        not one.isascii() and unicodedata.category(one)[0] in "LMS" and one not in _FILLERS
+        for one in beside
+        if one
+    ) and all(beside)
 
 
 def _visible(character: str) -> str:
@@ -34,14 +53,12 @@ def _visible(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if character in _DIRECTIONS or character in _INVISIBLE:
-        return f"⟨U+{code:04X}⟩"
-    if unicodedata.category(character) in ("Cc", "Cs"):
+    if character in _FILLERS or unicodedata.category(character) in _INVISIBLE:
         return f"⟨U+{code:04X}⟩"
     return character
 
 
-def shortened(text: str, n_most: int = 200) -> str:
+def cut_off(text: str, n_most: int = 200) -> str:
     """Return a text, of which only the beginning is left if it is long."""
     return text if len(text) <= n_most else f"{text[: n_most - 1]}…"
 
@@ -56,18 +73,21 @@ def number(value: Any, digits: int = 4) -> str:
         return f"{value:,}"
     if math.isnan(value):
         return MISSING
-    if value and not 1e-4 <= abs(value) < 1e15:
-        return f"{value:.{digits - 1}e}"
-    if abs(value) >= 10 ** (digits - 1) or value == round(value):
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    shown = f"{value:.{digits}g}"
+    if abs(value) >= 1e15:
+        return shown
+    if abs(float(shown)) >= 10 ** (digits - 1) or value == round(value):
         return f"{value + 0.0:,.0f}"  # + 0.0 makes a zero of a negative one
-    return f"{value:.{digits}g}"
+    return shown
 
 
 def fixed(value: float | None) -> str:
     """Return a number to three decimals."""
     if value is None:
         return MISSING
-    return "< 0.001" if 0 < value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if 0 < value < 0.001 else f"{value:z.3f}"
 
 
 def percent(share: float | None) -> str:

@@ -37,7 +37,7 @@ def write_report(
     keep: Sequence[str] = (),
     top: int = 100,
     reasons: int = 3,
-    attribution: Literal["hiding", "terms"] = "hiding",
+    attribution: Literal["hiding", "terms"] | None = None,
     title: str | None = None,
     bad_cells: Literal["stop", "missing"] = "stop",
     command: str | None = None,
@@ -76,9 +76,10 @@ def write_report(
     top : int, default=100
         The number of the most abnormal rows to list.
     reasons : int, default=3
-        The number of reasons for each of them.
-    attribution : {"hiding", "terms"}, default="hiding"
-        How their scores are shared out among the columns, see `vae_anomaly.explain`.
+        The number of reasons for each of them. With `scored`, there are no more than in the file.
+    attribution : {"hiding", "terms"}, default=None
+        How their scores are shared out among the columns, see `vae_anomaly.explain`; by default
+        "hiding". With `scored`, the reasons are those of the file, and this must be None.
     title : str, default=None
         The title of the page, by default made of the name of the table.
     bad_cells : {"stop", "missing"}, default="stop"
@@ -117,7 +118,7 @@ def write_report(
     -----
     The page holds cells of the table. Whoever may read it may read those.
 
-    The same table, model and arguments give the same bytes, but for the date; the environment
+    The same files, model and arguments give the same bytes, but for the date; the environment
     variable SOURCE_DATE_EPOCH, a number of seconds since 1970, sets that.
 
     Examples
@@ -144,7 +145,12 @@ def write_report(
     True
     """
     _check_arguments(model, output, scored=scored, label=label, cost=cost, top=top, reasons=reasons)
-    if attribution not in ATTRIBUTIONS:
+    if scored and attribution is not None:
+        raise ValueError(
+            "attribution has no effect on rows that are scored already, whose reasons are in the "
+            "file: leave it out."
+        )
+    if attribution is not None and attribution not in ATTRIBUTIONS:
         raise ValueError(f"attribution must be one of {ATTRIBUTIONS}, got {attribution!r}.")
     if bad_cells not in ("stop", "missing"):
         raise ValueError(f"bad_cells must be 'stop' or 'missing', got {bad_cells!r}.")
@@ -160,7 +166,7 @@ def write_report(
 
     if model is not None:
         output_columns(model)  # raises an error if it has no threshold
-    rows = ScoredFile(source, keep) if scored else Table(model, source, keep, bad_cells)
+    rows = ScoredFile(source, keep, bad_cells) if scored else Table(model, source, keep, bad_cells)
     labels = None if label is None else label.read(source, allow_missing=True)
     contents = gather(
         rows,
@@ -172,7 +178,7 @@ def write_report(
         title=title,
         n_listed=top,
         n_reasons=reasons,
-        attribution=attribution,
+        attribution=attribution or "hiding",
         command=command,
         made_at=made_at,
         progress=progress,

@@ -221,8 +221,7 @@ class FixedThresholdDetector(BaseThresholdDetector):
         return offset
 
     def _learned(self) -> Learned:
-        detector = getattr(self, "detector_", self.detector)
-        is_own = self.offset_ == own_threshold(detector)
+        is_own = isinstance(self.threshold, str)  # "auto", its only text
         facts = {
             "threshold": threshold_in_words(self.offset_),
             "set": "by the detector itself" if is_own else "by hand",

@@ -39,7 +39,7 @@ from vae_anomaly.time_series.period import USUAL_SIZE, window_size_of
 from vae_anomaly.time_series.positions import Stretches, Windows
 from vae_anomaly.time_series.scoring import WindowScorer
 from vae_anomaly.time_series.windows import SlidingWindow
-from vae_anomaly.wording import counted, shortened
+from vae_anomaly.wording import counted, first_of
 
 _WINDOWS_PER_POINT = 8
 """The number of windows over a time point that are scored with ``stride="auto"``."""
@@ -735,7 +735,7 @@ class WindowedDetector(
         names = getattr(self, "feature_names_in_", range(self.n_features_in_))
         channels = counted(self.n_features_in_, "channel")
         windows = f"windows of {counted(self.window_size_, 'time point')}"
-        facts = {"channels": f"{channels} ({shortened(list(names))})", "windows": windows}
+        facts = {"channels": f"{channels} ({first_of(list(names))})", "windows": windows}
         headline = f"{channels}, {windows}"
         with contextlib.suppress(AttributeError):  # there is none with contamination=None
             facts["threshold"] = threshold_in_words(self.offset_)
