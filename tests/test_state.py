@@ -603,7 +603,7 @@ def test_settings_of_keras_do_not_matter(run_python):
 )
 def test_importing_tensorflow_beside_other_threads_leaves_their_stderr_alone(target):
     script = """
-import functools, subprocess, sys, threading
+import functools, subprocess, sys, threading, time
 stop = False
 lines = []
 def say():
