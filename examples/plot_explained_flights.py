@@ -75,7 +75,7 @@ for row, sentence in found.text(units=units).head(3).items():
 chosen = explanation.contributions["dep_delay"].argmax()
 ContributionsDisplay.from_predictions(explanation, row=chosen)
 ReconstructionDisplay.from_predictions(explanation, row=chosen)
-ContributionHeatmapDisplay.from_predictions(explanation, max_columns=12)
+heatmap = ContributionHeatmapDisplay.from_predictions(explanation, max_columns=12)
 
 # %%
 # The training, and the codes of the flights
