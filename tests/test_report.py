@@ -445,6 +445,15 @@ def test_the_weight_of_the_kl_divergence_is_told(fitted, table, tmp_path):
         assert "plus 0.5 times the KL divergence" in page.texts["scores"]
 
 
+def test_the_score_of_a_plain_autoencoder_is_said_to_be_its_reconstruction_loss(
+    fitted, table, tmp_path
+):
+    detector = clone(fitted[-1]).set_params(variational=False, max_iter=2)
+    model = make_pipeline(clone(fitted[0]), detector).fit(rows_of(100, 0)[["a", BOLD, "shop"]])
+    text = page_of(model, table, tmp_path / "report.html").texts["scores"]
+    assert "The score of a row is its reconstruction loss, in nats. It is shown" in text
+
+
 def test_columns_whose_drift_is_not_known_are_last(fitted, tmp_path):
     rows = rows_of(200, seed=2).assign(a=None)
     rows.to_csv(tmp_path / "table.csv", index=False)

@@ -222,7 +222,8 @@ class Contents:
     is_threshold_exact : bool
         Whether the threshold is known, or only that it lies between two scores.
     beta : float or None
-        The weight of the KL divergence in the score; None if the model is no VAE or not known.
+        The weight of the KL divergence in the score, 0 for a plain autoencoder; None if the model
+        is another one or not known.
     findings : tuple of str
         What was found about the files, in sentences.
     warnings : tuple of str

@@ -24,6 +24,7 @@ from vae_anomaly.wording import counted
 
 if TYPE_CHECKING:
     from vae_anomaly.batch.summary import Summary
+    from vae_anomaly.detector import VAEAnomalyDetector
     from vae_anomaly.model_info import ModelInfo
     from vae_anomaly.thresholds.objectives import AlarmCost
 
@@ -64,6 +65,7 @@ def gather(
     ValueError
         If the table cannot be read or scored, or a file of scores is not by this model.
     """
+    detector = detector_of(model)
     read = Reading(rows, model, n_listed, progress)
     summary = read.summary()
     threshold, is_exact = read.threshold(summary)
@@ -96,7 +98,6 @@ def gather(
                 "`vae-anomaly fit`, or let TableSchema be the first step of its pipeline."
             )
         sampled = _sampled(read, left_out)
-    detector = detector_of(model)
     if is_outlier is None:
         left_out["metrics"] = (
             "Name the column that tells which rows are outliers (--label) to see how many of them "
@@ -114,7 +115,7 @@ def gather(
         n_alarms=int(read.is_alarm.sum()),
         threshold=threshold,
         is_threshold_exact=is_exact,
-        beta=None if detector is None else float(detector.beta),
+        beta=None if detector is None else _beta(detector),
         findings=_findings(read, summary),
         warnings=_warnings(read.tally.warnings() if summary is None else summary.warnings),
         knows_training=bool(drift),
@@ -135,6 +136,11 @@ def gather(
         origin=origin_of(rows.source, detector, info, model_path, summary, command, made_at),
         left_out=left_out,
     )
+
+
+def _beta(detector: VAEAnomalyDetector) -> float:
+    """Return the weight of the KL divergence, of which a plain autoencoder has none."""
+    return float(detector.beta) if detector.variational else 0.0
 
 
 def _name(rows: Table | ScoredFile) -> str:
