@@ -219,7 +219,7 @@ def test_the_summary_tells_rows_alarms_and_threshold(whole, fitted, folder):
 
 def test_the_highest_scores_are_listed_in_order(whole, fitted, folder):
     contents, page = whole
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     scores = score_frame(fitted, rows)["score"].sort_values(ascending=False, kind="stable")
     assert [row.number - 1 for row in contents.listing.rows] == scores.index[:30].tolist()
     np.testing.assert_array_equal([row.score for row in contents.listing.rows], scores[:30])
@@ -252,7 +252,7 @@ def test_metrics_are_those_of_an_evaluation(whole, fitted, table):
 
 def test_alternative_thresholds_tell_what_they_would_do(whole, fitted, folder):
     contents = whole[0]
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     scores, is_outlier = -fitted.score_samples(rows), (rows["odd"] == "yes").to_numpy()
     falling = [one.threshold for one in contents.alternatives]
     assert falling == sorted(falling, reverse=True)
@@ -270,7 +270,7 @@ def test_alternative_thresholds_tell_what_they_would_do(whole, fitted, folder):
 
 def test_columns_are_summed_up(whole, folder):
     contents, page = whole
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     a, bold, shop = contents.columns
     assert (a.name, a.kind, bold.name) == ("a", "number", BOLD)
     assert (a.low, a.high) == (rows["a"].min(), rows["a"].max())
@@ -337,7 +337,7 @@ def test_without_labels_the_page_says_how_to_get_metrics(fitted, table, tmp_path
 
 
 def test_rows_without_a_label_count_for_alarms_only(fitted, folder, tmp_path):
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     rows.loc[rows.index[:50], "odd"] = None
     rows.to_csv(tmp_path / "table.csv", index=False)
     source = Source.open([tmp_path / "table.csv"])
@@ -357,7 +357,7 @@ def test_a_column_that_has_moved_is_told_first(fitted, tmp_path):
 
 
 def test_a_table_in_two_files_is_one_table_whose_rows_name_their_file(fitted, folder, tmp_path):
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     rows[:120].to_csv(tmp_path / "1.csv", index=False)
     rows[120:].to_csv(tmp_path / "2.csv", index=False)
     page = page_of(
@@ -370,7 +370,7 @@ def test_a_table_in_two_files_is_one_table_whose_rows_name_their_file(fitted, fo
 
 
 def test_a_tuned_model_adds_p_values(fitted, table, folder, tmp_path):
-    rows = pd.read_csv(folder / "table.csv")
+    rows = pd.read_csv(folder / "table.csv", float_precision="round_trip")
     tuned = TunedThresholdDetectorCV(fitted, scoring="auto", cv="prefit").fit(rows)
     page = page_of(tuned, table, tmp_path / "report.html")
     expected = tuned.p_values(rows).min()
