@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test the snippets of the README and the guides and the pages that the package writes, then build the
+# Test the snippets of the README and the guides and the pages that scripts write, then build the
 # site of docs/, with warnings as errors and without the network, and test it. Chromium is installed
 # from the distribution's packages if there is none. Arguments go to sphinx-build.
 #   VENV    the environment (default: .venv-docs beside pyproject.toml)
@@ -37,6 +37,6 @@ cd "$root"
 export SITE=${SITE:-$root/build/site}
 # A page's snippets are one test, and the longest by far.
 "$python" -m pytest -m "docs or not docs" --numprocesses=auto --maxprocesses=4 --dist=worksteal \
-    tests/test_snippets.py tests/test_report_page.py
+    tests/test_snippets.py tests/test_report_page.py tests/test_benchmarks_page.py
 "$python" -m sphinx --jobs auto --quiet --fail-on-warning --keep-going "$@" docs "$SITE"
 "$python" -m pytest tests/test_site.py
