@@ -9,16 +9,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${VENV:-$root/.venv-clients}
 
+source "$root/tests/install.sh"
 if ! command -v java >/dev/null && [[ ! -x ${JAVA_HOME:-}/bin/java ]]; then
-    if ! command -v apt-get >/dev/null; then
-        echo "Spark needs Java: install a Java runtime, version 17 or later" >&2
-        exit 1
-    fi
-    as_root=
-    [[ $EUID == 0 ]] || as_root=sudo
-    echo "installing Java"
-    $as_root apt-get update --quiet=2
-    $as_root apt-get install --yes --quiet=2 --no-install-recommends default-jre-headless
+    install_package default-jre-headless "Spark needs Java: install a Java runtime, version 17 or later"
 fi
 
 # The copy of what is needed is written last: it says that this very set is installed whole.

@@ -10,16 +10,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${VENV:-$root/.venv-docs}
 
+source "$root/tests/install.sh"
 if ! command -v chromium chromium-browser google-chrome >/dev/null; then
-    if ! command -v apt-get >/dev/null; then
-        echo "the tests of pages need a browser: install Chromium" >&2
-        exit 1
-    fi
-    as_root=
-    [[ $EUID == 0 ]] || as_root=sudo
-    echo "installing Chromium"
-    $as_root apt-get update --quiet=2
-    $as_root apt-get install --yes --quiet=2 --no-install-recommends chromium
+    install_package chromium "the tests of pages need a browser: install Chromium"
 fi
 
 # The copy of what is needed is written last: it says that this very set is installed whole.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator
@@ -16,6 +17,13 @@ def inside(model: Any) -> Any:
     if hasattr(model, "best_estimator_"):
         return model.best_estimator_
     return getattr(model, "detector_", getattr(model, "detector", None))
+
+
+def inwards(model: Any) -> Iterator[Any]:
+    """Yield a model, what is inside it, and so on to the innermost."""
+    while model is not None:
+        yield model
+        model = inside(model)
 
 
 def seen_columns(model: Any) -> Any:

@@ -15,7 +15,7 @@ import joblib
 import pyarrow as pa
 
 from vae_anomaly.batch.models import schema_of
-from vae_anomaly.batch.outputs import OutputFormat, kept_cells
+from vae_anomaly.batch.outputs import OutputFormat, kept_cells, without_codes
 from vae_anomaly.batch.scoring import output_columns, score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
 from vae_anomaly.files import digest_of
@@ -133,13 +133,9 @@ class ScoringJob:
                 yield table, pa.Table.from_pylist(rejects, schema=REJECT_COLUMNS)
 
     def _table(self, frame: Frame, scores: Any) -> pa.Table:
+        kept = without_codes(kept_cells(self.source, frame).select(self._first[1:]))
         columns = {ROW_COLUMN: pa.array(frame.rows, pa.int64())}
-        kept = kept_cells(self.source, frame)
-        for name in self._first[1:]:
-            column = kept[name]
-            if pa.types.is_dictionary(column.type):  # whose codes may differ in every frame
-                column = column.cast(column.type.value_type)
-            columns[name] = column
+        columns |= dict(zip(kept.column_names, kept.columns, strict=True))
         scored = pa.Table.from_pandas(scores, self._columns, preserve_index=False)
         columns |= dict(zip(scored.column_names, scored.columns, strict=True))
         return pa.table(columns)

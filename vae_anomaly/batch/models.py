@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_anomaly.batch.schema import TableSchema
 from vae_anomaly.detector import VAEAnomalyDetector
-from vae_anomaly.nested import inside
+from vae_anomaly.nested import inwards
 from vae_anomaly.onnx.scoring import OnnxDetector
 
 
@@ -46,8 +46,7 @@ def schema_of(model: Any) -> TableSchema:
     >>> [(column.name, column.kind) for column in schema_of(detector).schemas()][0]
     ('sepal length (cm)', 'number')
     """
-    part = model
-    while part is not None:
+    for part in inwards(model):
         if hasattr(part, "steps"):
             first = part.steps[0][1]
             if isinstance(first, TableSchema):
@@ -57,7 +56,6 @@ def schema_of(model: Any) -> TableSchema:
         elif isinstance(part, OnnxDetector) and hasattr(part, "feature_names_in_"):
             names = part.feature_names_in_
             return _of_kinds(names, part.is_text_)
-        part = inside(part)
     raise ValueError(
         f"The {type(model).__name__} does not tell the types of its columns, so files cannot be "
         "read for it. Make the model with `vae-anomaly fit`, or let vae_anomaly.TableSchema be the "
@@ -78,10 +76,9 @@ def training_scores(model: Any) -> np.ndarray | None:
     scores : ndarray of shape (n_rows,) or None
         The scores, higher for more abnormal rows; None if the model does not keep them.
     """
-    while model is not None:
-        if "training_scores_" in vars(model):
-            return -model.training_scores_
-        model = inside(model)
+    for part in inwards(model):
+        if "training_scores_" in vars(part):
+            return -part.training_scores_
     return None
 
 

@@ -182,6 +182,15 @@ def kept_cells(source: Source, frame: Frame) -> pa.Table:
     return pa.table(columns, names=frame.kept.column_names)
 
 
+def without_codes(table: pa.Table) -> pa.Table:
+    """Return a table whose columns are values, not codes, which may differ from part to part."""
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
 @contextmanager
 def _compressed(file: BinaryIO, form: OutputFormat) -> Iterator[Any]:
     if form.compression == "gzip":  # no name and no time, so that equal rows give equal bytes

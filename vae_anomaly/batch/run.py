@@ -17,7 +17,7 @@ from vae_anomaly.batch.job import REJECT_COLUMNS, ScoringJob
 from vae_anomaly.batch.models import training_scores
 from vae_anomaly.batch.outputs import OutputFormat, Write, writing
 from vae_anomaly.batch.parts import PartedRun
-from vae_anomaly.batch.summary import Summary, Tally
+from vae_anomaly.batch.summary import Summary, Tally, summary_path
 from vae_anomaly.files import (
     check_distinct,
     check_new,
@@ -166,7 +166,7 @@ def score_table(
         tally = _pass_through(job, output, rejects, overwrite=overwrite, clock=clock)
         return _summary(job, tally, output, rejects, model_path, clock)
     target = destination(output)
-    beside = target.with_name(f"{target.name}.summary.json")
+    beside = summary_path(target)
     check_distinct(read, [output, beside, *([] if rejects is None else [rejects])])
     with PartedRun(job, target, beside, rejects, overwrite=overwrite, resume=resume) as run:
         clock.start_at(run.tally.rows_in)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
@@ -149,6 +150,11 @@ class Summary:
             | {name: tuple(content[name]) for name in ("findings", "warnings")}
             | {"threshold": float(content["threshold"])}
         )
+
+
+def summary_path(output: Path) -> Path:
+    """Return where the summary of a run stands: beside its output."""
+    return output.with_name(f"{output.name}.summary.json")
 
 
 class Tally:

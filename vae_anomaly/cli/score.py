@@ -105,6 +105,7 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
     """
     from vae_anomaly.batch.run import score_table
     from vae_anomaly.batch.source import Source
+    from vae_anomaly.batch.summary import summary_path
     from vae_anomaly.files import is_stream
 
     read = options.read_options(given)
@@ -144,7 +145,7 @@ def command(tables: tuple[str, ...], model_path: Path, output: Path, **given: An
             f"{counted(summary.alarms, 'alarm')}, with a score above {summary.threshold:.4g}"
         )
         show.findings(out, [*summary.findings, *summary.warnings])
-        of_output = [] if is_stream(output) else [output, f"{output}.summary.json"]
+        of_output = [] if is_stream(output) else [output, summary_path(output)]
         if saved := [*of_output[:1], *([] if rejects is None else [rejects]), *of_output[1:]]:
             out.print("saved " + " and ".join(map(str, saved)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,12 +13,12 @@ import pyarrow as pa
 from vae_anomaly.batch.errors import TableError
 from vae_anomaly.batch.job import ROW_COLUMN
 from vae_anomaly.batch.models import schema_of
-from vae_anomaly.batch.outputs import kept_cells
+from vae_anomaly.batch.outputs import kept_cells, without_codes
 from vae_anomaly.batch.schema import TableSchema, check_names
 from vae_anomaly.batch.scoring import score_frame
 from vae_anomaly.batch.source import FILE_COLUMN
-from vae_anomaly.batch.summary import Summary
-from vae_anomaly.report.rows import NUMBER, Rows, without_codes
+from vae_anomaly.batch.summary import Summary, summary_path
+from vae_anomaly.report.rows import NUMBER, Rows
 from vae_anomaly.thresholds.conformal import PValuesMixin
 from vae_anomaly.thresholds.fitting import final_step
 
@@ -148,7 +147,7 @@ class ScoredFile:
 def summary_beside(source: Source) -> Summary | None:
     """Return what the run that wrote a file of scores has told beside it, if it can be read."""
     if len(source.paths) == 1:
-        path = Path(f"{source.paths[0]}.summary.json")
+        path = summary_path(source.paths[0])
         with suppress(OSError, ValueError):
             return Summary.from_json(path.read_text(encoding="utf-8"))
     return None

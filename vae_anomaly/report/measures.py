@@ -6,8 +6,6 @@ other way round.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from vae_anomaly.batch.evaluation import evaluation_of
@@ -15,6 +13,7 @@ from vae_anomaly.report.contents import Alternative, Curve, Metric, Metrics
 from vae_anomaly.thresholds.objectives import (
     AlarmCost,
     Counts,
+    FBeta,
     candidate_thresholds,
     threshold_curve,
 )
@@ -38,7 +37,8 @@ def cost_curve(scores: np.ndarray, is_outlier: np.ndarray | None) -> Curve:
     is_outlier : ndarray of shape (n_rows,) or None
         The labels: 1.0, 0.0, or NaN where there is none.
     """
-    found = threshold_curve(None, candidate_thresholds(-scores, _N_CURVE), -scores, is_outlier)
+    thresholds = candidate_thresholds(-scores, _N_CURVE)
+    found = threshold_curve(FBeta(), thresholds, -scores, is_outlier)
     falling = slice(None, None, -1)
     precision, recall = found.get("precision"), found.get("recall")
     return Curve(
@@ -46,7 +46,7 @@ def cost_curve(scores: np.ndarray, is_outlier: np.ndarray | None) -> Curve:
         alarms_per_1000=1000 * found["alarm_rate"][falling],
         precision=None if precision is None else precision[falling],
         recall=None if recall is None else recall[falling],
-        f1=None if precision is None or recall is None else _f1(precision, recall)[falling],
+        f1=None if is_outlier is None else found["scores"][falling],
     )
 
 
@@ -79,7 +79,7 @@ def alternatives(
         known = ~np.isnan(is_outlier)
         thresholds = candidate_thresholds(-scores[known], 1000)
         counts = Counts.at(thresholds, -scores[known], is_outlier[known] == 1)
-        best = {"highest F1": _f1(counts.precision, counts.recall)}
+        best = {"highest F1": FBeta().from_counts(counts)}
         if cost is not None:
             best["lowest cost"] = cost.from_counts(counts)
         for what, values in best.items():
@@ -93,26 +93,35 @@ def _measured(
     wanted: dict[float, str],
     is_outlier: np.ndarray | None,
     cost: AlarmCost | None,
-) -> Iterable[Alternative]:
-    for threshold, what in sorted(wanted.items(), reverse=True):
-        n_alarms = int(np.count_nonzero(scores > threshold))
-        shown = (threshold, what, n_alarms, 1000 * n_alarms / len(scores))
-        if is_outlier is None:
-            yield Alternative(*shown)
-            continue
-        known = ~np.isnan(is_outlier)
-        counts = Counts.at(np.array([-threshold]), -scores[known], is_outlier[known] == 1)
-        precision, recall = counts.precision, counts.recall
-        n_found, n_false = counts.true_positives.item(), counts.false_positives.item()
-        yield Alternative(
-            *shown,
-            n_found=n_found,
-            n_false_alarms=n_false,
-            precision=float(precision[0]) if n_found + n_false else None,
-            recall=float(recall[0]),
-            f1=float(_f1(precision, recall)[0]),
-            cost=None if cost is None else -1000 * float(cost.from_counts(counts)[0]),
+) -> list[Alternative]:
+    falling = sorted(wanted, reverse=True)
+    n_alarms = [int(np.count_nonzero(scores > threshold)) for threshold in falling]
+    shown = [
+        (threshold, wanted[threshold], n, 1000 * n / len(scores))
+        for threshold, n in zip(falling, n_alarms, strict=True)
+    ]
+    if is_outlier is None:
+        return [Alternative(*told) for told in shown]
+    known = ~np.isnan(is_outlier)
+    counts = Counts.at(-np.array(falling), -scores[known], is_outlier[known] == 1)
+    precision, recall, f1 = counts.precision, counts.recall, FBeta().from_counts(counts)
+    costs = None if cost is None else -1000 * cost.from_counts(counts)
+    return [
+        Alternative(
+            *told,
+            n_found=int(counts.true_positives[at]),
+            n_false_alarms=int(counts.false_positives[at]),
+            precision=(
+                float(precision[at])
+                if counts.true_positives[at] + counts.false_positives[at]
+                else None
+            ),
+            recall=float(recall[at]),
+            f1=float(f1[at]),
+            cost=None if costs is None else float(costs[at]),
         )
+        for at, told in enumerate(shown)
+    ]
 
 
 def measure(scores: np.ndarray, is_alarm: np.ndarray, is_outlier: np.ndarray) -> Metrics:
@@ -166,11 +175,6 @@ def _range(values: np.ndarray) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)
-
-
-def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    total = precision + recall
-    return np.divide(2 * precision * recall, total, out=np.zeros(total.shape), where=total > 0)
 
 
 def _between(falling: np.ndarray, n_above: int) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_anomaly.detector import VAEAnomalyDetector
 from vae_anomaly.files import digest_of
-from vae_anomaly.nested import inside
+from vae_anomaly.nested import inwards
 from vae_anomaly.report.contents import Origin
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 def detector_of(model: Any) -> VAEAnomalyDetector | None:
     """Return the detector at the end of a model; None if it is no VAE."""
-    while model is not None and not isinstance(model, VAEAnomalyDetector):
-        model = inside(model)
-    return model
+    return next((part for part in inwards(model) if isinstance(part, VAEAnomalyDetector)), None)
 
 
 def origin_of(

@@ -88,14 +88,5 @@ def texts(column: pa.ChunkedArray) -> list[str | None]:
     return [None if cell is None else str(cell) for cell in column.to_pylist()]
 
 
-def without_codes(table: pa.Table) -> pa.Table:
-    """Return a table whose columns are values, not codes, which may differ from part to part."""
-    columns = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    return pa.table(columns, names=table.column_names)
-
-
 def _largest(keys: np.ndarray, n: int) -> np.ndarray:
     return np.argsort(-keys, kind="stable")[:n]
